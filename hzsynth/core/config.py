@@ -1,0 +1,76 @@
+"""The base of every configuration: frozen, typed, unknown keys refused, stored as TOML."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hzsynth.core.errors import InputError
+from hzsynth.core.files import atomic_write_text
+
+
+def _sentence(error: ValidationError, allowed: list[str]) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "the configuration"
+    if first["type"] == "extra_forbidden":
+        return f"unknown configuration key '{key}'; allowed are {', '.join(sorted(allowed))}"
+    message = first["msg"]
+    if message.startswith("Value error, "):
+        message = message.removeprefix("Value error, ")
+    return f"'{key}' is wrong: {message}, but got {first['input']!r}"
+
+
+def _without_none(value: Any) -> Any:
+    # TOML has no null: a key that is None is left out, and comes back as its default.
+    if isinstance(value, dict):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    if isinstance(value, (list, tuple)):
+        return [_without_none(v) for v in value]
+    return value
+
+
+class Config(BaseModel):
+    """A stage's settings. Subclasses declare typed fields with defaults and descriptions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @classmethod
+    def from_sources(
+        cls, file: Path | None = None, overrides: Mapping[str, object] | None = None
+    ) -> Self:
+        """Builds the configuration from a TOML file and options that override it.
+
+        Args:
+            file: a TOML file, or None.
+            overrides: values that were given explicitly; None values count as not given.
+
+        Returns:
+            The validated configuration.
+
+        Raises:
+            InputError: the file cannot be read, or a key or value is not allowed.
+        """
+        values: dict[str, object] = {}
+        if file is not None:
+            try:
+                values.update(tomllib.loads(file.read_text(encoding="utf-8-sig")))
+            except OSError as error:
+                raise InputError(f"cannot read --config '{file}': {error.strerror}") from error
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                raise InputError(f"--config '{file}' is not valid TOML: {error}") from error
+        values.update({k: v for k, v in (overrides or {}).items() if v is not None})
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise InputError(_sentence(error, list(cls.model_fields))) from error
+
+    def to_toml(self) -> str:
+        """The configuration as TOML text; keys that are None are left out."""
+        return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
+
+    def save(self, path: Path) -> None:
+        """Writes the configuration to a TOML file."""
+        atomic_write_text(path, self.to_toml())

@@ -1,0 +1,131 @@
+"""One progress bar for every long job: rich on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as RichProgress
+
+
+class Task(Protocol):
+    """A job whose progress is shown."""
+
+    def advance(self, amount: float = 1, note: str = "") -> None:
+        """Reports that `amount` more units are done; `note` is shown beside the bar."""
+
+
+class _SilentTask:
+    def advance(self, amount: float = 1, note: str = "") -> None:
+        """Shows nothing."""
+
+
+class Progress:
+    """Shows nothing; the base of the others and the default of every stage."""
+
+    @contextmanager
+    def task(
+        self, description: str, total: float, unit: str = "it", done: float = 0
+    ) -> Iterator[Task]:
+        """Opens a job.
+
+        Args:
+            description: a few words.
+            total: units in the whole job.
+            unit: what is counted, such as ``img``.
+            done: units that were done before (a resumed job).
+
+        Yields:
+            The task to report to.
+        """
+        yield _SilentTask()
+
+
+SILENT = Progress()
+
+
+class _BarTask:
+    def __init__(self, bars: RichProgress, task: TaskID, unit: str) -> None:
+        self._bars, self._task, self._unit = bars, task, unit
+
+    def advance(self, amount: float = 1, note: str = "") -> None:
+        self._bars.advance(self._task, amount)
+        speed = self._bars.tasks[self._bars.task_ids.index(self._task)].speed
+        rate = f"{speed:.1f} {self._unit}/s" if speed else ""
+        fields = {"rate": rate, "note": note} if note else {"rate": rate}
+        self._bars.update(self._task, **fields)  # type: ignore[arg-type]
+
+
+class TerminalProgress(Progress):
+    """A bar with rate and time left on standard error."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+
+    @contextmanager
+    def task(
+        self, description: str, total: float, unit: str = "it", done: float = 0
+    ) -> Iterator[Task]:
+        """Opens a job (see `Progress.task`)."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with RichProgress(*columns, console=self._console, transient=True) as bars:
+            task = bars.add_task(description, total=total, completed=int(done), rate="", note="")
+            yield _BarTask(bars, task, unit)
+
+
+class _LineTask:
+    _EVERY_SECONDS = 15.0
+
+    def __init__(self, description: str, total: float, unit: str, done: float) -> None:
+        self._description, self._total, self._unit = description, total, unit
+        self._first, self._done = done, done
+        self._start = self._shown = time.monotonic()
+
+    def advance(self, amount: float = 1, note: str = "") -> None:
+        self._done += amount
+        now = time.monotonic()
+        if now - self._shown < self._EVERY_SECONDS:
+            return
+        self._shown = now
+        rate = (self._done - self._first) / (now - self._start)
+        left = max(0.0, self._total - self._done) / rate if rate > 0 else 0.0
+        print(
+            f"{self._description}: {self._done:g}/{self._total:g} {self._unit}, "
+            f"{rate:.3g} {self._unit}/s, {left:.0f} s left{f', {note}' if note else ''}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+class LineProgress(Progress):
+    """A plain line now and then on standard error, for logs and pipes."""
+
+    @contextmanager
+    def task(
+        self, description: str, total: float, unit: str = "it", done: float = 0
+    ) -> Iterator[Task]:
+        """Opens a job (see `Progress.task`)."""
+        yield _LineTask(description, total, unit, done)
+
+
+def choose_progress(quiet: bool = False) -> Progress:
+    """A bar when standard error is a terminal, plain lines otherwise, nothing when `quiet`."""
+    if quiet:
+        return SILENT
+    return TerminalProgress() if sys.stderr.isatty() else LineProgress()
