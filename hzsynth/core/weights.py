@@ -8,6 +8,7 @@ the user names, or from the weights folder (``HZSYNTH_WEIGHTS``, by default
 import hashlib
 import os
 import pickle
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -168,7 +169,10 @@ def load_state_dict(path: Path) -> dict[str, torch.Tensor]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # An unusual pickle protocol is refused or read; the warning would only add noise.
+            warnings.simplefilter("ignore", UserWarning)
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"'{path}' is refused: it is a pickle that holds more than tensors and could run "
