@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -16,17 +15,24 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
+from hzsynth.core.interrupt import raise_if_interrupted
 
-class Task(Protocol):
-    """A job whose progress is shown."""
+
+class Task:
+    """A job whose progress is shown; this base shows nothing."""
 
     def advance(self, amount: float = 1, note: str = "") -> None:
-        """Reports that `amount` more units are done; `note` is shown beside the bar."""
+        """Reports that `amount` more units are done and whole; `note` is shown beside the bar.
 
+        Raises:
+            KeyboardInterrupt: the user asked to stop (see `core.interrupt`); what was
+                reported is complete, so a checkpoint may be saved.
+        """
+        self._show(amount, note)
+        raise_if_interrupted()
 
-class _SilentTask:
-    def advance(self, amount: float = 1, note: str = "") -> None:
-        """Shows nothing."""
+    def _show(self, amount: float, note: str) -> None:
+        pass
 
 
 class Progress:
@@ -47,17 +53,17 @@ class Progress:
         Yields:
             The task to report to.
         """
-        yield _SilentTask()
+        yield Task()
 
 
 SILENT = Progress()
 
 
-class _BarTask:
+class _BarTask(Task):
     def __init__(self, bars: RichProgress, task: TaskID, unit: str) -> None:
         self._bars, self._task, self._unit = bars, task, unit
 
-    def advance(self, amount: float = 1, note: str = "") -> None:
+    def _show(self, amount: float, note: str) -> None:
         self._bars.advance(self._task, amount)
         speed = self._bars.tasks[self._bars.task_ids.index(self._task)].speed
         rate = f"{speed:.1f} {self._unit}/s" if speed else ""
@@ -89,7 +95,7 @@ class TerminalProgress(Progress):
             yield _BarTask(bars, task, unit)
 
 
-class _LineTask:
+class _LineTask(Task):
     _EVERY_SECONDS = 15.0
 
     def __init__(self, description: str, total: float, unit: str, done: float) -> None:
@@ -97,7 +103,7 @@ class _LineTask:
         self._first, self._done = done, done
         self._start = self._shown = time.monotonic()
 
-    def advance(self, amount: float = 1, note: str = "") -> None:
+    def _show(self, amount: float, note: str) -> None:
         self._done += amount
         now = time.monotonic()
         if now - self._shown < self._EVERY_SECONDS:

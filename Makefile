@@ -1,0 +1,37 @@
+# Everything a newcomer needs: make demo, make test. Both install into .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: install demo demo-fast test lint bench clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "hzsynth needs Python 3.11 to 3.13; name one with: make PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/hzsynth demo --out demo-out
+	@echo "open demo-out/report.html"
+
+demo-fast: $(INSTALLED)
+	$(BIN)/hzsynth demo --fast --out demo-out-fast
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)
+	@for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script --fast || exit 1; done
+
+clean:
+	rm -rf .venv demo-out demo-out-fast
