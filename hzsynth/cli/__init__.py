@@ -1,1 +1,1 @@
-"""The commands: one group a file."""
+"""The commands: one group a file. A command parses, resolves its config and calls one function."""

@@ -1,0 +1,92 @@
+"""The hzsynth command: its groups, and what errors and interrupts mean to the caller."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+# Set before any library looks: nothing contacts a network by itself.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import typer
+
+import hzsynth
+from hzsynth.cli import ablate, build_dataset, classify, cyclegan, data, demo, gan, score, weights
+from hzsynth.core.errors import HzsynthError
+from hzsynth.core.interrupt import deferred_interrupts
+
+app = typer.Typer(
+    name="hzsynth",
+    help="Do synthetic images help a classifier of a rare skin disease, which, and how many?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(hzsynth.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Do synthetic images help a classifier of a rare skin disease, which, and how many?"""
+
+
+for _module in (demo, score, build_dataset):
+    _module.register(app)
+for _name, _group in (
+    ("data", data.app),
+    ("gan", gan.app),
+    ("cyclegan", cyclegan.app),
+    ("classify", classify.app),
+    ("ablate", ablate.app),
+    ("weights", weights.app),
+):
+    app.add_typer(_group, name=_name)
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    """The sentence for the user and the exit code of an error that ended a command."""
+    if isinstance(error, HzsynthError):
+        return f"hzsynth: {error}", error.exit_code
+    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
+        return "hzsynth: interrupted; repeat the same command to resume", 130
+    if hasattr(error, "format_message"):  # a wrong option or argument, found by the parser
+        return f"hzsynth: {error.format_message()}", 2
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "hzsynth: out of memory; use a smaller --batch, resolution or data set", 2
+    if isinstance(error, OSError):
+        place = f" '{error.filename}'" if error.filename else ""
+        return f"hzsynth: {error.strerror or error}{place}", 2
+    message = f"hzsynth: internal error, {type(error).__name__}: {error}; this is a bug in hzsynth"
+    return f"{message} (the same command with --debug shows where)", 1
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and ends the process with its exit code."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        with deferred_interrupts():
+            code = app(list(arguments), standalone_mode=False)
+    except BaseException as error:
+        if isinstance(error, SystemExit):
+            raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()  # type: ignore[attr-defined]
+            sys.exit(2)
+        if "--debug" in arguments:
+            traceback.print_exc()
+        message, exit_code = _explain(error)
+        print(message, file=sys.stderr)
+        sys.exit(exit_code)
+    sys.exit(code if isinstance(code, int) else 0)
