@@ -31,7 +31,7 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 
 bench: $(INSTALLED)
-	@for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script --fast || exit 1; done
+	@for script in $(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script --fast || exit 1; done
 
 clean:
 	rm -rf .venv demo-out demo-out-fast

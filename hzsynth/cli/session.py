@@ -127,6 +127,8 @@ class Session:
         if self.quiet:
             return
         table = Table(title=title or None, show_header=False, title_justify="left")
+        table.add_column()
+        table.add_column(overflow="fold")
         for key, value in flat(result):
             table.add_row(key, value)
         Console(soft_wrap=True, highlight=False).print(table)

@@ -1,0 +1,116 @@
+"""What every benchmark shares: both sides in one run, medians of paired ratios, where it ran."""
+
+import argparse
+import csv
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import hzsynth
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One pair of measurements, taken one directly after the other.
+
+    Attributes:
+        case: what was measured, such as ``64 px``.
+        ours: seconds.
+        theirs: seconds.
+    """
+
+    case: str
+    ours: float
+    theirs: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster ours is."""
+        return self.theirs / self.ours
+
+
+def hardware() -> str:
+    """A short name of the processor (or GPU) and the number of cores in use."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name().replace(" ", "-").lower()
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [ln.split(":")[1] for ln in cpuinfo.read_text().splitlines() if "model name" in ln]
+        model = names[0].strip() if names else model
+    level = torch.backends.cpu.get_cpu_capability()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{model}-{level}-{cores}-cores".replace(" ", "-").lower()
+
+
+def versions() -> dict[str, str]:
+    """The versions that a figure depends on."""
+    return {
+        "hzsynth": hzsynth.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def seconds(function: Callable[[], object]) -> float:
+    """Wall-clock seconds of one call, the device's queue emptied before and after."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    function()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def measure_pairs(
+    case: str, ours: Callable[[], object], theirs: Callable[[], object], repeats: int
+) -> list[Pair]:
+    """Measures both sides alternately, so that a noisy machine disturbs both alike."""
+    ours()
+    theirs()
+    return [Pair(case, seconds(ours), seconds(theirs)) for _ in range(repeats)]
+
+
+def parse_fast(description: str) -> bool:
+    """Reads the one option of a benchmark: --fast (fewer repeats and sizes)."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--fast", action="store_true", help="fewer repeats and sizes")
+    return bool(parser.parse_args().fast)
+
+
+def report(name: str, claim: str, goal: float, pairs: Sequence[Pair]) -> None:
+    """Writes the CSV and prints one JSON object as the last line."""
+    RESULTS.mkdir(exist_ok=True)
+    with (RESULTS / f"{name}-{hardware()}.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("case", "ours_s", "theirs_s", "ratio", *versions()))
+        for pair in pairs:
+            row = (pair.case, f"{pair.ours:.6f}", f"{pair.theirs:.6f}", f"{pair.ratio:.3f}")
+            writer.writerow((*row, *versions().values()))
+    for case in dict.fromkeys(pair.case for pair in pairs):
+        ratios = [pair.ratio for pair in pairs if pair.case == case]
+        print(f"{case}: {statistics.median(ratios):.2f} times faster", file=sys.stderr)
+    ratios = sorted(pair.ratio for pair in pairs)
+    print(
+        json.dumps(
+            {
+                "claim": claim,
+                "ratio": round(statistics.median(ratios), 3),
+                "goal": goal,
+                "spread": [round(ratios[0], 3), round(ratios[-1], 3)],
+                "hardware": hardware(),
+                "versions": versions(),
+            }
+        )
+    )
