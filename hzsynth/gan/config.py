@@ -1,0 +1,92 @@
+"""Settings of the GAN room."""
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from hzsynth.core.config import Config
+
+GeneratorName = Literal["light", "stylegan2"]
+DiscriminatorName = Literal["projected", "stylegan2"]
+
+
+class GanConfig(Config):
+    """How a GAN is trained; the defaults serve some tens of images on a CPU."""
+
+    label: str = Field("all", description="class to learn, or all (one model, no conditioning)")
+    resolution: int = Field(64, description="side of the images in pixels: 16, 32 ... 1024")
+    kimg: float = Field(
+        20.0, gt=0, description="thousands of training images shown; ignored with minutes"
+    )
+    minutes: float | None = Field(
+        None, gt=0, description="stop after this much training time instead of kimg"
+    )
+    generator: GeneratorName = Field("light", description="light or stylegan2")
+    discriminator: DiscriminatorName = Field("projected", description="projected or stylegan2")
+    augment: Literal["diffaugment", "none"] = Field(
+        "diffaugment", description="what the discriminator sees: diffaugment or none"
+    )
+    flip: bool = Field(True, description="mirror half of the reals")
+    batch: int = Field(16, ge=2, le=1024, description="images a step")
+    generator_rate: float | None = Field(
+        None, gt=0, description="Adam's learning rate; by default 1e-3, 2e-3 for two StyleGAN2"
+    )
+    discriminator_rate: float | None = Field(None, gt=0, description="the same, discriminator")
+    ema: float = Field(0.995, ge=0, lt=1, description="decay a step of the averaged generator")
+    channel_multiplier: float = Field(1.0, gt=0, le=8, description="scales every width")
+    feature_size: int = Field(
+        128, ge=32, le=512, description="projected: images are enlarged to this side first"
+    )
+    bank_views: int = Field(
+        3000, ge=32, description="projected: most augmented real views kept in memory"
+    )
+    bank_megabytes: int = Field(512, ge=1, description="projected: most memory of that bank")
+    style_mixing: float = Field(
+        0.0, ge=0, le=1, description="stylegan2: share of images from two w (paper: 0.9)"
+    )
+    r1_gamma: float | None = Field(
+        None, ge=0, description="stylegan2 discriminator: default 0.0002 * resolution^2 / batch"
+    )
+    path_length_weight: float = Field(
+        0.0, ge=0, description="stylegan2 generator: path length weight (paper: 2; 0 is off)"
+    )
+    snapshot_kimg: float = Field(2.0, gt=0, description="samples and scores every so often")
+    snapshot_samples: int = Field(
+        64, ge=4, description="images a snapshot: its sheet shows up to 64 of them"
+    )
+    checkpoint_seconds: float = Field(60.0, ge=0, description="state saved at least so often")
+    seed: int = Field(0, ge=0, description="root of all random draws")
+
+    @field_validator("resolution")
+    @classmethod
+    def _power_of_two(cls, value: int) -> int:
+        if value not in (16, 32, 64, 128, 256, 512, 1024):
+            raise ValueError("resolution is a power of two from 16 to 1024")
+        return value
+
+    @model_validator(mode="after")
+    def _fitting_parts(self) -> Self:
+        if self.style_mixing and self.generator != "stylegan2":
+            raise ValueError("style_mixing needs generator stylegan2")
+        if self.path_length_weight and self.generator != "stylegan2":
+            raise ValueError("path_length_weight needs generator stylegan2")
+        return self
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Learning rates of generator and discriminator."""
+        both_stylegan2 = self.generator == self.discriminator == "stylegan2"
+        default = 2e-3 if both_stylegan2 else 1e-3
+        return self.generator_rate or default, self.discriminator_rate or default
+
+    @property
+    def gamma(self) -> float:
+        """R1's weight: the given one, or the heuristic of arXiv:2006.06676."""
+        if self.r1_gamma is not None:
+            return self.r1_gamma
+        return 0.0002 * self.resolution**2 / self.batch
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of a run that stops by kimg."""
+        return max(1, round(self.kimg * 1000 / self.batch))

@@ -1,0 +1,191 @@
+"""One adversarial update: the fakes are made and observed once, and serve D, then G.
+
+The discriminator learns from the detached observation; the generator then from the same
+observation through the updated discriminator. This halves the work of the generator and of
+the frozen network against separate passes.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from hzsynth.core.devices import Compute
+from hzsynth.core.seeding import torch_generator
+from hzsynth.gan import losses
+from hzsynth.gan.augmentation import augment, draw_augmentation
+from hzsynth.gan.config import GanConfig
+from hzsynth.gan.latent import Latent, draw_latent
+from hzsynth.gan.networks import DiscriminatorNetwork, GeneratorNetwork
+from hzsynth.gan.projected import Observation
+from hzsynth.gan.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator, mix_styles
+
+R1_INTERVAL = 16
+PATH_LENGTH_INTERVAL = 4
+SATURATED = 0.98
+"""Absolute value in [-1, 1] beyond which a pixel channel counts as saturated."""
+
+
+@contextmanager
+def frozen(parameters: list[nn.Parameter]) -> Iterator[None]:
+    """Inside, no gradients are computed for these weights."""
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
+def adam(parameters: list[nn.Parameter], rate: float, interval: int | None) -> torch.optim.Adam:
+    """Adam (0, 0.99); with lazy regularisation every `interval` steps, corrected for it.
+
+    The correction (arXiv:1912.04958, appendix B) keeps the effective rate of the main loss when
+    the regulariser's own updates are counted in.
+    """
+    share = 1.0 if interval is None else interval / (interval + 1)
+    return torch.optim.Adam(parameters, lr=rate * share, betas=(0.0, 0.99**share), fused=True)
+
+
+class AdversarialStep:
+    """Generator, discriminator and their optimisers, and how they are updated.
+
+    Args:
+        generator: on the device.
+        discriminator: on the device, with its statistics fitted.
+        config: the run's settings.
+        compute: where and in which precision.
+    """
+
+    def __init__(
+        self,
+        generator: GeneratorNetwork,
+        discriminator: DiscriminatorNetwork,
+        config: GanConfig,
+        compute: Compute,
+    ) -> None:
+        self.generator = generator.train()
+        self.discriminator = discriminator.train()
+        self._config = config
+        self._compute = compute
+        self._r1 = isinstance(discriminator, StyleGAN2Discriminator) and config.gamma > 0
+        self._path_length = config.path_length_weight > 0
+        self._trained = [p for p in discriminator.parameters() if p.requires_grad]
+        generator_rate, discriminator_rate = config.rates
+        self.generator_optimiser = adam(
+            list(generator.parameters()),
+            generator_rate,
+            PATH_LENGTH_INTERVAL if self._path_length else None,
+        )
+        self.discriminator_optimiser = adam(
+            self._trained, discriminator_rate, R1_INTERVAL if self._r1 else None
+        )
+        self.mean_path_length = torch.zeros((), device=compute.device)
+
+    def __call__(self, step: int, real: Observation) -> dict[str, torch.Tensor]:
+        """One update of both networks.
+
+        Args:
+            step: number of the step; all its random draws derive from it.
+            real: what the discriminator is shown of the reals.
+
+        Returns:
+            Scalars to report: both losses, mean, spread and saturated share of the fakes.
+        """
+        generator = torch_generator(self._config.seed, "gan-step", step)
+        latent = self._latent(generator)
+        with self._compute.autocast(), parametrize.cached():
+            fakes = self._images(latent, generator)
+        seen = fakes
+        if self._config.augment == "diffaugment":
+            drawn = draw_augmentation(self._config.batch, generator)
+            seen = augment(fakes, drawn.to(self._compute.device))
+        with self._judging():
+            observed = self.discriminator.observe(seen)
+        discriminator_loss = self._update_discriminator(real, observed)
+        generator_loss = self._update_generator(observed)
+        if self._r1 and step % R1_INTERVAL == 0:
+            self._update_r1(real)
+        if self._path_length and step % PATH_LENGTH_INTERVAL == 0:
+            self._update_path_length(generator)
+        flat = fakes.detach()
+        return {
+            "loss_discriminator": discriminator_loss,
+            "loss_generator": generator_loss,
+            "fake_mean": flat.mean(),
+            "fake_spread": flat.std(),
+            "saturated": (flat.abs() > SATURATED).float().mean(),
+        }
+
+    def _judging(self) -> AbstractContextManager[None]:
+        # On a CPU the small depthwise convolutions are slower in bf16 than in float32.
+        return self._compute.autocast() if self._compute.device.type == "cuda" else nullcontext()
+
+    def _latent(self, generator: torch.Generator, count: int | None = None) -> Latent:
+        network = self.generator
+        count = count or self._config.batch
+        drawn = draw_latent(count, network.latent_width, network.noise_sizes, generator)
+        return drawn.to(self._compute.device)
+
+    def _images(self, latent: Latent, generator: torch.Generator) -> torch.Tensor:
+        network, share = self.generator, self._config.style_mixing
+        if not (isinstance(network, StyleGAN2Generator) and share > 0):
+            images: torch.Tensor = network(latent)
+            return images
+        count = len(latent.z)
+        other = torch.randn(count, network.latent_width, generator=generator)
+        crossover = torch.randint(1, network.layers, (count,), generator=generator)
+        mixed = torch.rand(count, generator=generator) < share
+        crossover = torch.where(mixed, crossover, network.layers).to(latent.z.device)
+        w = mix_styles(
+            network.styles(latent.z), network.styles(other.to(latent.z.device)), crossover
+        )
+        return network.synthesise(w, latent.noise)
+
+    def _update_discriminator(self, real: Observation, fake: Observation) -> torch.Tensor:
+        with self._judging(), parametrize.cached():
+            real_logits = self.discriminator(real).float()
+            fake_logits = self.discriminator([part.detach() for part in fake]).float()
+        if self._config.discriminator == "projected":
+            loss = losses.hinge_discriminator_loss(real_logits, fake_logits)
+        else:
+            loss = losses.logistic_discriminator_loss(real_logits, fake_logits)
+        _descend(self.discriminator_optimiser, loss)
+        return loss.detach()
+
+    def _update_generator(self, fake: Observation) -> torch.Tensor:
+        with frozen(self._trained):
+            with self._judging(), parametrize.cached():
+                logits = self.discriminator(fake).float()
+            if self._config.discriminator == "projected":
+                loss = losses.hinge_generator_loss(logits)
+            else:
+                loss = losses.logistic_generator_loss(logits)
+            _descend(self.generator_optimiser, loss)
+        return loss.detach()
+
+    def _update_r1(self, real: Observation) -> None:
+        images = real[0].detach().requires_grad_()
+        penalty = losses.r1_penalty(self.discriminator((images,)), images)
+        _descend(self.discriminator_optimiser, penalty * (self._config.gamma / 2 * R1_INTERVAL))
+
+    def _update_path_length(self, generator: torch.Generator) -> None:
+        network = self.generator
+        assert isinstance(network, StyleGAN2Generator)  # the configuration sees to it
+        latent = self._latent(generator, max(1, self._config.batch // 2))
+        w = network.styles(latent.z)
+        images = network.synthesise(w, latent.noise)
+        direction = torch.randn(images.shape, generator=generator).to(images.device)
+        lengths = losses.path_lengths(images, w, direction)
+        penalty, self.mean_path_length = losses.path_length_penalty(lengths, self.mean_path_length)
+        weight = self._config.path_length_weight * PATH_LENGTH_INTERVAL
+        _descend(self.generator_optimiser, penalty * weight)
+
+
+def _descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()

@@ -1,0 +1,324 @@
+"""Training of a GAN on tens of images: one loop, an exact resume, live samples.
+
+Every random draw of a step derives from (seed, step), so the state to resume from is the
+networks, their optimisers and averages, and the step: in float32 on a CPU an interrupted
+and resumed run ends bitwise where the uninterrupted one does.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+
+from hzsynth.core.devices import CPU_FP32, Compute
+from hzsynth.core.errors import HzsynthError, InputError
+from hzsynth.core.image_set import ImageSet
+from hzsynth.core.progress import SILENT, Progress, Task
+from hzsynth.core.run import RunDir
+from hzsynth.data.loading import load_pixels
+from hzsynth.gan.config import GanConfig
+from hzsynth.gan.interruption import DeferredInterrupt
+from hzsynth.gan.networks import (
+    GeneratorNetwork,
+    build_discriminator,
+    build_generator,
+    to_float,
+)
+from hzsynth.gan.objectives import AdversarialStep
+from hzsynth.gan.reals import Reals, prepare_discriminator
+from hzsynth.gan.sampling import MODEL, TrainedGenerator, save_generator
+from hzsynth.gan.snapshots import Score, report_snapshot
+from hzsynth.nets.ema import ExponentialMovingAverage
+
+RUN_KIND = "gan"
+REPORT_STEPS = 25
+
+
+class TrainingDivergedError(HzsynthError):
+    """A loss is no longer a number; the run keeps its last good checkpoint."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class GanResult:
+    """What a training run came to.
+
+    Attributes:
+        run: where everything lies: ``model.safetensors``, ``samples/``, ``metrics.jsonl``.
+        label: class name of the images that the generator makes.
+        training_images: how many photographs it learned from.
+        steps: updates of both networks.
+        images_shown: steps times batch.
+        seconds: training time, over all resumptions.
+        images_per_second: of the part that this call trained; 0 when nothing was left to do.
+        last: the last snapshot's diversity and scores.
+    """
+
+    run: RunDir
+    label: str
+    training_images: int
+    steps: int
+    images_shown: int
+    seconds: float
+    images_per_second: float
+    last: dict[str, float]
+
+
+def training_photographs(images: ImageSet, label: str) -> ImageSet:
+    """What a generator learns from: real images of the train split (or of a set without splits).
+
+    Args:
+        images: the set.
+        label: a class name, or ``all``.
+
+    Returns:
+        The chosen part of the set.
+
+    Raises:
+        InputError: there is no such class, or no real training image in it.
+    """
+    part = images.training_part()
+    if label != "all":
+        if label not in images.labels:
+            raise InputError(
+                f"--label is all or one of {', '.join(images.labels)} in '{images.root}', "
+                f"not '{label}'"
+            )
+        part = part.select(label=label)
+    real = [record for record in part if record.is_real]
+    if not real:
+        raise InputError(
+            f"'{images.root}' has no real training image of label '{label}' "
+            "(a generator learns from photographs of the train split only)"
+        )
+    return ImageSet(part.root, real, part.lineage)
+
+
+def train_gan(
+    images: ImageSet,
+    config: GanConfig,
+    run: RunDir,
+    *,
+    compute: Compute = CPU_FP32,
+    progress: Progress = SILENT,
+    score: Score | None = None,
+) -> GanResult:
+    """Trains a GAN, or goes on where the run's checkpoint left off.
+
+    Args:
+        images: the set; only its real images of the train split are used.
+        config: the settings. ``kimg`` fixes the number of steps and so the result; ``minutes``
+            stops by the clock.
+        run: where everything is written.
+        compute: where, in fp32 or bf16.
+        progress: shows the work.
+        score: called with the averaged generator's samples (uint8 N x 3 x H x W) at every
+            snapshot; its values go to the metrics.
+
+    Returns:
+        The result; the same is stored as the run's.
+
+    Raises:
+        InputError: no training image, or fp16 was asked for.
+        TrainingDivergedError: a loss is no longer a number.
+    """
+    if compute.precision == "fp16":
+        raise InputError("--precision fp16 is not stable for a GAN; use bf16 or fp32")
+    photographs = training_photographs(images, config.label)
+    run.record_training(photographs)
+    label = photographs.labels[0] if len(photographs.labels) == 1 else "all"
+    pixels = load_pixels(photographs, config.resolution)
+    training = _Training(pixels, label, config, run, compute, progress, score)
+    return training.to_its_end()
+
+
+class _Training:
+    """The state of one run and the phases that its loop walks through."""
+
+    def __init__(
+        self,
+        pixels: torch.Tensor,
+        label: str,
+        config: GanConfig,
+        run: RunDir,
+        compute: Compute,
+        progress: Progress,
+        score: Score | None,
+    ) -> None:
+        self._pixels, self._label, self._config, self._run = pixels, label, config, run
+        self._compute, self._progress, self._score = compute, progress, score
+        generator = build_generator(config)
+        generator.colour.set_colour(to_float(pixels).mean(dim=(0, 2, 3)))
+        discriminator = build_discriminator(config)
+        prepare_discriminator(discriminator, pixels, config)
+        generator, discriminator = generator.to(compute.device), discriminator.to(compute.device)
+        self._update = AdversarialStep(generator, discriminator, config, compute)
+        self._average = ExponentialMovingAverage(generator)
+        self._step = 0
+        self._seconds = 0.0
+        self._sums: dict[str, torch.Tensor] = {}
+        self._summed = 0
+        self._last: dict[str, float] = {}
+        self._load_latest()
+        self._reals = Reals(pixels, config, discriminator, compute, progress)
+        self._first_step, self._first_seconds = self._step, self._seconds
+        self._clock = self._checkpointed = time.monotonic()
+
+    def to_its_end(self) -> GanResult:
+        """Trains until the stopping rule holds."""
+        config = self._config
+        by_time = config.minutes is not None
+        total = config.minutes * 60 if config.minutes is not None else config.total_steps
+        done = self._seconds if by_time else self._step
+        with (
+            self._progress.task(
+                "training the GAN", total, "s" if by_time else "step", done
+            ) as task,
+            DeferredInterrupt() as interrupt,
+        ):
+            while not self._finished():
+                self._advance(task, by_time)
+                self._report_when_due()
+                self._snapshot_when_due()
+                self._checkpoint_when_due(interrupt.requested)
+                if interrupt.requested:
+                    raise KeyboardInterrupt
+        return self._finish()
+
+    def _finished(self) -> bool:
+        if self._config.minutes is not None:
+            # One step at least: a generator that never learned would be saved otherwise.
+            return self._step > 0 and self._seconds >= self._config.minutes * 60
+        return self._step >= self._config.total_steps
+
+    def _advance(self, task: Task, by_time: bool) -> None:
+        step, before = self._step, self._seconds
+        values = self._update(step, self._reals.observation(step))
+        decay = min(self._config.ema, (1 + step) / (10 + step))
+        self._average.update(self._update.generator, decay)
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value
+        self._summed += 1
+        self._step += 1
+        self._tick()
+        note = ""
+        if self._summed == REPORT_STEPS:
+            note = f"D {float(values['loss_discriminator']):.2f} G {float(values['loss_generator']):.2f}"
+        task.advance(self._seconds - before if by_time else 1, note)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self._seconds += now - self._clock
+        self._clock = now
+
+    def _means(self) -> dict[str, float]:
+        """Averages since the last report.
+
+        Raises:
+            TrainingDivergedError: one of them is not a finite number.
+        """
+        means = {name: float(total) / self._summed for name, total in self._sums.items()}
+        bad = [name for name, value in means.items() if not math.isfinite(value)]
+        if bad:
+            raise TrainingDivergedError(
+                f"training diverged before step {self._step}: {bad[0]} is not a number; the run "
+                f"'{self._run.path}' keeps its last checkpoint, try lower learning rates"
+            )
+        return means
+
+    def _report_when_due(self) -> None:
+        if self._summed < REPORT_STEPS and not self._finished():
+            return
+        self._run.log(
+            self._step,
+            kimg=self._step * self._config.batch / 1000,
+            seconds=round(self._seconds, 2),
+            images_per_second=round(self._rate(), 2),
+            **self._means(),
+        )
+        self._sums, self._summed = {}, 0
+
+    def _rate(self) -> float:
+        shown = (self._step - self._first_step) * self._config.batch
+        return shown / max(1e-9, self._seconds - self._first_seconds)
+
+    def _snapshot_when_due(self) -> None:
+        every = max(1, round(self._config.snapshot_kimg * 1000 / self._config.batch))
+        if self._step % every and not self._finished():
+            return
+        generator = TrainedGenerator(self._averaged(), self._compute)
+        samples = generator.sample(range(self._config.snapshot_samples))
+        self._last = report_snapshot(self._run, self._step, samples, self._pixels, self._score)
+        self._tick()
+
+    def _checkpoint_when_due(self, now: bool) -> None:
+        waited = time.monotonic() - self._checkpointed
+        if waited < self._config.checkpoint_seconds and not now and not self._finished():
+            return
+        if self._summed:
+            self._means()  # a state that is no longer a number must not replace a good one
+        self._run.save_checkpoint(self._state(), self._step)
+        self._checkpointed = time.monotonic()
+
+    def _averaged(self) -> GeneratorNetwork:
+        return cast(GeneratorNetwork, self._average.module)
+
+    def _state(self) -> dict[str, Any]:
+        update = self._update
+        return {
+            "step": self._step,
+            "seconds": self._seconds,
+            "sums": self._sums,
+            "summed": self._summed,
+            "last": self._last,
+            "generator": update.generator.state_dict(),
+            "average": self._average.state_dict(),
+            "discriminator": update.discriminator.state_to_keep(),
+            "generator_optimiser": update.generator_optimiser.state_dict(),
+            "discriminator_optimiser": update.discriminator_optimiser.state_dict(),
+            "mean_path_length": update.mean_path_length,
+        }
+
+    def _load_latest(self) -> None:
+        state = self._run.load_checkpoint()
+        if state is None:
+            return
+        device, update = self._compute.device, self._update
+        self._step, self._seconds = state["step"], state["seconds"]
+        self._sums = {name: value.to(device) for name, value in state["sums"].items()}
+        self._summed, self._last = state["summed"], state["last"]
+        update.generator.load_state_dict(state["generator"])
+        self._average.load_state_dict(state["average"])
+        kept = {**update.discriminator.state_dict(), **state["discriminator"]}
+        update.discriminator.load_state_dict(kept)
+        update.generator_optimiser.load_state_dict(state["generator_optimiser"])
+        update.discriminator_optimiser.load_state_dict(state["discriminator_optimiser"])
+        update.mean_path_length = state["mean_path_length"].to(device)
+
+    def _finish(self) -> GanResult:
+        save_generator(self._run.path / MODEL, self._averaged(), self._config, self._label)
+        result = GanResult(
+            run=self._run,
+            label=self._label,
+            training_images=len(self._pixels),
+            steps=self._step,
+            images_shown=self._step * self._config.batch,
+            seconds=self._seconds,
+            images_per_second=self._rate() if self._step > self._first_step else 0.0,
+            last=self._last,
+        )
+        self._run.finish(
+            {
+                "label": result.label,
+                "training_images": result.training_images,
+                "steps": result.steps,
+                "images_shown": result.images_shown,
+                "seconds": round(result.seconds, 2),
+                "images_per_second": round(result.images_per_second, 2),
+                **result.last,
+            }
+        )
+        return result
