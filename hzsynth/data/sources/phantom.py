@@ -44,7 +44,7 @@ _DEFAULT_PATIENTS = {
 }
 # Field of view in cm, smallest and largest; drawn uniformly in the logarithm.
 _WIDTHS = {"cellulitis": (8.0, 18.0)}
-_USUAL_WIDTH = (5.5, 13.0)
+_USUAL_WIDTH = (5.5, 14.0)
 
 
 class PhantomConfig(Config):

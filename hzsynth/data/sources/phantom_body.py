@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 from skimage.color import lab2rgb
@@ -88,6 +89,8 @@ class Skin:
         hairs: hairs a square centimetre.
         hair_shade: brightness of hair, 0 black to 1 blond.
         marks: moles and freckles: rows of u, v, radius (cm) and density.
+        landmark: nipple, navel or empty.
+        landmark_place: its skin coordinates, cm.
     """
 
     angle: float
@@ -101,6 +104,8 @@ class Skin:
     hairs: float
     hair_shade: float
     marks: NDArray[np.float64]
+    landmark: str
+    landmark_place: tuple[float, float]
 
 
 def draw_skin(cohort: Cohort, patient_seed: int) -> Skin:
@@ -132,7 +137,10 @@ def draw_skin(cohort: Cohort, patient_seed: int) -> Skin:
             np.where(moles, rng.uniform(0.5, 1.6, count), rng.uniform(0.08, 0.35, count)),
         ]
     )
-    hairy = rng.random() < (0.4 if site == "limb" else 0.18)
+    hairy = rng.random() < (0.3 if site == "limb" else 0.1)
+    landmark = ""
+    if site == "trunk" and rng.random() < 0.4:
+        landmark = str(rng.choice(["nipple", "navel"]))
     return Skin(
         angle=angle,
         reflectance=to_linear(tone).astype(np.float32),
@@ -142,9 +150,11 @@ def draw_skin(cohort: Cohort, patient_seed: int) -> Skin:
         roughness=float(rng.lognormal(0, 0.35)),
         mottling=float(rng.lognormal(0, 0.4)),
         veins=float(max(0.0, rng.normal(0.25, 0.45))),
-        hairs=float(rng.uniform(0.4, 3.0)) if hairy else 0.0,
+        hairs=float(rng.uniform(0.3, 2.4)) if hairy else 0.0,
         hair_shade=float(rng.uniform(0.05, 0.55) if cohort == "western" else 0.04),
         marks=marks,
+        landmark=landmark,
+        landmark_place=(float(rng.uniform(-7, 7)), float(rng.uniform(-7, 7))),
     )
 
 
@@ -164,6 +174,7 @@ class View:
         body: N x N in [0, 1], 0 where the background is seen.
         normal: N x N x 3, the smooth body's unit normal (x right, y down, z to the camera).
         warp: two N x N fields of smooth noise, tied to the skin, that bend outlines.
+        ruffle: two more with finer detail.
     """
 
     pitch: float
@@ -172,6 +183,7 @@ class View:
     body: FloatImage
     normal: FloatImage
     warp: tuple[FloatImage, FloatImage]
+    ruffle: tuple[FloatImage, FloatImage]
     _frame: tuple[float, float, float, float, float] = field(repr=False)
 
     @property
@@ -240,8 +252,12 @@ def draw_view(
         body=body,
         normal=normal,
         warp=(
-            sample_noise("cloud", skin, u, v, 26.0, 0.0),
-            sample_noise("cloud", skin, u, v, 26.0, 9.1),
+            sample_noise("cloud", skin, u, v, 60.0, 0.0),
+            sample_noise("cloud", skin, u, v, 60.0, 21.0),
+        ),
+        ruffle=(
+            sample_noise("cloud", skin, u, v, 17.0, 4.0),
+            sample_noise("cloud", skin, u, v, 17.0, 9.1),
         ),
         _frame=(direction, radius, across, shift[0], shift[1]),
     )
@@ -264,8 +280,21 @@ def sample_noise(
         N x N, mean about 0, deviation about 1.
     """
     scale = np.float32(_TILE / period)
+    table = noise_tiles()[tile]
+    coarse = tile == "cloud" and u.shape[0] % 4 == 0
+    if coarse:
+        # Clouds are smooth: a sixteenth of the pixels, enlarged, looks the same.
+        height, width = u.shape
+        u = (u[1::4, 1::4] + u[2::4, 2::4]) / 2
+        v = (v[1::4, 1::4] + v[2::4, 2::4]) / 2
     rows = (u + np.float32(skin.offset[0] + shift)) * scale
     columns = (v + np.float32(skin.offset[1] + 1.7 * shift)) * scale
-    where = np.stack([np.broadcast_to(rows, u.shape), columns])
-    noise: FloatImage = map_coordinates(noise_tiles()[tile], where, order=1, mode="grid-wrap")
+    if tile != "cloud":
+        return table[rows.astype(np.int32) % _TILE, columns.astype(np.int32) % _TILE]
+    noise: FloatImage = map_coordinates(
+        table, np.stack([rows, columns]), order=1, mode="grid-wrap", output=np.float32
+    )
+    if coarse:
+        enlarged = Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+        noise = np.asarray(enlarged)
     return noise

@@ -27,8 +27,8 @@ Draw = Callable[[Surface, Skin, View, np.random.Generator], None]
 
 def _redden(surface: Surface, view: View, patch: FloatImage, density: float) -> None:
     """Adds uneven redness; swelling evens out the skin's relief a little."""
-    uneven = 1 + 0.22 * view.warp[1] + 0.12 * view.warp[0]
-    surface.haemoglobin += np.float32(density) * patch * np.clip(uneven, 0.3, 1.8)
+    uneven = 1 + 0.22 * view.ruffle[1] + 0.2 * view.warp[0]
+    surface.haemoglobin += np.float32(density) * patch * np.clip(uneven, 0.35, 1.8)
     np.maximum(surface.smooth, 0.3 * patch, out=surface.smooth)
     if density > 0.12:
         surface.mark(EVERYWHERE, patch)
@@ -38,8 +38,8 @@ def _scale(surface: Surface, skin: Skin, view: View, patch: FloatImage, amount: 
     """Adds white, flaky scale on a share of the patch."""
     grain = sample_noise("grain", skin, view.u, view.v, 11.0, 7.0)
     cloud = sample_noise("cloud", skin, view.u, view.v, 8.0, 1.0)
-    flakes = smooth_step(1.3 - amount, 2.4 - amount, grain + 0.9 * cloud) * patch
-    surface.paint(EVERYWHERE, np.float32(0.65) * flakes, (0.72, 0.66, 0.6))
+    flakes = smooth_step(1.9 - amount, 3.4 - amount, grain + 1.2 * cloud) * patch
+    surface.paint(EVERYWHERE, np.float32(0.6) * flakes, (0.62, 0.54, 0.47))
     surface.height += np.float32(0.012) * flakes
 
 
@@ -63,21 +63,21 @@ def draw_herpes_zoster(surface: Surface, skin: Skin, view: View, rng: np.random.
     course = rng.normal(0.0 if skin.site == "limb" else np.pi / 2, 0.35)
     bend = rng.normal(0, 0.035)
     severity = float(np.clip(rng.lognormal(-0.15, 0.45), 0.25, 1.7))
-    redness = float(np.clip(rng.normal(0.55, 0.2), 0.15, 1.1))
+    redness = float(np.clip(rng.normal(0.65, 0.25), 0.15, 1.3))
     groups = int(rng.integers(2, 8))
     size = float(rng.uniform(0.13, 0.24))
-    places = np.sort(rng.uniform(-6.5, 6.5, groups))
+    places = np.sort(rng.uniform(-6, 6, groups))
     places[int(rng.integers(groups))] = rng.normal(0, 0.6)
     vesicles: list[Vesicle] = []
     for place in places:
         side = bend * place**2 + rng.normal(0, 0.55)
         u = place * np.cos(course) - side * np.sin(course)
         v = place * np.sin(course) + side * np.cos(course)
-        radii = rng.uniform(0.6, 1.9) * severity**0.5, rng.uniform(0.45, 1.1)
+        radii = rng.uniform(0.7, 2.3) * severity**0.5, rng.uniform(0.5, 1.4)
         patch = blob(view, (u, v), radii, course + rng.normal(0, 0.3), 0.5, rng.uniform(0.2, 0.5))
         _redden(surface, view, patch, redness * rng.uniform(0.6, 1.1))
-        count = int(rng.poisson(9 * severity * abundance))
-        spread = 0.55 * radii[0], 0.55 * radii[1]
+        count = int(rng.poisson(11 * severity * abundance))
+        spread = 0.5 * radii[0], 0.5 * radii[1]
         vesicles += scatter(rng, count, (u, v), spread, course, (size, 0.3), stages, 0.45 * redness)
     if rng.random() < 0.4:
         band = blob(view, (0, 0), (6.5, 1.3), course, 0.6, 0.6)
@@ -142,10 +142,10 @@ def draw_insect_bite(surface: Surface, skin: Skin, view: View, rng: np.random.Ge
         )
         radius = float(rng.lognormal(np.log(0.5), 0.4))
         halo = blob(view, (u, v), (2.0 * radius, 1.8 * radius), course, 0.4, 0.7)
-        wheal = blob(view, (u, v), (radius, 0.85 * radius), rng.uniform(0, 3), 0.15, 0.3)
+        wheal = blob(view, (u, v), (radius, 0.85 * radius), rng.uniform(0, 3), 0.2, 0.55)
         _redden(surface, view, halo, 0.6 * redness)
         surface.haemoglobin += np.float32(rng.uniform(-0.15, 0.35) * redness) * wheal
-        surface.height += np.float32(0.16 * radius) * wheal
+        surface.height += np.float32(0.11 * radius) * wheal
         surface.smooth = np.maximum(surface.smooth, 0.7 * wheal)
         surface.mark(EVERYWHERE, wheal)
         stage: Stage = "clear" if blister and rng.random() < 0.6 else "haemorrhagic"
@@ -159,11 +159,12 @@ def draw_insect_bite(surface: Surface, skin: Skin, view: View, rng: np.random.Ge
 def _contact_outline(view: View, rng: np.random.Generator) -> tuple[FloatImage, float, float]:
     """The outline of what touched the skin, its main direction and its half length (cm)."""
     angle = rng.uniform(0, np.pi)
-    u = view.u + np.float32(0.12) * view.warp[0]
-    v = view.v + np.float32(0.12) * view.warp[1]
+    bend = rng.uniform(0.03, 0.35)
+    u = view.u + np.float32(bend) * (view.warp[0] + 0.4 * view.ruffle[0])
+    v = view.v + np.float32(bend) * (view.warp[1] + 0.4 * view.ruffle[1])
     cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     along, across = u * cosine + v * sine, v * cosine - u * sine
-    soft = rng.uniform(0.06, 0.2)
+    soft = rng.uniform(0.08, 0.4)
     shape = rng.choice(["plaster", "strap", "buckle", "drip"], p=[0.35, 0.3, 0.15, 0.2])
     if shape == "plaster":
         half = rng.uniform(1.2, 3.4), rng.uniform(0.9, 2.2)
@@ -190,7 +191,12 @@ def draw_contact_dermatitis(
     redness = float(np.clip(rng.normal(0.5, 0.18), 0.15, 1.0))
     patch, angle, half = _contact_outline(view, rng)
     _redden(surface, view, patch, redness)
+    blotches = smooth_step(-0.6, 1.4, sample_noise("cloud", skin, view.u, view.v, 9.0, 13.0))
+    surface.haemoglobin += np.float32(rng.uniform(0, 0.7) * redness) * blotches * patch
     surface.height += np.float32(rng.uniform(0.0, 0.03)) * patch
+    if rng.random() < 0.4:
+        spill = blob(view, (0, 0), (min(half, 4) * 1.3, 2.2), angle, 0.6, 0.8)
+        _redden(surface, view, spill, 0.4 * redness)
     kind = rng.random()
     if kind < 0.75:
         stages: dict[Stage, float] = {"clear": 0.8, "papule": 0.6, "pustule": 0.1, "crust": 0.2}
@@ -212,10 +218,10 @@ def draw_cellulitis(surface: Surface, skin: Skin, view: View, rng: np.random.Gen
     radii = float(rng.uniform(3.0, 9.0)), float(rng.uniform(2.5, 6.0))
     angle = float(rng.normal(0, 0.5))
     soft = float(rng.uniform(0.12, 0.6))
-    patch = blob(view, centre, radii, angle, 0.45, soft)
+    patch = blob(view, centre, radii, angle, 0.3, soft)
     _redden(surface, view, patch, redness)
     surface.smooth = np.maximum(surface.smooth, 0.75 * patch)
-    surface.height += np.float32(0.35) * blob(view, centre, radii, angle, 0.2, 0.9)
+    surface.height += np.float32(0.35) * blob(view, centre, radii, angle, 0.0, 0.9)
     surface.gloss += np.float32(rng.uniform(0.0, 0.16)) * patch
     if rng.random() < 0.3:
         purple = smooth_step(0.3, 1.6, sample_noise("cloud", skin, view.u, view.v, 14.0, 6.0))

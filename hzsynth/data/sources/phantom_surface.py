@@ -120,8 +120,9 @@ def blob(
         Membership, N x N in [0, 1].
     """
     bend = np.float32(warp * min(radii))
-    du = view.u - np.float32(centre[0]) + bend * view.warp[0]
-    dv = view.v - np.float32(centre[1]) + bend * view.warp[1]
+    rough = np.float32(0.3)
+    du = view.u - np.float32(centre[0]) + bend * (view.warp[0] + rough * view.ruffle[0])
+    dv = view.v - np.float32(centre[1]) + bend * (view.warp[1] + rough * view.ruffle[1])
     cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     first = (du * cosine + dv * sine) / np.float32(radii[0])
     second = (dv * cosine - du * sine) / np.float32(radii[1])
@@ -130,18 +131,18 @@ def blob(
 
 def draw_healthy(surface: Surface, skin: Skin, view: View) -> None:
     """Adds what healthy skin has: uneven redness, veins, relief, moles and freckles."""
-    cloud = view.warp[0]
-    fine = sample_noise("cloud", skin, view.u, view.v, 6.0, 3.3)
-    surface.haemoglobin += np.float32(0.045 * skin.mottling) * (cloud + 0.7 * fine)
-    surface.melanin += np.float32(0.025) * view.warp[1]
+    uneven = view.ruffle[0] + 0.8 * view.warp[0]
+    surface.haemoglobin += np.float32(0.04 * skin.mottling) * np.clip(uneven, -1.5, 3)
+    surface.melanin += np.float32(0.03) * view.warp[1]
     if skin.veins > 0.1:
-        ridge = np.exp(-((view.warp[1] - 0.3 * cloud) ** 2) / 0.012)
-        surface.vein += np.float32(0.5 * skin.veins) * ridge
+        ridge = np.exp(-((view.warp[1] - 0.3 * view.warp[0]) ** 2) / 0.012)
+        surface.vein += np.float32(0.4 * skin.veins) * ridge
     grain = sample_noise("grain", skin, view.u, view.v, 9.0, 5.0)
     cells = sample_noise("cells", skin, view.u, view.v, 16.0, 2.0)
     relief = np.float32(0.0035 * skin.roughness) * (cells + 0.8 * grain)
     surface.height += relief * (1 - surface.smooth)
-    surface.haemoglobin -= np.float32(0.03 * skin.roughness) * cells * (1 - surface.smooth)
+    surface.haemoglobin -= np.float32(0.025 * skin.roughness) * cells * (1 - surface.smooth)
+    _draw_landmark(surface, skin, view)
     for u, v, radius, density in skin.marks:
         where = view.box(u, v, 1.6 * radius)
         if where is None:
@@ -151,6 +152,27 @@ def draw_healthy(surface: Surface, skin: Skin, view: View) -> None:
         surface.melanin[where] += np.float32(density) * spot
         if density > 0.9:
             surface.height[where] += np.float32(0.15 * radius) * spot
+
+
+def _draw_landmark(surface: Surface, skin: Skin, view: View) -> None:
+    if not skin.landmark:
+        return
+    u, v = skin.landmark_place
+    where = view.box(u, v, 2.5)
+    if where is None:
+        return
+    distance = np.hypot(view.u[where] - u, view.v[where] - v)
+    distance = distance * (1 + 0.06 * view.ruffle[0][where])
+    if skin.landmark == "nipple":
+        areola, tip = smooth_step(1.25, 1.0, distance), smooth_step(0.45, 0.2, distance)
+        surface.melanin[where] += 0.45 * areola + 0.15 * tip
+        surface.haemoglobin[where] += 0.25 * areola
+        surface.height[where] += 0.25 * tip
+    else:
+        hollow = smooth_step(0.9, 0.2, distance)
+        surface.height[where] -= 0.5 * hollow
+        surface.melanin[where] += 0.9 * smooth_step(0.5, 0.1, distance)
+        surface.haemoglobin[where] += 0.3 * hollow
 
 
 def draw_lines(
@@ -203,4 +225,4 @@ def draw_hair(surface: Surface, skin: Skin, view: View, rng: np.random.Generator
     strand = draw_lines(view, paths, 0.012, blur=0.6)
     shade = skin.hair_shade
     colour = (0.03 + 0.4 * shade, 0.02 + 0.3 * shade, 0.015 + 0.15 * shade)
-    surface.paint(EVERYWHERE, strand * np.float32(0.8), colour)
+    surface.paint(EVERYWHERE, strand * np.float32(0.65), colour)

@@ -24,6 +24,7 @@ class Vesicle:
         redness: optical density of the red halo.
         stretch: ratio of its axes.
         tilt: of the long axis, radians.
+        gloss: strength of the highlight on its roof.
     """
 
     u: float
@@ -33,6 +34,7 @@ class Vesicle:
     redness: float
     stretch: float
     tilt: float
+    gloss: float = 0.2
 
 
 def scatter(
@@ -60,6 +62,7 @@ def scatter(
     Returns:
         The vesicles.
     """
+    gloss = float(rng.uniform(0.03, 0.4))
     weights = np.array(list(stages.values()), dtype=float)
     names = list(stages)
     placed: list[Vesicle] = []
@@ -74,7 +77,7 @@ def scatter(
         strength = float(redness * rng.lognormal(0, 0.3))
         shape = float(rng.uniform(1, 1.35)), float(rng.uniform(0, np.pi))
         if all(np.hypot(o.u - u, o.v - v) > 0.8 * (o.radius + size) for o in placed):
-            placed.append(Vesicle(float(u), float(v), size, stage, strength, *shape))
+            placed.append(Vesicle(float(u), float(v), size, stage, strength, *shape, gloss))
     return placed
 
 
@@ -94,39 +97,39 @@ def _draw(
     root = np.float32(np.sqrt(vesicle.stretch))
     first, second = (du * cosine + dv * sine) / root, (dv * cosine - du * sine) * root
     distance = np.hypot(first, second) / np.float32(vesicle.radius)
-    distance *= 1 + 0.1 * view.warp[0][where]
+    distance *= 1 + 0.12 * view.ruffle[0][where]
     inside = smooth_step(1.12, 0.82, distance)
     dome = np.sqrt(np.clip(1 - distance**2, 0, 1))
     halo = smooth_step(2.1, 0.9, distance)
     surface.haemoglobin[where] += np.float32(vesicle.redness) * halo
     surface.mark(where, smooth_step(1.7, 1.2, distance))
-    tall = np.float32(vesicle.radius)
+    tall, gloss = np.float32(vesicle.radius), np.float32(vesicle.gloss)
     tone = skin.reflectance / skin.reflectance.max()
     if vesicle.stage == "papule":
         surface.haemoglobin[where] += np.float32(0.8 * vesicle.redness) * inside
         surface.height[where] += 0.30 * tall * dome**2
         surface.gloss[where] += np.float32(0.06) * inside
     elif vesicle.stage == "clear":
-        surface.haemoglobin[where] *= 1 - 0.35 * inside
-        surface.paint(where, 0.30 * inside, (0.75 * tone**0.6))
-        surface.height[where] += 0.55 * tall * dome
-        surface.gloss[where] += np.float32(0.55) * inside
+        surface.haemoglobin[where] *= 1 - 0.25 * inside
+        surface.paint(where, 0.2 * inside, 0.6 * tone**0.7)
+        surface.height[where] += 0.42 * tall * dome
+        surface.gloss[where] += gloss * inside
     elif vesicle.stage == "pustule":
-        surface.paint(where, 0.62 * smooth_step(1.0, 0.55, distance), (0.72, 0.58, 0.33))
-        surface.height[where] += 0.5 * tall * dome
-        surface.gloss[where] += np.float32(0.4) * inside
+        surface.paint(where, 0.5 * smooth_step(1.0, 0.5, distance), (0.62, 0.47, 0.25))
+        surface.height[where] += 0.4 * tall * dome
+        surface.gloss[where] += 0.8 * gloss * inside
     elif vesicle.stage == "umbilicated":
         dent = smooth_step(0.55, 0.15, distance)
-        surface.paint(where, 0.45 * inside * (1 - dent), (0.68, 0.52, 0.42))
+        surface.paint(where, 0.35 * inside * (1 - dent), (0.6, 0.44, 0.34))
         surface.haemoglobin[where] += 0.7 * dent
         surface.bruise[where] += 0.35 * dent
-        surface.height[where] += tall * (0.5 * dome - 0.3 * dent)
-        surface.gloss[where] += np.float32(0.4) * inside * (1 - dent)
+        surface.height[where] += tall * (0.42 * dome - 0.25 * dent)
+        surface.gloss[where] += 0.7 * gloss * inside * (1 - dent)
     elif vesicle.stage == "haemorrhagic":
         surface.haemoglobin[where] += 0.9 * inside
         surface.bruise[where] += 0.75 * inside
-        surface.height[where] += 0.45 * tall * dome
-        surface.gloss[where] += np.float32(0.35) * inside
+        surface.height[where] += 0.4 * tall * dome
+        surface.gloss[where] += 0.7 * gloss * inside
     else:
         _draw_crust(surface, skin, view, vesicle, where, distance)
 
