@@ -1,0 +1,93 @@
+"""The plan of a ratio: how many real, synthetic and augmented images make a training class.
+
+Ratio R is synthetic images per real image of the target class. Of n real training images
+of the class, multiplier x n are made: the n reals, R n synthetic ones, the rest classical
+augmentations of both in that proportion. So R = 0 is pure augmentation, R = multiplier - 1 a
+pure synthetic fill, and the size is the same in every arm.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hzsynth.core.errors import InputError
+
+Arm = Literal["mixture", "real", "duplicated", "synthetic-only"]
+ARMS: tuple[Arm, ...] = ("mixture", "real", "duplicated", "synthetic-only")
+
+
+@dataclass(frozen=True)
+class ClassPlan:
+    """How one class of the training set is made up.
+
+    Attributes:
+        real: photographs, each once.
+        synthetic: generated images, each once.
+        augmented_real: classical augmentations of photographs.
+        augmented_synthetic: classical augmentations of generated images.
+        duplicated: further exact copies of photographs.
+    """
+
+    real: int
+    synthetic: int = 0
+    augmented_real: int = 0
+    augmented_synthetic: int = 0
+    duplicated: int = 0
+
+    @property
+    def total(self) -> int:
+        """All images of the class."""
+        return (
+            self.real
+            + self.synthetic
+            + self.augmented_real
+            + self.augmented_synthetic
+            + self.duplicated
+        )
+
+
+def plan_target(count: int, ratio: float, multiplier: int, arm: Arm = "mixture") -> ClassPlan:
+    """Plans the target class.
+
+    Args:
+        count: real training images of the class, n.
+        ratio: synthetic images per real one, R; used by ``mixture`` only.
+        multiplier: the class is filled to multiplier x n images.
+        arm: ``mixture``; or a control: ``real`` (n photographs and nothing else),
+            ``duplicated`` (filled with exact copies) or ``synthetic-only`` (no photographs).
+
+    Returns:
+        The plan. Every arm but ``real`` has multiplier x n images.
+
+    Raises:
+        InputError: there are no real images, or the ratio does not fit the multiplier.
+    """
+    if count < 1:
+        raise InputError("the target class has no real training images")
+    if multiplier < 1:
+        raise InputError(f"--multiplier is at least 1, not {multiplier}")
+    total = multiplier * count
+    if arm == "real":
+        return ClassPlan(real=count)
+    if arm == "duplicated":
+        return ClassPlan(real=count, duplicated=total - count)
+    if arm == "synthetic-only":
+        return ClassPlan(real=0, synthetic=total)
+    if not 0 <= ratio <= multiplier - 1:
+        raise InputError(
+            f"--ratio is between 0 and multiplier - 1 = {multiplier - 1} synthetic images per real "
+            f"one, not {ratio:g}"
+        )
+    synthetic = round(ratio * count)
+    rest = total - count - synthetic
+    augmented_real = round(rest * count / (count + synthetic))
+    return ClassPlan(
+        real=count,
+        synthetic=synthetic,
+        augmented_real=augmented_real,
+        augmented_synthetic=rest - augmented_real,
+    )
+
+
+def plan_other(count: int, size: int) -> ClassPlan:
+    """Plans another class: its photographs, filled with augmentations up to `size` images."""
+    return ClassPlan(real=count, augmented_real=max(0, size - count) if count else 0)

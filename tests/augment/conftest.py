@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from hzsynth.core.image_set import TrainingImage
+from hzsynth.core.image_set_writer import ImageSetWriter
+
+
+def picture(seed, size=32):
+    noise = gaussian_filter(np.random.default_rng(seed).normal(size=(size, size, 3)), (2, 2, 0))
+    return np.clip([190, 150, 130] + 40 * noise / noise.std(), 0, 255).astype(np.uint8)
+
+
+def write_real(path, train=4, turned=None):
+    with ImageSetWriter(path) as writer:
+        for number, (label, split, count) in enumerate(
+            [
+                ("zoster", "train", train),
+                ("zoster", "val", 1),
+                ("zoster", "test", 2),
+                ("eczema", "train", 6),
+                ("eczema", "val", 1),
+                ("eczema", "test", 2),
+            ]
+        ):
+            for index in range(count):
+                seed = 100 * number + index
+                group = f"{label}-{split}-{index}"
+                writer.add(picture(seed), label=label, split=split, group=group, origin="real")
+    return writer.images
+
+
+def write_synthetic(path, count=40, seen=(), parents=(), run="gan-1", split="", origin="stylegan2"):
+    with ImageSetWriter(path) as writer:
+        for index in range(count):
+            writer.add(
+                picture(5000 + index),
+                label="zoster",
+                split=split,
+                origin=origin,
+                run=run if origin != "real" else "",
+                seed=index,
+                parents=parents,
+            )
+        if run:
+            writer.add_lineage(run, seen or [TrainingImage("aa", "", "p")])
+    return writer.images
+
+
+@pytest.fixture
+def real(tmp_path):
+    return write_real(tmp_path / "real")
+
+
+@pytest.fixture
+def synthetic(tmp_path):
+    return write_synthetic(tmp_path / "synthetic")

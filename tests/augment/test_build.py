@@ -1,0 +1,138 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from hzsynth.augment.build import BuildConfig, build_dataset
+from hzsynth.core.errors import InputError, RefusedError
+from hzsynth.core.image_set import ImageSet, TrainingImage
+from hzsynth.core.image_set_writer import ImageSetWriter
+from hzsynth.core.phash import perceptual_hash
+from hzsynth.data.photos import decode_image
+from tests.augment.conftest import picture, write_synthetic
+
+
+def _config(**changes):
+    return BuildConfig(**{"label": "zoster", "ratio": 2, "multiplier": 6, **changes})
+
+
+def _origins(images, label="zoster"):
+    return Counter(r.origin for r in images.select("train", label))
+
+
+def test_the_set_is_what_the_plan_says(real, synthetic, tmp_path):
+    built = build_dataset(real, [synthetic], _config(), tmp_path / "out")
+    # n = 4, R = 2, 6 n = 24: 4 real, 8 synthetic, 12 augmented (4 of real, 8 of synthetic).
+    assert _origins(built) == {"real": 4, "stylegan2": 8, "augmented": 12}
+    assert _origins(built, "eczema") == {"real": 6}
+    by_parent = Counter(
+        "gan" if r.run else "real" for r in built.select("train", "zoster", "augmented")
+    )
+    assert by_parent == {"real": 4, "gan": 8}
+    for split in ("val", "test"):
+        assert [r.sha256 for r in built.select(split)] == [r.sha256 for r in real.select(split)]
+    assert ImageSet.load(tmp_path / "out").digest == built.digest
+    assert built.lineage == synthetic.lineage
+
+
+@pytest.mark.parametrize(
+    ("changes", "zoster", "eczema"),
+    [
+        ({"balance": "all"}, 24, 24),
+        ({"balance": "none"}, 24, 36),
+        ({"arm": "real"}, 4, 6),
+        ({"arm": "duplicated"}, 24, 6),
+        ({"arm": "synthetic-only"}, 24, 6),
+        ({"ratio": 0}, 24, 6),
+    ],
+)
+def test_balance_and_controls(real, synthetic, tmp_path, changes, zoster, eczema):
+    built = build_dataset(real, [synthetic], _config(**changes), tmp_path / "out")
+    assert sum(_origins(built).values()) == zoster
+    assert sum(_origins(built, "eczema").values()) == eczema
+    if changes.get("arm") == "synthetic-only":
+        assert set(_origins(built)) == {"stylegan2"}
+    if changes.get("arm") == "duplicated":
+        assert len({r.sha256 for r in built.select("train", "zoster")}) == 4
+
+
+def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(real, synthetic, tmp_path):
+    digests = [
+        build_dataset(real, [synthetic], _config(seed=seed, mix=mix), tmp_path / f"{i}").digest
+        for i, (seed, mix) in enumerate([(1, "cutmix"), (1, "cutmix"), (2, "cutmix"), (1, "mixup")])
+    ]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3
+
+
+def test_a_smaller_ratio_uses_some_of_the_larger_ones_images(real, synthetic, tmp_path):
+    chosen = []
+    for ratio in (1, 3):
+        built = build_dataset(real, [synthetic], _config(ratio=ratio), tmp_path / str(ratio))
+        chosen.append({r.sha256 for r in built.select("train", origin="stylegan2")})
+    assert chosen[0] < chosen[1]
+
+
+def test_an_augmented_image_can_be_made_again_from_its_row(real, synthetic, tmp_path):
+    from hzsynth.augment.strategies import Augmenter
+
+    built = build_dataset(real, [synthetic], _config(ratio=0), tmp_path / "out")
+    row = built.select("train", "zoster", "augmented").records[0]
+    parent = next(r for r in real if r.sha256 == row.parents[0])
+    original = decode_image(real.read_bytes(parent), "parent")
+    again, parameters = Augmenter()(original, int(row.seed))
+    assert np.array_equal(again, decode_image(built.read_bytes(row), "row"))
+    assert parameters == row.extra["augmentation"]
+
+
+def test_a_size_applies_to_training_images_only(real, synthetic, tmp_path):
+    built = build_dataset(real, [synthetic], _config(size=16), tmp_path / "out")
+    assert {(r.width, r.height) for r in built.select("train", "zoster")} == {(16, 16)}
+    assert {(r.width, r.height) for r in built.select("test")} == {(32, 32)}
+
+
+def test_too_few_synthetic_images_are_an_error_with_the_numbers(real, tmp_path):
+    few = write_synthetic(tmp_path / "few", count=5)
+    with pytest.raises(InputError, match=r"8 synthetic images .* holds 5"):
+        build_dataset(real, [few], _config(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def _leak(real, how):
+    test = real.select("test", "zoster").records[0]
+    pixels = decode_image(real.read_bytes(test), "test")
+    return {
+        "directly": TrainingImage(test.sha256, "", ""),
+        "mirrored": TrainingImage("x", perceptual_hash(pixels[:, ::-1].copy()), ""),
+        "patient": TrainingImage("x", perceptual_hash(picture(77)), test.group),
+    }[how]
+
+
+@pytest.mark.parametrize("how", ["directly", "mirrored", "patient"])
+def test_a_generator_that_saw_the_test_set_is_refused(real, tmp_path, how):
+    leaking = write_synthetic(tmp_path / "leaking", seen=[_leak(real, how)])
+    with pytest.raises(RefusedError, match="test photograph"):
+        build_dataset(real, [leaking], _config(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_generated_images_are_refused_where_photographs_belong(real, synthetic, tmp_path):
+    with pytest.raises(RefusedError, match="marked test"):
+        marked = write_synthetic(tmp_path / "marked", split="test")
+        build_dataset(real, [marked], _config(), tmp_path / "out")
+    with pytest.raises(InputError, match="is a photograph"):
+        photographs = write_synthetic(tmp_path / "photographs", origin="real", run="")
+        build_dataset(real, [photographs], _config(), tmp_path / "out")
+    with ImageSetWriter(tmp_path / "mixed") as writer:
+        for record in real:
+            writer.copy(real, record)
+        writer.add(picture(1), label="zoster", split="train", origin="stylegan2", run="gan-1")
+    with pytest.raises(RefusedError, match="photographs only"):
+        build_dataset(writer.images, [synthetic], _config(), tmp_path / "out")
+
+
+def test_a_set_without_a_split_or_the_class_is_refused(real, synthetic, tmp_path):
+    with pytest.raises(InputError, match="data split"):
+        build_dataset(synthetic, [synthetic], _config(), tmp_path / "out")
+    with pytest.raises(InputError, match="not a class"):
+        build_dataset(real, [synthetic], _config(label="shingles"), tmp_path / "out")

@@ -1,0 +1,58 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hzsynth.augment.mixture import ARMS, plan_other, plan_target
+from hzsynth.core.errors import InputError
+
+
+@given(n=st.integers(1, 200), m=st.integers(1, 12), share=st.floats(0, 1))
+def test_every_arm_has_the_same_size_and_the_asked_composition(n, m, share):
+    ratio = share * (m - 1)
+    plan = plan_target(n, ratio, m)
+    assert plan.total == m * n
+    assert plan.real == n
+    assert abs(plan.synthetic - ratio * n) <= 0.5
+    # The augmentations keep the proportion of real to synthetic, to the nearest image.
+    rest = plan.augmented_real + plan.augmented_synthetic
+    assert abs(plan.augmented_real - rest * n / (n + plan.synthetic)) <= 0.5
+    assert min(plan.augmented_real, plan.augmented_synthetic) >= 0
+
+
+def test_the_ends_of_the_grid():
+    augmentation_only = plan_target(30, 0, 10)
+    assert (augmentation_only.synthetic, augmentation_only.augmented_real) == (0, 270)
+    pure_fill = plan_target(30, 9, 10)
+    assert (pure_fill.synthetic, pure_fill.augmented_real, pure_fill.augmented_synthetic) == (
+        270,
+        0,
+        0,
+    )
+    quarter = plan_target(30, 1, 10)
+    assert (quarter.synthetic, quarter.augmented_real, quarter.augmented_synthetic) == (
+        30,
+        120,
+        120,
+    )
+
+
+def test_the_controls():
+    assert plan_target(30, 1, 10, "real").total == 30
+    assert plan_target(30, 1, 10, "duplicated").duplicated == 270
+    synthetic = plan_target(30, 1, 10, "synthetic-only")
+    assert (synthetic.real, synthetic.synthetic) == (0, 300)
+    assert {plan_target(30, 1, 10, arm).total for arm in ARMS if arm != "real"} == {300}
+
+
+@pytest.mark.parametrize(
+    ("n", "ratio", "m"), [(30, 9.01, 10), (30, -0.1, 10), (0, 1, 10), (3, 0, 0)]
+)
+def test_what_cannot_be_made_is_refused(n, ratio, m):
+    with pytest.raises(InputError):
+        plan_target(n, ratio, m)
+
+
+def test_other_classes_are_filled_but_never_cut():
+    assert plan_other(40, 100).total == 100
+    assert plan_other(40, 10).total == 40
+    assert plan_other(0, 100).total == 0
