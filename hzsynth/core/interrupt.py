@@ -2,7 +2,8 @@
 
 While `deferred_interrupts` is active, an interrupt or a termination signal only sets a mark. Progress
 tasks look at it whenever a step is complete and raise KeyboardInterrupt there; the stage
-saves its checkpoint and passes the error on. A second Ctrl-C interrupts at once.
+saves its checkpoint and passes the error on. A second Ctrl-C ends the process at once,
+without a checkpoint: the state may be that of half a step.
 """
 
 import signal
@@ -11,7 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+INTERRUPTED = 130
+"""Exit code of an interrupted command."""
+
 _requested = threading.Event()
+_active = threading.Event()
 
 
 def raise_if_interrupted() -> None:
@@ -20,20 +25,29 @@ def raise_if_interrupted() -> None:
         raise KeyboardInterrupt
 
 
+def _handle(_signal: int, _frame: FrameType | None) -> None:
+    if _requested.is_set():
+        raise SystemExit(INTERRUPTED)
+    _requested.set()
+
+
 @contextmanager
 def deferred_interrupts() -> Iterator[None]:
-    """Defers Ctrl-C and termination to the next step's end; for the main thread of a command."""
+    """Defers Ctrl-C and termination to the end of the current step.
 
-    def handle(_signal: int, _frame: FrameType | None) -> None:
-        if _requested.is_set():
-            raise KeyboardInterrupt
-        _requested.set()
-
+    May be nested (a command and the stage that it calls); outside the main thread it does
+    nothing, since signals arrive in the main thread only.
+    """
+    if _active.is_set() or threading.current_thread() is not threading.main_thread():
+        yield
+        return
     signals = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, handle) for number in signals]
+    before = [signal.signal(number, _handle) for number in signals]
+    _active.set()
     try:
         yield
     finally:
         for number, handler in zip(signals, before, strict=True):
             signal.signal(number, handler)
+        _active.clear()
         _requested.clear()

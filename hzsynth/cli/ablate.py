@@ -1,0 +1,1 @@
+"""hzsynth ablate: ratios x seeds x generators, and what follows from them."""

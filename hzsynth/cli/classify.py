@@ -1,0 +1,150 @@
+"""hzsynth classify: train, distil (KDE-CT), evaluate on real photographs, predict."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hzsynth.cli.arguments import RunPath, SetPath, known_label, open_set
+from hzsynth.cli.session import Session, command, group
+
+app = group("Classifiers: fine-tuning, KDE-CT, evaluation on real photographs.")
+
+
+@command(app, "train")
+def train(
+    session: Session,
+    images: SetPath,
+    label: Annotated[str | None, typer.Option(help="Target class.")] = None,
+    model: Annotated[str | None, typer.Option(help="A timm model or efficientnet-lite0/1/2.")] = None,
+    finetune: Annotated[str | None, typer.Option(help="lp-ft, full or linear.")] = None,
+    pretrained: Annotated[
+        str | None, typer.Option(help="imagenet (lite models), none, or a weights file.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the input in pixels.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+) -> None:
+    """Fine-tunes one classifier; the checkpoint is chosen on validation."""
+    from hzsynth.classify.training import ClassifyConfig, train_classifier
+
+    config = session.resolve(
+        ClassifyConfig,
+        label=label,
+        model=model,
+        finetune=finetune,
+        pretrained=pretrained,
+        size=size,
+        steps=steps,
+        batch=batch,
+    )
+    photographs = open_set(images)
+    known_label(photographs, config.label)
+    run = session.start_run("classify", config, {"images": photographs.digest})
+    train_classifier(photographs, config, run, compute=session.compute, progress=session.progress)
+    session.show({"run": str(run.path), **run.result}, "classify train")
+
+
+@command(app, "kdect")
+def kdect(
+    session: Session,
+    images: SetPath,
+    label: Annotated[str | None, typer.Option(help="Target class.")] = None,
+    teachers: Annotated[
+        str | None, typer.Option(help="Comma-separated models of the ensemble.")
+    ] = None,
+    student: Annotated[str | None, typer.Option(help="The distilled model.")] = None,
+    teacher_pretrained: Annotated[
+        str | None, typer.Option(help="imagenet (lite models), none, or a folder of weights files.")
+    ] = None,
+    pretrained: Annotated[str | None, typer.Option(help="The same for the student.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the input in pixels.")] = None,
+    teacher_steps: Annotated[int | None, typer.Option(help="Steps of each teacher.")] = None,
+    stage_steps: Annotated[int | None, typer.Option(help="Steps of each curriculum stage.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+) -> None:
+    """KDE-CT: fine-tunes the teachers, then distils their ensemble along a curriculum.
+
+    The result is evaluated on the set's real test photographs.
+    """
+    from hzsynth.classify.evaluation import evaluate
+    from hzsynth.classify.kdect import KdectConfig, train_kdect
+
+    config = session.resolve(
+        KdectConfig,
+        label=label,
+        teachers=teachers.split(",") if teachers else None,
+        student=student,
+        teacher_pretrained=teacher_pretrained,
+        pretrained=pretrained,
+        size=size,
+        teacher_steps=teacher_steps,
+        stage_steps=stage_steps,
+        batch=batch,
+    )
+    photographs = open_set(images)
+    known_label(photographs, config.label)
+    run = session.start_run("kdect", config, {"images": photographs.digest})
+    train_kdect(photographs, config, run, compute=session.compute, progress=session.progress)
+    evaluation = evaluate(
+        run, photographs, split="test", compute=session.compute, seed=session.root_seed
+    )
+    evaluation.save(run.path / "test")
+    result = {"run": str(run.path), **run.result, "test": evaluation.to_json()}
+    session.show(result if session.json else _short(result), "classify kdect")
+
+
+def _short(result: dict[str, object]) -> dict[str, object]:
+    """The evaluation as one line a metric: value and interval."""
+    evaluation = result.pop("test")
+    assert isinstance(evaluation, dict)
+    metrics = {
+        name: f"{m['value']:.3f} ({m['low']:.3f} to {m['high']:.3f})"
+        for name, m in evaluation["metrics"].items()
+    }
+    return {**result, f"test (n = {evaluation['n']})": metrics}
+
+
+@command(app, "evaluate")
+def evaluate_run(
+    session: Session,
+    run: RunPath,
+    images: SetPath,
+    split: Annotated[str, typer.Option(help="train, val or test; empty for a set without.")] = "test",
+) -> None:
+    """Evaluates a classifier on real photographs; every metric with its interval."""
+    from hzsynth.classify.evaluation import evaluate
+    from hzsynth.core.run import RunDir
+
+    evaluation = evaluate(
+        RunDir.load(run),
+        open_set(images),
+        split=split,
+        compute=session.compute,
+        seed=session.root_seed,
+    )
+    if session.out is not None:
+        evaluation.save(session.out)
+    result: dict[str, object] = {"run": str(run), "test": evaluation.to_json()}
+    session.show(result if session.json else _short(result), "classify evaluate")
+
+
+@command(app, "predict")
+def predict_files(
+    session: Session,
+    run: RunPath,
+    files: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photographs.")],
+) -> None:
+    """Class probabilities of single photographs. Research use only, not a diagnosis."""
+    from hzsynth.classify.prediction import predict
+    from hzsynth.core.files import atomic_write_text
+    from hzsynth.core.run import RunDir
+
+    table = predict(RunDir.load(run), files, compute=session.compute)
+    if session.out is not None:
+        atomic_write_text(session.out, table.to_csv(index=False))
+    session.show(
+        {"predictions": table.to_dict("records")}
+        if session.json
+        else {row["file"]: row["predicted"] for row in table.to_dict("records")}
+    )

@@ -1,0 +1,1 @@
+"""The whole path on the phantom, as a user would walk it."""

@@ -1,0 +1,94 @@
+"""How large the demo is: everything that --fast makes smaller."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Sizes of one walk along the whole path.
+
+    Attributes:
+        photograph: side of a phantom photograph, pixels.
+        patients: patients a class in the Western cohort, which holds all classes.
+        korean_patients: patients with normal skin in the Korean cohort, the target of translation.
+        duplicates: disguised copies that dedup has to find.
+        gan_resolution: side of generated images, pixels.
+        gan_minutes: training time of the generator.
+        generated: images drawn from it.
+        translation_resolution: side at which CycleGAN is trained, pixels.
+        translation_minutes: training time of CycleGAN.
+        classifier_size: side of the classifiers' input, pixels.
+        ratios: ratios of the mixtures and of the ablation.
+        teachers: members of the ensemble.
+        student: the distilled network.
+        teacher_steps: optimiser steps of each teacher.
+        stage_steps: optimiser steps of each stage of the curriculum.
+        ablation_steps: optimiser steps of each classifier of the ablation.
+        seeds: classifier seeds an arm.
+    """
+
+    photograph: int
+    patients: dict[str, int]
+    korean_patients: int
+    duplicates: int
+    gan_resolution: int
+    gan_minutes: float
+    generated: int
+    translation_resolution: int
+    translation_minutes: float
+    classifier_size: int
+    ratios: tuple[float, ...]
+    teachers: tuple[str, ...]
+    student: str
+    teacher_steps: int
+    stage_steps: int
+    ablation_steps: int
+    seeds: int
+
+
+FULL = Scale(
+    photograph=128,
+    patients={
+        "cellulitis": 24,
+        "contact_dermatitis": 26,
+        "eczema": 26,
+        "herpes_zoster": 20,
+        "insect_bite": 24,
+        "normal": 20,
+    },
+    korean_patients=24,
+    duplicates=12,
+    gan_resolution=64,
+    gan_minutes=2.5,
+    generated=320,
+    translation_resolution=64,
+    translation_minutes=1.25,
+    classifier_size=96,
+    ratios=(0.0, 1.0, 4.0, 9.0),
+    teachers=("efficientnet-lite0", "efficientnet-lite1"),
+    student="efficientnet-lite0",
+    teacher_steps=90,
+    stage_steps=50,
+    ablation_steps=60,
+    seeds=3,
+)
+
+FAST = Scale(
+    photograph=64,
+    patients={"eczema": 9, "herpes_zoster": 9, "insect_bite": 9, "normal": 6},
+    korean_patients=6,
+    duplicates=4,
+    gan_resolution=32,
+    gan_minutes=0.25,
+    generated=110,
+    translation_resolution=32,
+    translation_minutes=0.1,
+    classifier_size=64,
+    ratios=(0.0, 1.0),
+    teachers=("efficientnet-lite0",),
+    student="efficientnet-lite0",
+    teacher_steps=12,
+    stage_steps=8,
+    ablation_steps=8,
+    seeds=2,
+)
