@@ -1,0 +1,209 @@
+"""Fidelity and diversity of a generated set, as pure functions of feature vectors.
+
+KID: unbiased squared maximum mean discrepancy with the cubic polynomial kernel (Binkowski
+et al. 2018), by torch-fidelity. Frechet distance (Heusel et al. 2017). Precision and recall
+(Kynkaanniemi et al. 2019), by torch-fidelity; density and coverage (Naeem et al. 2020);
+Vendi score (Friedman and Dieng 2023).
+
+On a few dozen images the Frechet distance measures their number more than their look
+(two samples of one distribution score in the hundreds); KID is unbiased and the default.
+Each figure stands beside its floor: the same figure between two disjoint random parts of
+the photographs.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch_fidelity.metric_kid import (
+    KEY_METRIC_KID_MEAN,
+    KEY_METRIC_KID_STD,
+    kid_features_to_metric,
+)
+from torch_fidelity.metric_prc import (
+    KEY_METRIC_PRECISION,
+    KEY_METRIC_RECALL,
+    prc_features_to_metric,
+)
+
+from hzsynth.core.errors import InputError
+from hzsynth.core.seeding import derive_seed, numpy_generator
+
+LARGEST_SUBSET = 1000
+"""Default subsets stop growing here: the subset size of the published KID."""
+
+_PRECISION_NEIGHBOURS = 3
+_COVERAGE_NEIGHBOURS = 5
+
+
+def default_subset_size(n_real: int, n_fake: int) -> int:
+    """Half of the smaller set, at most `LARGEST_SUBSET`: a subset of everything has no spread."""
+    return min(min(n_real, n_fake) // 2, LARGEST_SUBSET)
+
+
+def kernel_distance(
+    real: torch.Tensor, fake: torch.Tensor, *, subset_size: int, subsets: int = 100, seed: int = 0
+) -> tuple[float, float]:
+    """KID: mean and spread of the unbiased squared MMD over random subsets.
+
+    Args:
+        real: float N x D.
+        fake: float M x D.
+        subset_size: images drawn from each set, in [2, min(N, M)).
+        subsets: number of draws.
+        seed: of the draws.
+
+    Returns:
+        Mean and standard deviation over the draws; the mean may be slightly negative.
+
+    Raises:
+        InputError: the subset is not smaller than both sets.
+    """
+    smallest = min(len(real), len(fake))
+    if not 2 <= subset_size < smallest:
+        raise InputError(
+            f"KID needs a subset size from 2 to {smallest - 1} (one less than the smaller set), "
+            f"not {subset_size}"
+        )
+    result = kid_features_to_metric(
+        real.float(),
+        fake.float(),
+        kid_subsets=subsets,
+        kid_subset_size=subset_size,
+        # torch-fidelity draws with a legacy generator, whose seeds have 32 bits.
+        rng_seed=derive_seed(seed, "kid") % 2**32,
+        verbose=False,
+    )
+    return float(result[KEY_METRIC_KID_MEAN]), float(result[KEY_METRIC_KID_STD])
+
+
+def squared_mmd(first: torch.Tensor, second: torch.Tensor) -> float:
+    """The unbiased squared MMD of two equally large sets, each taken as a whole."""
+    result = kid_features_to_metric(
+        first.float(),
+        second.float(),
+        kid_subsets=1,
+        kid_subset_size=len(first),
+        rng_seed=0,
+        verbose=False,
+    )
+    return float(result[KEY_METRIC_KID_MEAN])
+
+
+def _centred_factor(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A factor F with F^T F = covariance, with at most D rows."""
+    centred = (features - features.mean(axis=0)) / np.sqrt(len(features) - 1)
+    if len(centred) > centred.shape[1]:
+        return np.asarray(np.linalg.qr(centred, mode="r"))
+    return np.asarray(centred)
+
+
+def frechet_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
+    """Frechet distance between Gaussians fitted to two sets of features.
+
+    ``|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))``. With S = F^T F the trace of the root is
+    the sum of the singular values of ``F1 F2^T``: exact also for singular covariances (fewer
+    images than dimensions), where a root of the product of D x D matrices loses digits.
+
+    Args:
+        real: float N x D, N >= 2.
+        fake: float M x D, M >= 2.
+
+    Returns:
+        The distance, >= 0 up to rounding.
+
+    Raises:
+        InputError: a set has fewer than two images.
+    """
+    if min(len(real), len(fake)) < 2:
+        raise InputError("a Frechet distance needs at least two images in each set")
+    first, second = (f.double().cpu().numpy() for f in (real, fake))
+    difference = first.mean(axis=0) - second.mean(axis=0)
+    one, two = _centred_factor(first), _centred_factor(second)
+    root = np.linalg.svd(one @ two.T, compute_uv=False).sum()
+    return float(difference @ difference + (one**2).sum() + (two**2).sum() - 2 * root)
+
+
+def precision_recall_density_coverage(real: torch.Tensor, fake: torch.Tensor) -> dict[str, float]:
+    """How many fakes look real, and how much of the reals they cover.
+
+    Args:
+        real: float N x D, N > 5.
+        fake: float M x D, M > 5.
+
+    Returns:
+        ``precision`` and ``recall`` (3 neighbours, in [0, 1]), ``density`` (>= 0, 1 expected) and
+        ``coverage`` (5 neighbours, in [0, 1]).
+
+    Raises:
+        InputError: a set has too few images for the neighbourhoods.
+    """
+    if min(len(real), len(fake)) <= _COVERAGE_NEIGHBOURS:
+        raise InputError(
+            f"precision, recall, density and coverage need more than {_COVERAGE_NEIGHBOURS} images "
+            f"in each set, not {len(real)} and {len(fake)}"
+        )
+    # torch-fidelity's convention: the generated set comes first.
+    prc = prc_features_to_metric(
+        fake.float(), real.float(), prc_neighborhood=_PRECISION_NEIGHBOURS, verbose=False
+    )
+    radius = torch.cdist(real, real).kthvalue(_COVERAGE_NEIGHBOURS + 1, dim=1).values
+    distances = torch.cdist(real, fake)
+    inside = distances < radius[:, None]
+    return {
+        "precision": float(prc[KEY_METRIC_PRECISION]),
+        "recall": float(prc[KEY_METRIC_RECALL]),
+        "density": float(inside.sum() / (_COVERAGE_NEIGHBOURS * len(fake))),
+        "coverage": float(inside.any(dim=1).float().mean()),
+    }
+
+
+def vendi_score(features: torch.Tensor) -> float:
+    """Effective number of different images: exp of the entropy of the cosine kernel's spectrum.
+
+    Args:
+        features: float N x D.
+
+    Returns:
+        From 1 (all alike) to N (all orthogonal).
+    """
+    unit = torch.nn.functional.normalize(features.double(), dim=1)
+    # The spectrum of the N x N kernel equals that of the smaller Gram matrix.
+    gram = unit @ unit.T if len(unit) <= unit.shape[1] else unit.T @ unit
+    eigenvalues = torch.linalg.eigvalsh(gram / len(unit)).clamp_min(0)
+    return float(torch.exp(torch.special.entr(eigenvalues).sum()))
+
+
+def random_parts(
+    count: int, part: int, repeats: int, seed: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Draws two disjoint random parts of `part` indices below `count`, `repeats` times."""
+    generator = numpy_generator(seed, "floor")
+    for _ in range(repeats):
+        order = torch.from_numpy(generator.permutation(count))
+        yield order[:part], order[part : 2 * part]
+
+
+def floor_of(
+    metric: Callable[[torch.Tensor, torch.Tensor], float],
+    real: torch.Tensor,
+    *,
+    part: int,
+    repeats: int = 20,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Real against real: what a perfect generator would score at this number of images.
+
+    Args:
+        metric: the figure between two sets.
+        real: N x D features (or N values) of the photographs.
+        part: images in each of the two disjoint parts, at most N // 2.
+        repeats: number of random divisions.
+        seed: of the divisions.
+
+    Returns:
+        Mean and standard deviation over the divisions.
+    """
+    values = [metric(real[a], real[b]) for a, b in random_parts(len(real), part, repeats, seed)]
+    return float(np.mean(values)), float(np.std(values))

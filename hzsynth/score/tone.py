@@ -1,0 +1,54 @@
+"""Distance between the skin tones of two sets.
+
+Tone is the individual typology angle (Chardon et al. 1991) of the skin outside the lesion;
+the distance is the first Wasserstein distance between the two sets' angles, in degrees:
+by how much the tone of an image has to move on average.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import wasserstein_distance
+
+from hzsynth.core.image_set import ImageSet
+from hzsynth.data.photos import decode_image
+from hzsynth.data.skin_tone import individual_typology_angle, skin_mask
+
+_SMALLEST_SKIN_SHARE = 0.02
+
+
+def skin_angle(pixels: NDArray[np.uint8], lesion: NDArray[np.bool_] | None = None) -> float:
+    """The tone of one photograph.
+
+    Args:
+        pixels: H x W x 3.
+        lesion: H x W, True inside the lesion, which is left out; None when unknown.
+
+    Returns:
+        The individual typology angle in degrees.
+    """
+    region = skin_mask(pixels)
+    if lesion is not None and lesion.shape == region.shape:
+        region &= ~lesion
+    # Close-ups may have next to no pixel that passes for skin: then all of it counts.
+    if region.mean() < _SMALLEST_SKIN_SHARE:
+        return individual_typology_angle(pixels)
+    return individual_typology_angle(pixels, region)
+
+
+def skin_angles(images: ImageSet) -> NDArray[np.float64]:
+    """The tone of every image of a set, in degrees.
+
+    Raises:
+        InputError: an image or a mask cannot be read.
+    """
+    return np.array(
+        [
+            skin_angle(decode_image(images.read_bytes(r), r.file_name), images.read_mask(r))
+            for r in images
+        ]
+    )
+
+
+def tone_distance(real: NDArray[np.float64], fake: NDArray[np.float64]) -> float:
+    """First Wasserstein distance between two sets of angles, in degrees."""
+    return float(wasserstein_distance(real, fake))

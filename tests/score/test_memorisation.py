@@ -1,0 +1,45 @@
+"""The nearest-neighbour figure on scenes whose outcome anyone can predict."""
+
+import numpy as np
+import pytest
+import torch
+
+from hzsynth.core.errors import InputError
+from hzsynth.score.memorisation import nearest_neighbour_memorisation
+
+
+def cloud(seed, count, dim=6):
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=(count, dim))).float()
+
+
+def test_copies_are_found_and_paired():
+    train, held_out = cloud(0, 40), cloud(1, 40)
+    copied = [7, 3, 31]
+    found = nearest_neighbour_memorisation(
+        train[copied] + 1e-4, train, held_out, extractor="cloud", pairs=3
+    )
+    assert found.share == 1.0
+    assert found.reference == "held-out"
+    assert {(p.fake, p.train) for p in found.closest} == {(0, 7), (1, 3), (2, 31)}
+    assert "mostly copies" in found.sentence()
+
+
+def test_fresh_samples_stay_at_the_quantile():
+    found = nearest_neighbour_memorisation(
+        cloud(2, 2000), cloud(3, 200), cloud(4, 2000), extractor="cloud"
+    )
+    assert found.share == pytest.approx(0.05, abs=0.02)
+    assert "no sign of copying" in found.sentence()
+
+
+def test_without_held_out_photographs_the_training_set_is_its_own_reference():
+    train = cloud(5, 50)
+    found = nearest_neighbour_memorisation(train.clone(), train, None, extractor="cloud")
+    assert found.reference == "training"
+    assert found.share == 1.0
+    assert found.threshold > 0
+
+
+def test_nothing_to_compare_is_refused():
+    with pytest.raises(InputError, match="at least two training images"):
+        nearest_neighbour_memorisation(cloud(6, 3), cloud(7, 1), None, extractor="cloud")
