@@ -75,7 +75,7 @@ def draw_camera(cohort: Cohort, rng: np.random.Generator) -> Camera:
         falloff=float(rng.uniform(0.1, 0.35) if flash else rng.uniform(0, 0.08)),
         gloss=float(rng.uniform(0.02, 0.12) if flash else rng.uniform(0.0, 0.04)),
         gains=np.array([1 + warm, 1 - 0.2 * warm, 1 - 1.2 * warm], np.float32),
-        exposure=float(np.exp(rng.normal(0.02, 0.13))),
+        exposure=float(np.exp(rng.normal(0.02, 0.1))),
         contrast=float(contrast * rng.normal(1, 0.05)),
         saturation=float(saturation * rng.normal(1, 0.06)),
         blur=float(rng.choice([0.0015, 0.003, 0.006], p=[0.5, 0.35, 0.15])),
