@@ -19,9 +19,7 @@ SetPath = Annotated[
 RunPath = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run's directory.", show_default=False)
 ]
-Label = Annotated[
-    str | None, typer.Option("--label", help="Class name.", show_default=False)
-]
+Label = Annotated[str | None, typer.Option("--label", help="Class name.", show_default=False)]
 
 
 def open_set(path: Path) -> "ImageSet":

@@ -16,7 +16,9 @@ def train(
     session: Session,
     images: SetPath,
     label: Annotated[str | None, typer.Option(help="Target class.")] = None,
-    model: Annotated[str | None, typer.Option(help="A timm model or efficientnet-lite0/1/2.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A timm model or efficientnet-lite0/1/2.")
+    ] = None,
     finetune: Annotated[str | None, typer.Option(help="lp-ft, full or linear.")] = None,
     pretrained: Annotated[
         str | None, typer.Option(help="imagenet (lite models), none, or a weights file.")
@@ -110,7 +112,9 @@ def evaluate_run(
     session: Session,
     run: RunPath,
     images: SetPath,
-    split: Annotated[str, typer.Option(help="train, val or test; empty for a set without.")] = "test",
+    split: Annotated[
+        str, typer.Option(help="train, val or test; empty for a set without.")
+    ] = "test",
 ) -> None:
     """Evaluates a classifier on real photographs; every metric with its interval."""
     from hzsynth.classify.evaluation import evaluate

@@ -41,10 +41,8 @@ def train(
     if target_label is not None:
         skin = skin.select(label=known_label(skin, target_label))
     run = session.start_run("cyclegan", config, {"source": lesions.digest, "target": skin.digest})
-    result = train_cyclegan(
-        lesions, skin, config, run, compute=session.compute, progress=session.progress
-    )
-    session.show({"run": str(run.path), **result.to_json()}, "cyclegan train")
+    train_cyclegan(lesions, skin, config, run, compute=session.compute, progress=session.progress)
+    session.show({"run": str(run.path), **run.result}, "cyclegan train")
 
 
 @command(app, "translate")

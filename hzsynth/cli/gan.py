@@ -26,7 +26,8 @@ def train(
     batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
 ) -> None:
     """Trains a generator on the train split; the same command resumes an unfinished run."""
-    from hzsynth.gan.training import GanConfig, train_gan
+    from hzsynth.gan.config import GanConfig
+    from hzsynth.gan.training import train_gan
 
     config = session.resolve(
         GanConfig,
@@ -42,10 +43,8 @@ def train(
     photographs = open_set(images)
     known_label(photographs, config.label, ("all",))
     run = session.start_run("gan", config, {"images": photographs.digest})
-    result = train_gan(
-        photographs, config, run, compute=session.compute, progress=session.progress
-    )
-    session.show({"run": str(run.path), **result.to_json()}, "gan train")
+    train_gan(photographs, config, run, compute=session.compute, progress=session.progress)
+    session.show({"run": str(run.path), **run.result}, "gan train")
 
 
 @command(app, "generate")

@@ -23,7 +23,9 @@ def register(app: typer.Typer) -> None:
         ] = None,
         features: Annotated[
             str | None,
-            typer.Option(help="efficientnet-lite0, efficientnet-lite1, efficientnet-lite2, inception."),
+            typer.Option(
+                help="efficientnet-lite0, efficientnet-lite1, efficientnet-lite2, inception."
+            ),
         ] = None,
         inception_weights: Annotated[
             Path | None, typer.Option(help="Weights file for inception features (hash-checked).")

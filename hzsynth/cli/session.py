@@ -138,7 +138,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Nested values as (name, text) rows; long lists are only counted."""
     rows = []
     for key, value in values.items():
-        name = f"{prefix}{key}".replace("_", " ")
+        name = f"{prefix}{key}"
         if isinstance(value, Mapping):
             rows.extend(flat(value, f"{prefix}{key} · "))
         elif isinstance(value, float):
@@ -148,14 +148,18 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         ):
             rows.append((name, f"{len(value)} entries"))
         elif isinstance(value, (list, tuple)):
-            rows.append((name, ", ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in value)))
+            rows.append(
+                (name, ", ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in value))
+            )
         else:
             rows.append((name, str(value)))
     return rows
 
 
 def _option(kind: Any, *names: str, text: str, default: Any) -> inspect.Parameter:
-    option = typer.Option(*names, help=text, rich_help_panel=_COMMON, show_default=default is not None)
+    option = typer.Option(
+        *names, help=text, rich_help_panel=_COMMON, show_default=default is not None
+    )
     return inspect.Parameter(
         names[0].lstrip("-").replace("-", "_"),
         inspect.Parameter.KEYWORD_ONLY,
@@ -186,9 +190,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
         def wrapper(**options: Any) -> None:
             common = {p.name: options.pop(p.name) for p in _COMMON_OPTIONS}
             common.pop("debug")
-            session = Session(
-                out=common.pop("out"), config_file=common.pop("config"), **common
-            )
+            session = Session(out=common.pop("out"), config_file=common.pop("config"), **common)
             function(session, **options)
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import hzsynth
 from hzsynth.core.checkpoint import load_checkpoint, save_checkpoint
@@ -169,6 +169,12 @@ class RunDir:
             self._lock = None
 
     def __del__(self) -> None:
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property

@@ -177,7 +177,9 @@ def _generator(page: HtmlPage, findings: Findings) -> None:
         f"{result['steps']} steps in {result['seconds'] / 60:.1f} minutes on "
         f"{result['training_images']} photographs of the train split.",
     )
-    curves = _learning(findings.gan, {"d_loss": "discriminator", "g_loss": "generator"}, "step")
+    curves = _learning(
+        findings.gan, {"loss_discriminator": "discriminator", "loss_generator": "generator"}, "step"
+    )
     if curves:
         section.figure(
             learning_curves(curves, title="Losses of the generator's training"),

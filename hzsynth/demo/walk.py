@@ -5,16 +5,20 @@ not done again: a demo that was interrupted goes on where it stopped.
 """
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import Field
 
 from hzsynth.ablate.design import AblateConfig
-from hzsynth.ablate.runner import run_ablation
+from hzsynth.ablate.report import write_ablation_report
+from hzsynth.ablate.runner import AblationResult, load_ablation, run_ablation
 from hzsynth.augment.build import BuildConfig, build_dataset
 from hzsynth.classify.evaluation import evaluate
 from hzsynth.classify.kdect import KdectConfig, train_kdect
@@ -29,7 +33,7 @@ from hzsynth.cyclegan.translation import translate
 from hzsynth.data.duplicates import deduplicate
 from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
 from hzsynth.data.splits import split_images
-from hzsynth.demo.page import write_report
+from hzsynth.demo.page import Findings, write_report
 from hzsynth.demo.scale import FAST, FULL, Scale
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.sampling import generate
@@ -46,12 +50,13 @@ _FOLDERS = (
     "05-gan",
     "06-generated",
     "07-cyclegan",
-    "08-translated",
-    "09-scores",
-    "10-mixtures",
-    "11-kdect",
-    "12-evaluation",
-    "13-ablation",
+    "08-translated-photographs",
+    "09-translated-generated",
+    "10-scores",
+    "11-mixtures",
+    "12-kdect",
+    "13-evaluation",
+    "14-ablation",
 )
 
 
@@ -134,11 +139,8 @@ class Walk:
         """The run of this name, trained to its end unless it is finished."""
         path = self.path(name)
         if not (path / "finished.json").is_file():
-            run = RunDir.start(path, kind, config, inputs)
-            try:
+            with RunDir.start(path, kind, config, inputs) as run:
                 train(run)
-            finally:
-                run.close()
         return RunDir.load(path, kind)
 
 
@@ -155,7 +157,7 @@ def _photographs(walk: Walk) -> tuple[ImageSet, ImageSet, dict[str, Any]]:
 
     def distinct(out: Path) -> ImageSet:
         images, report = deduplicate(photographs, out, progress=walk.progress)
-        atomic_write_text(report_file, json.dumps(report.to_json(), indent=2))
+        atomic_write_text(report_file, json.dumps(asdict(report), indent=2))
         return images
 
     unique = walk.image_set("02-distinct", distinct)
@@ -199,7 +201,10 @@ def _generated(walk: Walk, split: ImageSet) -> tuple[RunDir, ImageSet]:
     return run, images
 
 
-def _translated(walk: Walk, split: ImageSet, korean: ImageSet) -> tuple[RunDir, ImageSet]:
+def _translated(
+    walk: Walk, split: ImageSet, korean: ImageSet, generated: ImageSet
+) -> tuple[RunDir, ImageSet, ImageSet]:
+    """The translator; the training photographs and the generated images on Korean skin."""
     scale = walk.scale
     config = CycleGanConfig(
         resolution=scale.translation_resolution,
@@ -216,11 +221,18 @@ def _translated(walk: Walk, split: ImageSet, korean: ImageSet) -> tuple[RunDir, 
         )
 
     run = walk.trained("07-cyclegan", "cyclegan", config, inputs, train)
-    images = walk.image_set(
-        "08-translated",
-        lambda out: translate(run, source, out, compute=walk.compute, progress=walk.progress),
+
+    def to_korean_skin(name: str, images: ImageSet) -> ImageSet:
+        return walk.image_set(
+            name,
+            lambda out: translate(run, images, out, compute=walk.compute, progress=walk.progress),
+        )
+
+    return (
+        run,
+        to_korean_skin("08-translated-photographs", source),
+        to_korean_skin("09-translated-generated", generated),
     )
-    return run, images
 
 
 def _scores(
@@ -240,11 +252,9 @@ def _scores(
     results = {}
     for name, (real, fake, metrics) in questions.items():
         config = ScoreConfig(metrics=metrics, seed=walk.config.seed)
-        report = score_images(
-            real, fake, config, compute=walk.compute, progress=walk.progress
-        )
+        report = score_images(real, fake, config, compute=walk.compute, progress=walk.progress)
         results[name] = {**report.to_json(), "sentences": report.sentences()}
-    path = walk.path("09-scores") / "scores.json"
+    path = walk.path("10-scores") / "scores.json"
     atomic_write_text(path, json.dumps(results, indent=2, ensure_ascii=False))
     return results
 
@@ -253,7 +263,7 @@ def _mixtures(walk: Walk, split: ImageSet, generated: ImageSet) -> dict[float, I
     """One training set a ratio."""
     return {
         ratio: walk.image_set(
-            f"10-mixtures/ratio-{ratio:g}",
+            f"11-mixtures/ratio-{ratio:g}",
             lambda out, ratio=ratio: build_dataset(  # type: ignore[misc]
                 split,
                 [generated],
@@ -282,9 +292,108 @@ def _distilled(walk: Walk, mixture: ImageSet) -> tuple[RunDir, dict[str, Any]]:
     def train(run: RunDir) -> object:
         return train_kdect(mixture, config, run, compute=walk.compute, progress=walk.progress)
 
-    run = walk.trained("11-kdect", "kdect", config, {"images": mixture.digest}, train)
-    evaluation = evaluate(
-        run, mixture, split="test", compute=walk.compute, seed=walk.config.seed
-    )
-    evaluation.save(walk.path("12-evaluation"))
+    run = walk.trained("12-kdect", "kdect", config, {"images": mixture.digest}, train)
+    evaluation = evaluate(run, mixture, split="test", compute=walk.compute, seed=walk.config.seed)
+    evaluation.save(walk.path("13-evaluation"))
     return run, evaluation.to_json()
+
+
+def _ablated(
+    walk: Walk, split: ImageSet, generated: ImageSet, translated: ImageSet
+) -> AblationResult:
+    """Every ratio of both generators, with the controls, several seeds each."""
+    scale = walk.scale
+    config = AblateConfig(
+        label=LABEL,
+        ratios=scale.ratios,
+        seeds=scale.seeds,
+        seed=walk.config.seed,
+        size=scale.classifier_size,
+        classifier={
+            "model": scale.student,
+            "size": scale.classifier_size,
+            "steps": scale.ablation_steps,
+        },
+    )
+    synthetic = {"stylegan2": generated, "stylegan2+cyclegan": translated}
+    path = walk.path("14-ablation")
+    if not (path / "finished.json").is_file():
+        inputs = {"real": split.digest, **{n: images.digest for n, images in synthetic.items()}}
+        with RunDir.start(path, "ablate", config, inputs) as run:
+            run_ablation(
+                split, synthetic, config, run, compute=walk.compute, progress=walk.progress
+            )
+    run = RunDir.load(path, "ablate")
+    result = load_ablation(run)
+    write_ablation_report(run, result)
+    return result
+
+
+def _hardware(compute: Compute) -> str:
+    cores = os.cpu_count() or 1
+    level = torch.backends.cpu.get_cpu_capability()
+    if compute.device.type == "cuda":
+        return f"{torch.cuda.get_device_name(compute.device)}, {compute.precision}"
+    return f"{cores} CPU cores ({level}), {compute.precision}, torch {torch.__version__}"
+
+
+def run_demo(
+    config: DemoConfig,
+    run: RunDir,
+    *,
+    compute: Compute,
+    progress: Progress = SILENT,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Walks the whole path.
+
+    Args:
+        config: fast or full, and the seed.
+        run: where everything is written; an interrupted demo goes on where it stopped.
+        compute: where to compute.
+        progress: where progress is shown.
+        say: receives one line a stage.
+
+    Returns:
+        The report's path, the verdict and the main figures; also stored as the run's result.
+    """
+    walk = Walk(config, run, compute, progress, say)
+    split, korean, duplicates = walk.timed(
+        "photographs: import, dedup, split", lambda: _photographs(walk)
+    )
+    gan, generated = walk.timed("gan train, generate", lambda: _generated(walk, split))
+    cyclegan, translated, generated_korean = walk.timed(
+        "cyclegan train, translate", lambda: _translated(walk, split, korean, generated)
+    )
+    scores = walk.timed("score", lambda: _scores(walk, split, korean, generated, translated))
+    mixtures = walk.timed("build-dataset", lambda: _mixtures(walk, split, generated))
+    kdect, evaluation = walk.timed(
+        "classify kdect, evaluate", lambda: _distilled(walk, mixtures[1.0])
+    )
+    ablation = walk.timed("ablate", lambda: _ablated(walk, split, generated, generated_korean))
+    findings = Findings(
+        label=LABEL,
+        split=split,
+        korean=korean,
+        duplicates=duplicates,
+        gan=gan,
+        generated=generated,
+        cyclegan=cyclegan,
+        translated=translated,
+        scores=scores,
+        mixtures=mixtures,
+        kdect=kdect,
+        evaluation=evaluation,
+        ablation=ablation,
+        seconds=walk.seconds,
+        hardware=_hardware(compute),
+    )
+    report = run.path / "report.html"
+    write_report(findings, report)
+    result = {
+        "report": str(report),
+        "verdict": ablation.analysis.verdict.sentence,
+        "seconds": round(sum(walk.seconds.values()), 1),
+    }
+    run.finish(result)
+    return result
