@@ -74,7 +74,7 @@ def _without_light(red: NDArray[np.float64], skin: NDArray[np.bool_]) -> NDArray
     every = (slice(None, None, step), slice(None, None, step))
     inside = skin[every].ravel()
     terms, values = _quadratic(x[every], y[every])[inside], red[every].ravel()[inside]
-    weights = np.zeros(terms.shape[1])
+    weights: NDArray[np.floating] = np.zeros(terms.shape[1])
     chosen = np.ones(len(values), dtype=bool)
     for _ in range(_FIT_ROUNDS):
         if chosen.sum() < terms.shape[1] * 8:
