@@ -261,12 +261,11 @@ def square(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     height, width = pixels.shape[:2]
     side = min(height, width)
     left, top = (width - side) // 2, (height - side) // 2
+    # Cropped before it is resized: the filter must not look at what was cut away.
+    central = np.ascontiguousarray(pixels[top : top + side, left : left + side])
     if side == size:
-        return np.ascontiguousarray(pixels[top : top + side, left : left + side])
-    picture = Image.fromarray(pixels).resize(
-        (size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)
-    )
-    return np.asarray(picture)
+        return central
+    return np.asarray(Image.fromarray(central).resize((size, size), Image.Resampling.BICUBIC))
 
 
 def load_pixels(images: ImageSet, size: int) -> torch.Tensor:

@@ -107,12 +107,12 @@ def preprocess_image(
     if config.color == "shades-of-gray":
         pixels = shades_of_gray(pixels)
     target = (config.size, config.size)
-    picture = Image.fromarray(pixels).resize(target, Image.Resampling.LANCZOS, box=box)
+    # Cropped before it is resized: the filter must not look at what was cut away.
+    picture = Image.fromarray(pixels).crop(box).resize(target, Image.Resampling.LANCZOS)
     if mask is None:
         return np.asarray(picture), None
-    shrunk = Image.fromarray(mask.astype(np.uint8) * 255).resize(
-        target, Image.Resampling.BILINEAR, box=box
-    )
+    whole = Image.fromarray(mask.astype(np.uint8) * 255)
+    shrunk = whole.crop(box).resize(target, Image.Resampling.BILINEAR)
     return np.asarray(picture), np.asarray(shrunk) > 127
 
 

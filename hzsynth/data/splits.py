@@ -21,7 +21,7 @@ from hzsynth.core.seeding import numpy_generator
 from hzsynth.data.duplicates import connected, duplicate_clusters
 
 PARTS = ("train", "val", "test")
-_DRAWS = 32
+_DRAWS = 16
 
 
 def inseparable_units(

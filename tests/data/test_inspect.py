@@ -1,0 +1,102 @@
+"""What an inspection must find in a collection whose faults are known."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageSet
+from hzsynth.core.image_set_writer import ImageSetWriter
+from hzsynth.data.inspect import inspect_images
+from hzsynth.data.loading import open_images, scan_images
+from hzsynth.data.sources.phantom import render_phantom
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two train and one test photograph; one is in both, mirrored, under another label."""
+    photo = {p: Image.fromarray(render_phantom("eczema", "western", p, 0, 96)[0]) for p in range(3)}
+    exif = Image.Exif()
+    exif[0x010E] = "a name"
+    for name, picture, options in (
+        ("train/eczema/a.png", photo[0], {}),
+        ("train/eczema/b.jpg", photo[1], {"exif": exif, "quality": 90}),
+        ("train/normal/c.png", photo[2], {}),
+        ("test/normal/d.png", photo[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT), {}),
+    ):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path, **options)
+    return tmp_path / "photos"
+
+
+def test_what_is_there_and_what_is_wrong(folder):
+    found = inspect_images(open_images(folder))
+    assert found.files == 4
+    assert found.classes == {"eczema": 2, "normal": 2}
+    assert found.splits == {"train": {"eczema": 2, "normal": 1}, "test": {"normal": 1}}
+    assert found.formats == {"JPEG": 1, "PNG": 3}
+    assert found.metadata == 1
+    assert found.small == 4
+    assert found.shorter_side == {"smallest": 96.0, "median": 96.0, "largest": 96.0}
+    assert found.without_group == 4
+    assert len(found.duplicates.label_conflicts) == len(found.duplicates.split_leaks) == 1
+    assert sum(found.tone_bins.values()) == 4
+    assert found.sheet.ndim == 3
+    assert found.sheet.shape[1] > 8 * 90
+
+
+def test_the_report_is_json(folder):
+    report = inspect_images(open_images(folder)).to_json()
+    again = json.loads(json.dumps(report))
+    assert again == report
+    assert again["distinct"] == 3
+    assert "sheet" not in again
+
+
+def test_broken_files_are_counted(folder):
+    (folder / "train" / "eczema" / "z.jpg").write_bytes(b"text")
+    opened = scan_images(folder, skip_broken=True)
+    found = inspect_images(opened.images, opened.broken)
+    assert found.files == 5
+    assert "z.jpg" in found.broken[0]
+
+
+def test_files_that_vanish_are_broken(phantoms, tmp_path):
+    with ImageSetWriter(tmp_path / "set") as writer:
+        for record in phantoms.records[:3]:
+            writer.copy(phantoms, record)
+    images = ImageSet.load(tmp_path / "set")
+    images.path(images.records[0]).unlink()
+    found = inspect_images(images)
+    assert (found.files, len(found.broken)) == (3, 1)
+    for record in images.records[1:]:
+        images.path(record).write_bytes(b"")
+    with pytest.raises(InputError, match="can be read"):
+        inspect_images(images)
+
+
+def test_the_two_cohorts_have_two_tones(tmp_path):
+    with ImageSetWriter(tmp_path / "set") as writer:
+        for cohort in ("western", "korean"):
+            for patient in range(12):
+                pixels, mask = render_phantom("normal", cohort, patient, 0, 48)
+                writer.add(pixels, label=cohort, origin="phantom", mask=mask)
+    tone = inspect_images(writer.images).tone
+    assert tone["western"]["mean"] > tone["korean"]["mean"] + 4
+
+
+def test_the_tone_is_that_of_the_skin_and_not_of_the_lesion():
+    from hzsynth.data.inspect import skin_angle
+    from hzsynth.data.skin_tone import individual_typology_angle
+
+    skin, sore = (205, 160, 135), (150, 50, 45)
+    pixels = np.full((64, 64, 3), skin, np.uint8)
+    pixels[10:50, 5:60] = sore
+    expected = individual_typology_angle(np.full((4, 4, 3), skin, np.uint8))
+    mask = np.zeros((64, 64), bool)
+    mask[10:50, 5:60] = True
+    assert skin_angle(pixels, mask) == pytest.approx(expected, abs=0.01)
+    assert skin_angle(pixels) == pytest.approx(expected, abs=1)

@@ -1,0 +1,76 @@
+"""The typology angle of colours whose CIELAB values are known."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from skimage.color import lab2rgb
+
+from hzsynth.data.skin_tone import (
+    TONE_BINS,
+    individual_typology_angle,
+    skin_mask,
+    tone_bin,
+)
+
+
+def _plain(lightness, red, yellow, size=6):
+    colour = lab2rgb(np.array([[[lightness, red, yellow]]], dtype=float))[0, 0]
+    return np.broadcast_to(np.round(colour * 255).astype(np.uint8), (size, size, 3)).copy()
+
+
+@given(lightness=st.floats(30, 80), red=st.floats(4, 16), yellow=st.floats(10, 24))
+def test_the_angle_of_a_plain_colour_is_the_closed_form(lightness, red, yellow):
+    expected = np.degrees(np.arctan2(lightness - 50, yellow))
+    # Rounding to eight bits moves L* and b* by up to about a quarter.
+    assert individual_typology_angle(_plain(lightness, red, yellow)) == pytest.approx(
+        expected, abs=2.0
+    )
+
+
+def test_only_masked_pixels_count():
+    picture = _plain(70, 10, 16)
+    picture[:3] = (0, 0, 255)
+    mask = np.ones((6, 6), bool)
+    mask[:3] = False
+    expected = np.degrees(np.arctan2(20, 16))
+    assert individual_typology_angle(picture, mask) == pytest.approx(expected, abs=1)
+    assert individual_typology_angle(picture[3:], np.zeros((3, 6), bool)) == pytest.approx(
+        expected, abs=1
+    )
+
+
+def test_hair_and_highlights_do_not_matter(rng):
+    picture = _plain(66, 11, 17, 20)
+    stray = rng.random((20, 20)) < 0.2
+    picture[stray] = rng.choice(np.array([[10, 8, 6], [255, 255, 255]], np.uint8), stray.sum())
+    expected = np.degrees(np.arctan2(16, 17))
+    assert individual_typology_angle(picture) == pytest.approx(expected, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("angle", "name"),
+    [
+        (-90, "dark"), (-30.1, "dark"), (-29.9, "brown"), (0, "brown"), (10.1, "tan"),
+        (27.9, "tan"), (28.1, "intermediate"), (40.9, "intermediate"), (41.1, "light"),
+        (54.9, "light"), (55.1, "very light"), (90, "very light"),
+    ],
+)  # fmt: skip
+def test_bins_have_the_published_borders(angle, name):
+    assert tone_bin(angle) == name
+    assert name in TONE_BINS
+
+
+@pytest.mark.parametrize("angle", [-40, -10, 20, 35, 48, 60])
+@pytest.mark.parametrize("red", [7, 12, 28])
+def test_skin_of_every_tone_passes_for_skin(angle, red):
+    yellow = 14.0
+    lightness = 50 + yellow * np.tan(np.radians(angle))
+    assert skin_mask(_plain(lightness, red, yellow)).mean() > 0.4
+
+
+@pytest.mark.parametrize(
+    "colour", [(0, 0, 0), (255, 255, 255), (30, 60, 160), (20, 120, 60), (128, 128, 128)]
+)
+def test_cloth_and_logos_do_not(colour):
+    assert not skin_mask(np.full((8, 8, 3), colour, np.uint8)).any()

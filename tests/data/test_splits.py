@@ -1,0 +1,135 @@
+"""No patient and no photograph crosses, every class is everywhere, shares are near."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.image_set_writer import ImageSetWriter
+from hzsynth.core.lineage import check_lineage
+from hzsynth.data.splits import assign_units, fold_images, inseparable_units, split_images
+
+IMAGES = st.lists(
+    st.tuples(st.sampled_from("ab"), st.integers(0, 12), st.integers(0, 30)),
+    min_size=12,
+    max_size=60,
+)
+
+
+def _records(rows):
+    return [
+        ImageRecord(file_name=f"{i}.png", label=label, group=f"p{group}" if group else "")
+        for i, (label, group, _) in enumerate(rows)
+    ]
+
+
+@given(rows=IMAGES, seed=st.integers(0, 5))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+def test_no_group_and_no_photograph_crosses(rows, seed):
+    records = _records(rows)
+    photographs = np.array([photograph for _, _, photograph in rows])
+    units = inseparable_units(records, photographs)
+    try:
+        part = assign_units([r.label for r in records], units, (70, 15, 15), seed)
+    except InputError:
+        # Too few units: then no division exists, or at least one class has fewer than three.
+        assume(False)
+    for key in ([r.group for r in records], photographs.tolist()):
+        seen = {}
+        for name, number in zip(key, part.tolist(), strict=True):
+            if name != "":
+                assert seen.setdefault(name, number) == number
+    for label in {r.label for r in records}:
+        held = {p for p, r in zip(part.tolist(), records, strict=True) if r.label == label}
+        assert held == {0, 1, 2}
+
+
+@given(
+    counts=st.lists(st.integers(20, 60), min_size=2, max_size=5),
+    seed=st.integers(0, 3),
+)
+@settings(max_examples=8, deadline=None)
+def test_single_images_are_dealt_as_asked(counts, seed):
+    labels = [str(i) for i, count in enumerate(counts) for _ in range(count)]
+    part = assign_units(labels, np.arange(len(labels)), (70, 15, 15), seed)
+    for i, count in enumerate(counts):
+        held = np.bincount(part[np.array(labels) == str(i)], minlength=3)
+        assert np.abs(held - np.array([0.7, 0.15, 0.15]) * count).max() <= 1.0
+
+
+def test_units_join_in_chains():
+    rows = [("a", 1, 10), ("a", 1, 11), ("a", 2, 11), ("a", 0, 12), ("a", 0, 13)]
+    units = inseparable_units(_records(rows), np.array([r[2] for r in rows]))
+    assert units.tolist() == [0, 0, 0, 1, 2]
+
+
+def test_too_few_patients_are_refused_with_the_numbers():
+    records = _records([("a", i, i) for i in range(1, 9)] + [("b", 20, 40), ("b", 20, 41)])
+    units = inseparable_units(records)
+    with pytest.raises(InputError, match=r"'b'.*2 images.*1 separate.*3 are needed"):
+        assign_units([r.label for r in records], units, (1, 1, 1), 0)
+
+
+def test_patients_with_several_classes_are_dealt():
+    labels = ["a", "b", "a", "a", "b", "b"]
+    units = np.array([0, 0, 1, 2, 3, 4])
+    part = assign_units(labels, units, (1, 1, 1), 0)
+    for label in "ab":
+        held = {p for p, name in zip(part.tolist(), labels, strict=True) if name == label}
+        assert held == {0, 1, 2}
+
+
+def test_a_knot_that_cannot_be_divided_is_refused():
+    # Patients 0, 1, 2 hold a; 0, 1, 3 hold b; so 2 and 3 share a part; but 0, 2, 3 hold c.
+    labels = ["a", "b", "c", "a", "b", "a", "c", "b", "c"]
+    units = np.array([0, 0, 0, 1, 1, 2, 2, 3, 3])
+    with pytest.raises(InputError, match="no division into 3 parts"):
+        assign_units(labels, units, (1, 1, 1), 0)
+
+
+def test_a_set_is_split_and_lineage_agrees(phantoms, tmp_path):
+    done = split_images(phantoms, tmp_path / "split", seed=1)
+    assert len(done) == len(phantoms)
+    assert ImageSet.load(tmp_path / "split").records == done.records
+    assert {r.split for r in phantoms} == {""}
+    assert sorted(r.sha256 for r in done) == sorted(r.sha256 for r in phantoms)
+    train, test = done.select(split="train"), done.select(split="test")
+    check_lineage(train.records, (*test.records, *done.select(split="val").records), done.lineage)
+    assert train.labels == test.labels == done.select(split="val").labels == done.labels
+
+
+def test_the_seed_decides(phantoms, tmp_path):
+    splits = [
+        [r.split for r in split_images(phantoms, tmp_path / str(i), seed=seed)]
+        for i, seed in enumerate((0, 0, 1))
+    ]
+    assert splits[0] == splits[1] != splits[2]
+
+
+def test_folds_test_every_image_once(phantoms, tmp_path):
+    folds = fold_images(phantoms, tmp_path / "folds", 3)
+    tested = [r.sha256 for fold in folds for r in fold if r.split == "test"]
+    assert sorted(tested) == sorted(r.sha256 for r in phantoms)
+    for fold in folds:
+        groups = [{r.group for r in fold if r.split == s and r.group} for s in ("train", "test")]
+        assert not groups[0] & groups[1]
+
+
+@pytest.mark.parametrize("ratios", [(70, 30, 0), (1, -1, 1), (float("nan"), 1, 1), (1, 1)])
+def test_wrong_ratios_are_refused(phantoms, tmp_path, ratios):
+    with pytest.raises(InputError, match="ratios"):
+        split_images(phantoms, tmp_path / "out", ratios)
+
+
+def test_two_folds_are_refused(phantoms, tmp_path):
+    with pytest.raises(InputError, match="folds"):
+        fold_images(phantoms, tmp_path / "out", 2)
+
+
+def test_made_images_are_not_split(tmp_path):
+    with ImageSetWriter(tmp_path / "set") as writer:
+        writer.add(np.zeros((8, 8, 3), np.uint8), label="a", origin="stylegan2", run="r")
+    with pytest.raises(InputError, match="stylegan2"):
+        split_images(writer.images, tmp_path / "out")
