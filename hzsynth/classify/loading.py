@@ -1,0 +1,95 @@
+"""What a classifier learns from: the split column turned into arrays, lineage checked first."""
+
+from dataclasses import dataclass
+
+import torch
+
+from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.lineage import check_lineage
+from hzsynth.data.loading import load_pixels
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Decoded images with their classes.
+
+    Attributes:
+        pixels: uint8 N x 3 x size x size.
+        targets: int64 N, places in `TrainingData.labels`.
+    """
+
+    pixels: torch.Tensor
+    targets: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Training and validation images of one set.
+
+    Attributes:
+        labels: class names, sorted; their places are the targets.
+        target: place of the target class.
+        train: images to learn from, of any origin.
+        validation: photographs that the checkpoint is chosen on.
+        records: the rows of `train`.
+    """
+
+    labels: tuple[str, ...]
+    target: int
+    train: LabelledImages
+    validation: LabelledImages
+    records: tuple[ImageRecord, ...]
+
+
+def load_training_data(images: ImageSet, size: int, label: str) -> TrainingData:
+    """Checks the lineage, then decodes the train and val splits.
+
+    Args:
+        images: a set with a split column.
+        size: side of the square pictures, pixels.
+        label: the target class.
+
+    Returns:
+        The images; the test split is looked at by the lineage check only.
+
+    Raises:
+        InputError: the set has no splits, no training or validation image, fewer than two
+            classes, no such target class, or a class without training image.
+        RefusedError: a training image touches a validation or test photograph.
+    """
+    if not images.has_splits:
+        raise InputError(
+            f"'{images.root}' has no split for every image: run `hzsynth data split` on it first"
+        )
+    train, validation = images.select(split="train"), images.select(split="val")
+    held_out = [record for record in images if record.split != "train"]
+    for part, name in ((train, "train"), (validation, "val")):
+        if not len(part):
+            raise InputError(f"'{images.root}' has no image in its {name} split")
+    labels = images.labels
+    if label not in labels:
+        raise InputError(
+            f"--label '{label}' is not a class of '{images.root}': it has {', '.join(labels)}"
+        )
+    if len(labels) < 2:
+        raise InputError(f"'{images.root}' has one class only, a classifier needs two or more")
+    unseen = sorted(set(labels) - set(train.labels))
+    if unseen:
+        raise InputError(f"'{images.root}' has no training image of the class '{unseen[0]}'")
+    check_lineage(train, held_out, images.lineage)
+    return TrainingData(
+        labels=labels,
+        target=labels.index(label),
+        train=_decoded(train, labels, size),
+        validation=_decoded(validation, labels, size),
+        records=train.records,
+    )
+
+
+def _decoded(part: ImageSet, labels: tuple[str, ...], size: int) -> LabelledImages:
+    targets = torch.tensor([labels.index(record.label) for record in part], dtype=torch.int64)
+    return LabelledImages(load_pixels(part, size), targets)

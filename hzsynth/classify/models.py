@@ -1,0 +1,213 @@
+"""Classification networks: building, saving and asking them.
+
+A network is split into a body, whose pooled features feed the head, and the head, a linear
+layer. Inputs are uint8 RGB; the normalisation belongs to the network's pretrained weights and is
+stored with it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from hzsynth.core.checkpoint import load_checkpoint, save_checkpoint
+from hzsynth.core.devices import CPU_FP32, Compute
+from hzsynth.core.errors import InputError
+from hzsynth.core.run import RunDir
+from hzsynth.core.seeding import derive_seed
+from hzsynth.nets.backbones import LITE_NAMES, create_backbone
+
+MODEL = "model.safetensors"
+CHECKPOINT_KIND = "classifier"
+RUN_KINDS = ("classify", "kdect")
+
+Triple = tuple[float, float, float]
+
+_HALF: Triple = (0.5, 0.5, 0.5)
+_IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
+_IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
+
+
+def normalisation(model: str) -> tuple[Triple, Triple]:
+    """Mean and standard deviation, on [0, 1] pixels, that a model's weights were trained with."""
+    return (_HALF, _HALF) if model in LITE_NAMES else (_IMAGENET_MEAN, _IMAGENET_STD)
+
+
+def create_network(
+    model: str, *, classes: int, pretrained: str | Path, seed: int, purpose: str = "network"
+) -> nn.Module:
+    """Builds a network whose random weights follow from a seed.
+
+    Args:
+        model: a timm model or an EfficientNet-Lite (see `nets.backbones.create_backbone`).
+        classes: outputs.
+        pretrained: ``imagenet``, ``none`` or a weights file.
+        seed: root seed.
+        purpose: separates networks of one root seed.
+
+    Returns:
+        The network: float N x 3 x H x W -> N x classes logits.
+
+    Raises:
+        InputError: the model is not known, its weights are missing, or it has no linear head.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "classify", purpose, model))
+        network = create_backbone(model, num_classes=classes, pretrained=pretrained)
+    if not isinstance(_head(network), nn.Linear):
+        raise InputError(f"model '{model}' has no linear classification head and cannot be used")
+    return network
+
+
+def _head(network: nn.Module) -> nn.Module:
+    head: nn.Module = network.get_classifier()  # type: ignore[operator]
+    return head
+
+
+def head_of(network: nn.Module) -> nn.Linear:
+    """The linear layer that turns pooled features into logits."""
+    head = _head(network)
+    assert isinstance(head, nn.Linear)
+    return head
+
+
+def pooled_features(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    """What the head sees: N x D, for normalised inputs N x 3 x H x W."""
+    maps = network.forward_features(inputs)  # type: ignore[operator]
+    features: torch.Tensor = network.forward_head(maps, pre_logits=True)  # type: ignore[operator]
+    return features
+
+
+def to_unit(pixels: torch.Tensor, compute: Compute) -> torch.Tensor:
+    """Brings uint8 N x 3 x H x W to float in [0, 1] on the device, channels last."""
+    moved = pixels.to(compute.device, non_blocking=True).float().div_(255.0)
+    return moved.contiguous(memory_format=compute.memory_format)
+
+
+def normalise(unit: torch.Tensor, mean: Triple, std: Triple) -> torch.Tensor:
+    """Maps [0, 1] pixels N x 3 x H x W to the range of the network's weights."""
+    centre = unit.new_tensor(mean).view(1, 3, 1, 1)
+    scale = unit.new_tensor(std).view(1, 3, 1, 1)
+    return (unit - centre) / scale
+
+
+@dataclass
+class Classifier:
+    """A trained network with everything needed to ask it.
+
+    Attributes:
+        model: the architecture's name.
+        network: in evaluation mode.
+        labels: class names in the order of the outputs.
+        label: the target class.
+        size: side of the input, pixels.
+        mean: of the normalisation, on [0, 1] pixels.
+        std: of the normalisation.
+    """
+
+    model: str
+    network: nn.Module
+    labels: tuple[str, ...]
+    label: str
+    size: int
+    mean: Triple
+    std: Triple
+
+    @torch.no_grad()
+    def logits(
+        self, pixels: torch.Tensor, compute: Compute = CPU_FP32, batch: int = 64
+    ) -> torch.Tensor:
+        """Asks the network.
+
+        Args:
+            pixels: uint8 N x 3 x H x W of any size; resized with antialiasing when it differs.
+            compute: device and precision.
+            batch: images at once.
+
+        Returns:
+            float32 N x C logits on the CPU.
+        """
+        network = self.network.to(compute.device).eval()
+        parts = [torch.empty(0, len(self.labels))]
+        for chunk in pixels.split(batch):
+            with compute.autocast():
+                inputs = normalise(to_unit(self._resized(chunk), compute), self.mean, self.std)
+                parts.append(network(inputs).float().cpu())
+        return torch.cat(parts)
+
+    def probabilities(
+        self, pixels: torch.Tensor, compute: Compute = CPU_FP32, batch: int = 64
+    ) -> NDArray[np.float32]:
+        """Class probabilities: float32 N x C, every row sums to 1 (arguments as for `logits`)."""
+        probabilities: NDArray[np.float32] = self.logits(pixels, compute, batch).softmax(1).numpy()
+        return probabilities
+
+    def _resized(self, pixels: torch.Tensor) -> torch.Tensor:
+        if pixels.shape[-2:] == (self.size, self.size):
+            return pixels
+        resized = functional.interpolate(
+            pixels.float(),
+            size=(self.size, self.size),
+            mode="bicubic",
+            antialias=True,
+            align_corners=False,
+        )
+        return resized.round_().clamp_(0, 255).to(torch.uint8)
+
+    def save(self, path: Path) -> None:
+        """Writes the classifier to a file that `load_classifier` reads."""
+        state = {
+            "model": self.model,
+            "size": self.size,
+            "labels": list(self.labels),
+            "label": self.label,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "weights": self.network.state_dict(),
+        }
+        save_checkpoint(path, CHECKPOINT_KIND, state)
+
+
+def load_classifier(run: RunDir) -> Classifier:
+    """Reads the classifier of a finished run.
+
+    Args:
+        run: a run of `train_classifier` or `train_kdect` (of which it is the student).
+
+    Returns:
+        The classifier, in evaluation mode on the CPU.
+
+    Raises:
+        InputError: the run is of another stage or not finished, or its file is damaged.
+    """
+    if run.kind not in RUN_KINDS:
+        raise InputError(
+            f"'{run.path}' is a run of '{run.kind}' and holds no classifier; "
+            f"expected one of {' or '.join(RUN_KINDS)}"
+        )
+    if not run.finished:
+        raise InputError(f"the run '{run.path}' is not finished: repeat its command to resume it")
+    state: dict[str, Any] = load_checkpoint(run.path / MODEL, CHECKPOINT_KIND)
+    labels = tuple(state["labels"])
+    network = create_network(state["model"], classes=len(labels), pretrained="none", seed=0)
+    network.load_state_dict(state["weights"])
+    return Classifier(
+        model=state["model"],
+        network=network.eval(),
+        labels=labels,
+        label=state["label"],
+        size=state["size"],
+        mean=_triple(state["mean"]),
+        std=_triple(state["std"]),
+    )
+
+
+def _triple(values: Sequence[float]) -> Triple:
+    red, green, blue = values
+    return red, green, blue
