@@ -9,6 +9,8 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 GOOD, BAD, NEUTRAL = "good", "bad", "neutral"
 _MISSING = "–"
+_SHORT = 32
+"""Columns whose texts are this short are kept on one line; the table scrolls instead."""
 
 
 def format_value(value: object, digits: int = 3) -> str:
@@ -60,27 +62,34 @@ def table_html(
     Returns:
         Escaped HTML.
     """
-    numeric = _numeric(frame)
+    texts = _texts(frame, digits)
+    kinds = [
+        "number" if number else "short" if all(len(row[i]) <= _SHORT for row in texts) else ""
+        for i, number in enumerate(_numeric(frame))
+    ]
     head = "".join(
-        f'<th scope="col"{" class=number" if number else ""}>{escape(str(name))}</th>'
-        for name, number in zip(frame.columns, numeric, strict=True)
+        _cell("th", str(name), kind, ' scope="col"')
+        for name, kind in zip(frame.columns, kinds, strict=True)
     )
     lines = []
-    for row in _texts(frame, digits):
-        cells = []
-        for column, (text, number) in enumerate(zip(row, numeric, strict=True)):
-            tone = (tones or {}).get(text, "")
-            classes = " ".join(filter(None, ("number" if number else "", tone)))
-            attribute = f' class="{classes}"' if classes else ""
-            tag = ("th", ' scope="row"') if column == 0 else ("td", "")
-            cells.append(f"<{tag[0]}{tag[1]}{attribute}>{escape(text)}</{tag[0]}>")
-        lines.append(f"<tr>{''.join(cells)}</tr>")
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    for row in texts:
+        first = _cell("th", row[0], kinds[0], ' scope="row"')
+        others = [
+            _cell("td", text, f"{kind} {(tones or {}).get(text, '')}".strip())
+            for text, kind in zip(row[1:], kinds[1:], strict=True)
+        ]
+        lines.append(f"<tr>{first}{''.join(others)}</tr>")
+    title = f'<p class="caption">{escape(caption)}</p>' if caption else ""
     label = escape(caption or "table", quote=True)
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{label}"><table>{title}'
+        f'{title}<div class="scroll" role="region" tabindex="0" aria-label="{label}"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
+
+
+def _cell(tag: str, text: str, classes: str, attributes: str = "") -> str:
+    marked = f' class="{classes}"' if classes else ""
+    return f"<{tag}{attributes}{marked}>{escape(text)}</{tag}>"
 
 
 def table_csv(frame: pd.DataFrame) -> str:

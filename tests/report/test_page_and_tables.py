@@ -154,7 +154,7 @@ def test_html_table_reads_back_and_marks_tones() -> None:
     outline.feed(html)
     assert outline.open == []
     assert sum(tag == "tr" for tag, _ in outline.tags) == 3
-    assert ("td", {"class": "good"}) in outline.tags
+    assert ("td", {"class": "short good"}) in outline.tags
     assert '<td class="number">0.812</td>' in html
     assert "&lt;script&gt;" in html
 

@@ -1,0 +1,201 @@
+"""Compares the arms of an ablation: one contrast named beforehand, the rest described.
+
+Named beforehand is the contrast of the ratio chosen on validation against pure augmentation
+(ratio 0), in average precision on the real test images. All other comparisons with ratio 0
+carry p-values adjusted after Holm.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hzsynth.ablate.bootstrap import Contrast, hierarchical_contrast
+from hzsynth.ablate.design import AUGMENTED, AblateConfig, AblationArm
+from hzsynth.ablate.predictions import CellPredictions, Predictions
+from hzsynth.ablate.statistics import (
+    AreaComparison,
+    NonInferiority,
+    delong,
+    exact_mcnemar,
+    holm,
+    non_inferiority,
+)
+from hzsynth.ablate.verdict import Verdict, judge
+from hzsynth.core.errors import InputError
+from hzsynth.core.seeding import numpy_generator
+
+METRIC = "average_precision"
+
+
+@dataclass(frozen=True)
+class SecondLook:
+    """The chosen arm against ratio 0 by other tests, on the mean of the runs' probabilities.
+
+    Attributes:
+        areas: DeLong's comparison of the AUROC.
+        recall_won: test positives that only the chosen arm finds (majority of the runs).
+        recall_lost: test positives that only ratio 0 finds.
+        recall_p: exact McNemar p-value of these.
+    """
+
+    areas: AreaComparison | None
+    recall_won: int
+    recall_lost: int
+    recall_p: float
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The comparison of all arms.
+
+    Attributes:
+        arms: the arms, in the order of the plan.
+        chosen: the synthetic arm with the best mean average precision on validation.
+        contrasts: arm's name -> its contrast with ratio 0.
+        adjusted: arm's name -> p-value adjusted after Holm, over the synthetic arms.
+        second_look: other tests of the chosen arm.
+        equal_enough: whether the chosen arm is at most the stated margin worse.
+        verdict: the answer.
+    """
+
+    arms: tuple[AblationArm, ...]
+    chosen: AblationArm | None
+    contrasts: Mapping[str, Contrast]
+    adjusted: Mapping[str, float]
+    second_look: SecondLook | None
+    equal_enough: NonInferiority | None
+    verdict: Verdict
+
+    def summary(self) -> dict[str, Any]:
+        """The result as plain values, for the run's finished mark and for --json."""
+        values: dict[str, Any] = {
+            "verdict": self.verdict.answer,
+            "sentence": self.verdict.sentence,
+            "detail": self.verdict.detail,
+        }
+        if self.chosen is not None:
+            contrast = self.contrasts[self.chosen.name]
+            values |= {
+                "arm": self.chosen.name,
+                "generator": self.chosen.generator,
+                "ratio": self.chosen.ratio,
+                "metric": METRIC,
+                "effect": contrast.difference.estimate,
+                "low": contrast.difference.low,
+                "high": contrast.difference.high,
+                "p_value": contrast.difference.p_value,
+                "runs": contrast.runs,
+                "test_positives": contrast.positives,
+                "test_images": contrast.images,
+            }
+        if self.equal_enough is not None:
+            values["not_worse_by_margin"] = self.equal_enough.shown
+            values["margin"] = self.equal_enough.margin
+        return values
+
+
+def _arms(cells: pd.DataFrame) -> tuple[AblationArm, ...]:
+    controls = ("real", "duplicated")
+    return tuple(
+        AblationArm(
+            str(row["arm"]),
+            str(row["arm"]) if row["arm"] in controls else "mixture",  # type: ignore[arg-type]
+            str(row["generator"]),
+            float(row["ratio"]),
+        )
+        for row in cells.drop_duplicates("arm").to_dict("records")
+    )
+
+
+def choose_arm(cells: pd.DataFrame, arms: Sequence[AblationArm]) -> AblationArm | None:
+    """The synthetic arm with the best mean average precision on validation.
+
+    Of equal ones the smaller ratio is taken. The test images have no say.
+    """
+    candidates = [arm for arm in arms if arm.generator]
+    if not candidates:
+        return None
+    means = cells.groupby("arm")[f"val_{METRIC}"].mean()
+    return min(candidates, key=lambda arm: (-round(float(means[arm.name]), 9), arm.ratio))
+
+
+def _test_runs(
+    name: str, cells: pd.DataFrame, predictions: Mapping[str, CellPredictions]
+) -> list[Predictions]:
+    rows = cells[cells["arm"] == name].sort_values("seed")
+    return [predictions[str(cell)].test for cell in rows["cell"]]
+
+
+def _second_look(first: Sequence[Predictions], second: Sequence[Predictions]) -> SecondLook:
+    target = first[0].target
+    mean_first = np.mean([p.probability for p in first], axis=0)
+    mean_second = np.mean([p.probability for p in second], axis=0)
+    found_first = np.mean([p.predicted for p in first], axis=0)[target] > 0.5
+    found_second = np.mean([p.predicted for p in second], axis=0)[target] > 0.5
+    won = int((found_first & ~found_second).sum())
+    lost = int((~found_first & found_second).sum())
+    # DeLong's variance needs two images of each kind.
+    enough = min(int(target.sum()), int((~target).sum())) >= 2
+    areas = delong(target, mean_first, mean_second) if enough else None
+    return SecondLook(areas, won, lost, exact_mcnemar(won, lost))
+
+
+def analyse(
+    cells: pd.DataFrame, predictions: Mapping[str, CellPredictions], config: AblateConfig
+) -> Analysis:
+    """Compares every arm with pure augmentation and words the verdict.
+
+    Args:
+        cells: one row a cell (see `runner.AblationResult`).
+        predictions: name of the cell -> its predictions.
+        config: the ablation's settings.
+
+    Returns:
+        The analysis; equal arguments give equal numbers.
+
+    Raises:
+        InputError: ratio 0 is missing, or the runs of two arms do not pair up.
+    """
+    arms = _arms(cells)
+    if AUGMENTED not in [arm.name for arm in arms]:
+        raise InputError("the ablation has no arm with ratio 0, against which all is compared")
+    baseline = _test_runs(AUGMENTED, cells, predictions)
+    contrasts = {
+        arm.name: hierarchical_contrast(
+            _test_runs(arm.name, cells, predictions),
+            baseline,
+            numpy_generator(config.seed, "contrast"),
+            replicates=config.replicates,
+            confidence=config.confidence,
+        )
+        for arm in arms
+        if arm.name != AUGMENTED
+    }
+    synthetic = [arm.name for arm in arms if arm.generator]
+    p_values = holm([contrasts[name].difference.p_value for name in synthetic])
+    chosen = choose_arm(cells, arms)
+    contrast = contrasts[chosen.name] if chosen is not None else None
+    return Analysis(
+        arms=arms,
+        chosen=chosen,
+        contrasts=contrasts,
+        adjusted=dict(zip(synthetic, p_values, strict=True)),
+        second_look=(
+            _second_look(_test_runs(chosen.name, cells, predictions), baseline)
+            if chosen is not None
+            else None
+        ),
+        equal_enough=(
+            non_inferiority(contrast.difference, config.margin) if contrast is not None else None
+        ),
+        verdict=judge(
+            contrast,
+            chosen,
+            multiplier=config.multiplier,
+            confidence=config.confidence,
+            effect=config.margin,
+        ),
+    )

@@ -1,0 +1,245 @@
+"""The design of an ablation: its arms, its cells (arm x seed) and what it can find at all.
+
+The protocol follows Ktena et al. 2024 (Nature Medicine 30): the same steps and batch in
+every arm, several replicates, duplication and augmentation as controls.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import Field, field_validator
+
+from hzsynth.ablate.statistics import mcnemar_power
+from hzsynth.augment.mixture import Arm, ClassPlan, plan_target
+from hzsynth.classify.training import ClassifyConfig
+from hzsynth.core.config import Config
+from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageSet
+
+Control = Literal["real", "duplicated"]
+AUGMENTED = "augmented"
+_POWER_POSITIVES = (15, 30, 60, 120, 240)
+
+
+class AblateConfig(Config):
+    """Settings of `run_ablation`."""
+
+    label: str = Field("herpes_zoster", description="target class")
+    ratios: tuple[float, ...] = Field(
+        (0, 0.25, 0.5, 1, 2, 4, 9),
+        description="synthetic images per real one; 0 (pure augmentation) is always run",
+    )
+    seeds: int = Field(5, ge=1, description="runs of every arm: 5 to screen, 10 to report")
+    seed: int = Field(0, ge=0, description="root of every seed")
+    generators: tuple[str, ...] = Field(
+        (), description="names of the synthetic sets to use; empty for all that are given"
+    )
+    multiplier: int = Field(10, ge=1, description="the class is filled to multiplier x n images")
+    controls: tuple[Control, ...] = Field(
+        ("real", "duplicated"), description="arms without synthetic images, beside ratio 0"
+    )
+    balance: Literal["none", "target", "all"] = Field(
+        "target", description="which classes are filled (see build-dataset)"
+    )
+    size: int | None = Field(
+        None,
+        ge=16,
+        le=2048,
+        description="side of the training images; None for the classifier's input",
+    )
+    classifier: ClassifyConfig = Field(
+        default_factory=lambda: ClassifyConfig.from_sources(),
+        description="the classifier, the same in every arm; its label and seed are set by the cell",
+    )
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="of every interval")
+    replicates: int = Field(2000, ge=200, description="bootstrap replicates of a contrast")
+    margin: float = Field(
+        0.05, gt=0, lt=1, description="largest loss of average precision that counts as equal"
+    )
+    keep_models: bool = Field(False, description="keep the weights of every cell's classifier")
+
+    @field_validator("classifier", mode="before")
+    @classmethod
+    def _named_classifier_keys(cls, value: Any) -> Any:
+        # The classifier's own sentence names its own keys where one is not allowed.
+        return ClassifyConfig.from_sources(None, value) if isinstance(value, dict) else value
+
+    @field_validator("ratios")
+    @classmethod
+    def _sorted_ratios(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
+        if any(ratio < 0 for ratio in ratios):
+            raise ValueError("a ratio is not negative")
+        return tuple(sorted({0.0, *(float(ratio) for ratio in ratios)}))
+
+
+@dataclass(frozen=True)
+class AblationArm:
+    """One way to make the training set.
+
+    Attributes:
+        name: unique in the ablation, fit for a file name.
+        kind: the arm of `build_dataset`.
+        generator: name of the synthetic set; empty for controls and ratio 0.
+        ratio: synthetic images per real one.
+    """
+
+    name: str
+    kind: Arm
+    generator: str = ""
+    ratio: float = 0.0
+
+    @property
+    def title(self) -> str:
+        """For people, such as ``stylegan2 2:1``."""
+        return f"{self.generator} {self.ratio:g}:1" if self.generator else self.name
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm with one seed: one training set, one classifier.
+
+    Attributes:
+        arm: how the training set is made.
+        seed: number of the run, from 0; equal numbers share their randomness over the arms.
+    """
+
+    arm: AblationArm
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Unique in the ablation, fit for a file name."""
+        return f"{self.arm.name}-seed{self.seed}"
+
+
+def chosen_generators(
+    config: AblateConfig, synthetic: Mapping[str, ImageSet]
+) -> dict[str, ImageSet]:
+    """The synthetic sets that the configuration names, in its order.
+
+    Raises:
+        InputError: a name is not among the given sets or cannot be part of a file name.
+    """
+    names = config.generators or tuple(synthetic)
+    unknown = [name for name in names if name not in synthetic]
+    if unknown:
+        given = ", ".join(synthetic) or "none"
+        raise InputError(f"--generator '{unknown[0]}' is not among the given sets: {given}")
+    for name in names:
+        if not name or any(c in '/\\:*?"<>|' or c.isspace() for c in name):
+            raise InputError(f"the name '{name}' of a synthetic set cannot be part of a file name")
+    return {name: synthetic[name] for name in names}
+
+
+def arms(config: AblateConfig, generators: Mapping[str, ImageSet]) -> list[AblationArm]:
+    """All arms: the controls, ratio 0 once, then every generator at every other ratio."""
+    listed = [AblationArm(f"{control}", control) for control in dict.fromkeys(config.controls)]
+    listed.append(AblationArm(AUGMENTED, "mixture"))
+    for name in generators:
+        for ratio in config.ratios:
+            if ratio > 0:
+                listed.append(AblationArm(f"{name}-ratio{ratio:g}", "mixture", name, ratio))
+    return listed
+
+
+def _check_held_out(config: AblateConfig, images: ImageSet) -> None:
+    if not images.has_splits:
+        raise InputError(
+            f"'{images.root}' has no train/val/test split: run 'hzsynth data split' first"
+        )
+    if config.label not in images.labels:
+        raise InputError(
+            f"--label '{config.label}' is not a class of '{images.root}': it has "
+            f"{', '.join(images.labels)}"
+        )
+    for split in ("train", "val", "test"):
+        part = images.select(split)
+        positives = len(part.select(label=config.label))
+        if positives == 0 or positives == len(part):
+            raise InputError(
+                f"the {split} split of '{images.root}' needs images of '{config.label}' and of "
+                f"another class, but has {positives} of {len(part)}"
+            )
+
+
+def plan(config: AblateConfig, images: ImageSet, synthetic: Mapping[str, ImageSet]) -> list[Cell]:
+    """Lists every cell and checks what would otherwise fail hours later.
+
+    Args:
+        config: the ablation's settings.
+        images: photographs with train, val and test split.
+        synthetic: name -> set of generated images.
+
+    Returns:
+        The cells, seed by seed, so that an interrupted ablation is balanced.
+
+    Raises:
+        InputError: the class or a split is missing, a ratio does not fit the multiplier,
+            a generator is unknown or holds too few images.
+    """
+    _check_held_out(config, images)
+    generators = chosen_generators(config, synthetic)
+    if not generators and any(config.ratios):
+        raise InputError(
+            "ratios above 0 need a synthetic set: give one with --generator, or --ratios 0"
+        )
+    count = len(images.select("train", config.label))
+    needed = max(
+        plan_target(count, ratio, config.multiplier, "mixture").synthetic for ratio in config.ratios
+    )
+    for name, pool in generators.items():
+        held = len(pool.select(label=config.label))
+        if held < needed:
+            raise InputError(
+                f"ratio {config.ratios[-1]:g} needs {needed} synthetic images of "
+                f"'{config.label}', but '{name}' holds {held}"
+            )
+    listed = arms(config, generators)
+    return [Cell(arm, seed) for seed in range(config.seeds) for arm in listed]
+
+
+def target_plan(config: AblateConfig, images: ImageSet, arm: AblationArm) -> ClassPlan:
+    """How the target class of an arm's training set is made up."""
+    count = len(images.select("train", config.label))
+    return plan_target(count, arm.ratio, config.multiplier, arm.kind)
+
+
+def power_table(test_positives: int) -> pd.DataFrame:
+    """What a test set of this size can find: to be read before anything is run.
+
+    Args:
+        test_positives: test images of the target class.
+
+    Returns:
+        Test positives and the power of the exact McNemar test (level 5 %) to find a gain of
+        ten and of twenty points of recall, where 5 % of the positives are lost on the way;
+        one row for this test set and one each for usual sizes.
+    """
+    rows = []
+    for positives in sorted({*_POWER_POSITIVES, test_positives}):
+        rows.append(
+            {
+                "test positives": positives,
+                "power for +10 points": f"{mcnemar_power(positives, 0.10):.1%}",
+                "power for +20 points": f"{mcnemar_power(positives, 0.20):.1%}",
+                "": "this test set" if positives == test_positives else "",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def plan_text(config: AblateConfig, images: ImageSet, cells: list[Cell]) -> str:
+    """The design and its power in a few lines, printed before the first cell is run."""
+    positives = len(images.select("test", config.label))
+    distinct = list(dict.fromkeys(cell.arm for cell in cells))
+    lines = [
+        f"{len(cells)} cells: {len(distinct)} arms x {config.seeds} seeds "
+        f"({', '.join(arm.title for arm in distinct)})",
+        f"{len(images.select('train', config.label))} training and {positives} test photographs "
+        f"of '{config.label}' ({len(images.select('test'))} test photographs in all)",
+        "power of the exact McNemar test for a gain in recall:",
+        power_table(positives).to_string(index=False),
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,280 @@
+"""The report of an ablation: tables (CSV, LaTeX), the ratio plot and one HTML page."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from hzsynth.ablate.analysis import Analysis
+from hzsynth.ablate.design import AUGMENTED, AblationArm, power_table
+from hzsynth.ablate.predictions import METRIC_NAMES, Predictions
+from hzsynth.ablate.runner import AblationResult
+from hzsynth.core.files import atomic_write_text
+from hzsynth.core.run import RunDir
+from hzsynth.report.page import HtmlPage, Section, Tone
+from hzsynth.report.plots import RatioSeries, precision_recall_plot, ratio_plot
+from hzsynth.report.style import save_figure
+from hzsynth.report.tables import table_csv, table_latex
+
+_SHOWN = ("average_precision", "auroc", "f1", "recall", "precision")
+_TONES: dict[str, Tone] = {"helps": "good", "hurts": "bad", "inconclusive": "neutral"}
+
+
+def arm_title(arm: AblationArm, multiplier: int) -> str:
+    """An arm's name for people, such as ``real ×10 augmented``."""
+    if arm.name == AUGMENTED:
+        return f"real ×{multiplier} augmented (ratio 0)"
+    if arm.kind == "real":
+        return "real ×1"
+    if arm.kind == "duplicated":
+        return f"real ×{multiplier} duplicated"
+    return arm.title
+
+
+def p_text(p_value: float | None) -> str:
+    """A p-value for people: ``< 0.001`` below that, a dash for none."""
+    if p_value is None:
+        return "–"
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def arms_table(result: AblationResult) -> pd.DataFrame:
+    """One row an arm: mean ± standard deviation over the runs of each metric on the test images."""
+    rows = []
+    for arm in result.analysis.arms:
+        cells = result.cells[result.cells["arm"] == arm.name]
+        first = cells.iloc[0]
+        row: dict[str, object] = {
+            "arm": arm_title(arm, result.config.multiplier),
+            "runs": len(cells),
+            "real": int(first["target_real"]),
+            "synthetic": int(first["target_synthetic"]),
+            "augmented": int(first["target_augmented"]),
+            "copies": int(first["target_duplicated"]),
+        }
+        for metric in _SHOWN:
+            values = cells[f"test_{metric}"].astype(float)
+            spread = f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else ""
+            row[METRIC_NAMES[metric]] = f"{values.mean():.3f}{spread}"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def contrasts_table(result: AblationResult) -> pd.DataFrame:
+    """One row an arm: its difference to ratio 0 in average precision, with interval and p."""
+    analysis = result.analysis
+    rows = []
+    for arm in analysis.arms:
+        if arm.name not in analysis.contrasts:
+            continue
+        contrast = analysis.contrasts[arm.name]
+        difference = contrast.difference
+        rows.append(
+            {
+                "arm": arm_title(arm, result.config.multiplier),
+                "difference": f"{difference.estimate:+.3f}",
+                "low": f"{difference.low:+.3f}",
+                "high": f"{difference.high:+.3f}",
+                "p": p_text(difference.p_value),
+                "p (Holm)": p_text(analysis.adjusted.get(arm.name)),
+                "s.d. from patients": contrast.patient_variance**0.5,
+                "s.d. from runs": contrast.run_variance**0.5,
+                "validation": "chosen" if arm == analysis.chosen else "",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _runs_of(result: AblationResult, arm: AblationArm, column: str) -> list[float]:
+    cells = result.cells[result.cells["arm"] == arm.name]
+    return [float(value) for value in cells[column]]
+
+
+def ablation_plot(result: AblationResult) -> Figure:
+    """Average precision on the test images against the ratio.
+
+    Bars are the intervals of the difference to ratio 0, drawn around each mean: an arm differs
+    from pure augmentation when its bar leaves the line of ratio 0.
+    """
+    analysis = result.analysis
+    by_name = {arm.name: arm for arm in analysis.arms}
+    column = "test_average_precision"
+    baseline = _runs_of(result, by_name[AUGMENTED], column)
+    base = sum(baseline) / len(baseline)
+    series = []
+    for generator in dict.fromkeys(arm.generator for arm in analysis.arms if arm.generator):
+        own = [arm for arm in analysis.arms if arm.generator == generator]
+        reach = [(base, base)]
+        for arm in own:
+            d = analysis.contrasts[arm.name].difference
+            reach.append((base + d.low, base + d.high))
+        values = [baseline, *(_runs_of(result, arm, column) for arm in own)]
+        series.append(RatioSeries(generator, (0, *(arm.ratio for arm in own)), values, reach))
+    if not series:
+        series = [RatioSeries("real photographs", (0,), [baseline])]
+    controls = {f"real ×{result.config.multiplier} augmented (ratio 0)": base}
+    for arm in analysis.arms:
+        if arm.kind in ("real", "duplicated"):
+            values_of = _runs_of(result, arm, column)
+            title = arm_title(arm, result.config.multiplier)
+            controls[title] = sum(values_of) / len(values_of)
+    chosen = (analysis.chosen.generator, analysis.chosen.ratio) if analysis.chosen else None
+    return ratio_plot(
+        series, controls, metric="average precision (test)", title=_title(result), chosen=chosen
+    )
+
+
+def _first_test(result: AblationResult) -> Predictions:
+    return next(iter(result.predictions.values())).test
+
+
+def _title(result: AblationResult) -> str:
+    test = _first_test(result)
+    return (
+        "Average precision against the ratio\n"
+        f"n = {int(test.target.sum())} of {len(test.images)} test images, "
+        f"{result.config.seeds} runs; bars: {result.config.confidence:.0%} intervals"
+    )
+
+
+def _mean_curves(result: AblationResult) -> Figure:
+    """Precision and recall of ratio 0 and of the chosen arm, by the runs' mean probability."""
+    analysis = result.analysis
+    curves = {}
+    for arm in analysis.arms:
+        if arm.name == AUGMENTED or arm == analysis.chosen:
+            cells = result.cells[result.cells["arm"] == arm.name]["cell"]
+            runs = [result.predictions[str(cell)].test.probability for cell in cells]
+            name = "ratio 0" if arm.name == AUGMENTED else arm.title
+            curves[name] = sum(runs) / len(runs)
+    test = _first_test(result)
+    title = f"Precision and recall\nmean of {result.config.seeds} runs, n = {len(test.images)}"
+    return precision_recall_plot(test.target, curves, title=title)
+
+
+def _files(folder: Path, name: str, table: pd.DataFrame, caption: str) -> None:
+    atomic_write_text(folder / f"{name}.csv", table_csv(table))
+    atomic_write_text(
+        folder / f"{name}.tex", table_latex(table, caption=caption, label=f"tab:{name}")
+    )
+
+
+def _second_look_text(analysis: Analysis) -> str:
+    look = analysis.second_look
+    if look is None:
+        return ""
+    text = ""
+    if look.areas is not None:
+        d = look.areas.difference
+        text = (
+            f"AUROC of the runs' mean probability: {look.areas.first:.3f} with the chosen arm and "
+            f"{look.areas.second:.3f} with ratio 0, a difference of {d.estimate:+.3f} "
+            f"({d.low:+.3f} to {d.high:+.3f}, DeLong, p {p_text(d.p_value)}). "
+        )
+    return text + (
+        f"Of the test positives, {look.recall_won} are found by most runs of the chosen arm only, "
+        f"{look.recall_lost} by most runs of ratio 0 only (exact McNemar, p {p_text(look.recall_p)}). "
+        "These tests take the trained classifiers as they are: retraining is not in their doubt."
+    )
+
+
+def add_ablation(page: HtmlPage, result: AblationResult) -> None:
+    """Sets a page's verdict and adds the ablation's plot, tables and remarks to it."""
+    analysis, config = result.analysis, result.config
+    verdict = analysis.verdict
+    page.verdict(verdict.sentence, _TONES[verdict.answer], verdict.detail)
+    test = _first_test(result)
+    positives = int(test.target.sum())
+    section = page.section(
+        "Which ratio helps?",
+        f"Every arm but real ×1 fills the class '{config.label}' to {config.multiplier} times its "
+        "photographs; all train the same classifier for the same number of steps. What differs is "
+        "how much of the filling is synthetic and how much is classical augmentation.",
+    )
+    section.figure(
+        ablation_plot(result),
+        caption=f"Mean (large), every run (small) and {config.confidence:.0%} interval of the "
+        f"difference to ratio 0, drawn around the mean; {positives} test positives of "
+        f"{len(test.images)} images, {config.seeds} runs. Lines: arms without synthetic images.",
+        alt="Average precision on test images against the number of synthetic images per real "
+        "one, for every generator; the numbers are in the table of arms below.",
+    )
+    arms_caption = (
+        f"Test images only; mean ± standard deviation of {config.seeds} runs; "
+        f"n = {positives} of {len(test.images)}."
+    )
+    section.table(arms_table(result), caption=arms_caption)
+    _add_contrasts(section, result)
+    if analysis.chosen is not None:
+        section.figure(
+            _mean_curves(result),
+            caption=f"Chosen arm and ratio 0, mean probability of {config.seeds} runs; "
+            f"{positives} test positives of {len(test.images)} images.",
+            alt="Precision against recall of the chosen arm and of ratio 0.",
+        )
+    design = page.section("What this test set can find")
+    design.table(
+        power_table(positives),
+        caption="Power of the exact McNemar test (two-sided, 5%) to find a gain in recall, when "
+        "5% of the positives are lost on the way.",
+    )
+    design.note(
+        "All arms share one split and one set of images from each generator: the intervals speak "
+        "of new patients and of retraining the classifier, not of other splits and not of "
+        "retraining the generators."
+    )
+
+
+def _add_contrasts(section: Section, result: AblationResult) -> None:
+    analysis, config = result.analysis, result.config
+    table = contrasts_table(result)
+    if table.empty:
+        return
+    section.table(
+        table,
+        caption="Difference in average precision to ratio 0. Intervals: paired bootstrap over "
+        f"patients, then runs ({config.replicates} replicates).",
+    )
+    text = _second_look_text(analysis)
+    if text:
+        section.text(text)
+    if analysis.equal_enough is not None:
+        shown = "is shown" if analysis.equal_enough.shown else "is not shown"
+        section.text(
+            f"That the chosen arm is at most {analysis.equal_enough.margin:g} worse than ratio 0 "
+            f"{shown} (one-sided 95% bound {analysis.equal_enough.bound:+.3f})."
+        )
+
+
+def write_ablation_report(run: RunDir, result: AblationResult) -> Path:
+    """Writes tables, figures and the page below the run.
+
+    Args:
+        run: the ablation's run.
+        result: what `run_ablation` or `load_ablation` gave.
+
+    Returns:
+        The page, ``report.html``; beside it lie ``tables/`` (CSV, LaTeX) and ``figures/`` (PNG).
+
+    Raises:
+        InputError: the files cannot be written.
+    """
+    config = result.config
+    tables = run.path / "tables"
+    _files(tables, "arms", arms_table(result), f"Arms of the ablation on {config.label}.")
+    contrasts = contrasts_table(result)
+    if not contrasts.empty:
+        _files(tables, "contrasts", contrasts, "Differences to augmentation only.")
+    save_figure(ablation_plot(result), run.path / "figures" / "ratios.png", dpi=200)
+    page = HtmlPage(
+        f"Do synthetic images help? {config.label}",
+        f"Ablation {run.id}: {len(result.cells)} trained classifiers, seed {config.seed}",
+    )
+    add_ablation(page, result)
+    shown = ["cell", "generator", "ratio", "seed", *(f"test_{metric}" for metric in _SHOWN)]
+    cells = result.cells[shown].rename(columns=lambda c: c.removeprefix("test_").replace("_", " "))
+    page.section("Every run").table(cells, caption="Test images; also in cells.csv.")
+    page.section("Settings").code(config.to_toml())
+    path = run.path / "report.html"
+    page.write(path)
+    return path

@@ -1,0 +1,170 @@
+import dataclasses
+
+import pytest
+
+from hzsynth.ablate.bootstrap import Contrast
+from hzsynth.ablate.design import AblateConfig, AblationArm, plan, plan_text, power_table
+from hzsynth.ablate.statistics import t_difference
+from hzsynth.ablate.verdict import answer_of, judge, needed_for
+from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageRecord, ImageSet
+
+ARM = AblationArm("gan-ratio2", "mixture", "gan", 2.0)
+
+
+def _images(tmp_path, counts: dict[tuple[str, str], int]) -> ImageSet:  # type: ignore[no-untyped-def]
+    records = [
+        ImageRecord(f"{split}/{label}/{i}.png", label, split, sha256=f"{split}{label}{i}")
+        for (split, label), count in counts.items()
+        for i in range(count)
+    ]
+    return ImageSet(tmp_path, records)
+
+
+@pytest.fixture
+def photographs(tmp_path) -> ImageSet:  # type: ignore[no-untyped-def]
+    counts = {
+        (s, c): n for s, n in (("train", 4), ("val", 3), ("test", 5)) for c in ("hz", "other")
+    }
+    return _images(tmp_path, counts)
+
+
+@pytest.fixture
+def generated(tmp_path) -> ImageSet:  # type: ignore[no-untyped-def]
+    return _images(tmp_path, {("", "hz"): 16})
+
+
+def _config(**values: object) -> AblateConfig:
+    return AblateConfig.from_sources(None, {"label": "hz", "ratios": (1, 4), "seeds": 3, **values})
+
+
+def test_the_plan_holds_every_arm_at_every_seed_and_ratio_0_once(
+    photographs: ImageSet, generated: ImageSet
+) -> None:
+    cells = plan(_config(), photographs, {"gan": generated, "cycle": generated})
+    names = [cell.arm.name for cell in cells[:7]]
+    assert names == [
+        "real",
+        "duplicated",
+        "augmented",
+        "gan-ratio1",
+        "gan-ratio4",
+        "cycle-ratio1",
+        "cycle-ratio4",
+    ]
+    assert len(cells) == 7 * 3
+    assert len({cell.name for cell in cells}) == len(cells)
+    assert [cell.seed for cell in cells] == [0] * 7 + [1] * 7 + [2] * 7
+
+
+def test_generators_and_controls_can_be_chosen(photographs: ImageSet, generated: ImageSet) -> None:
+    config = _config(generators=("cycle",), controls=(), seeds=1)
+    cells = plan(config, photographs, {"gan": generated, "cycle": generated})
+    assert [cell.arm.name for cell in cells] == ["augmented", "cycle-ratio1", "cycle-ratio4"]
+
+
+def test_ratio_0_is_always_run_and_ratios_are_sorted() -> None:
+    assert _config(ratios=(4, 1, 1)).ratios == (0, 1, 4)
+    with pytest.raises(InputError, match="ratio is not negative"):
+        _config(ratios=(-1,))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"label": "missing"}, "is not a class"),
+        ({"ratios": (9.5,)}, "ratio is between 0"),
+        ({"ratios": (5,)}, "needs 20 synthetic images"),
+        ({"generators": ("diffusion",)}, "not among the given sets: gan"),
+    ],
+)
+def test_what_would_fail_later_is_refused_at_once(
+    photographs: ImageSet, generated: ImageSet, change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        plan(_config(**change), photographs, {"gan": generated})
+
+
+def test_a_split_without_the_class_is_refused(tmp_path, generated: ImageSet) -> None:  # type: ignore[no-untyped-def]
+    counts = {("train", "hz"): 4, ("train", "other"): 4, ("val", "hz"): 1, ("val", "other"): 1}
+    images = _images(tmp_path, {**counts, ("test", "other"): 3})
+    with pytest.raises(InputError, match="the test split"):
+        plan(_config(), images, {"gan": generated})
+
+
+def test_synthetic_ratios_without_a_set_are_refused(photographs: ImageSet) -> None:
+    with pytest.raises(InputError, match="need a synthetic set"):
+        plan(_config(), photographs, {})
+    assert len(plan(_config(ratios=(0,), controls=()), photographs, {})) == 3
+
+
+def test_the_power_table_names_this_test_set(photographs: ImageSet, generated: ImageSet) -> None:
+    table = power_table(25).set_index("test positives")
+    assert table.index.tolist() == [15, 25, 30, 60, 120, 240]
+    assert table.loc[25, ""] == "this test set"
+    assert table.loc[240, "power for +10 points"] == "93.2%"
+    config = _config()
+    text = plan_text(config, photographs, plan(config, photographs, {"gan": generated}))
+    assert "15 cells: 5 arms x 3 seeds" in text
+    assert "this test set" in text
+
+
+def _contrast(estimate: float, error: float, runs: int = 5) -> Contrast:
+    return Contrast(
+        difference=t_difference(estimate, error, 4.0),
+        by_run=(estimate,) * runs,
+        patient_variance=error**2 / 2,
+        run_variance=error**2 / 2,
+        runs=runs,
+        patients=50,
+        positives=20,
+        positive_patients=15,
+        images=100,
+        replicates=2000,
+    )
+
+
+@pytest.mark.parametrize(
+    ("estimate", "error", "runs", "answer"),
+    [
+        (0.20, 0.02, 5, "helps"),
+        (-0.20, 0.02, 5, "hurts"),
+        (0.05, 0.05, 5, "inconclusive"),
+        (-0.05, 0.05, 5, "inconclusive"),
+        (0.20, 0.02, 2, "inconclusive"),
+        (-0.20, 0.02, 1, "inconclusive"),
+    ],
+)
+def test_an_answer_needs_an_interval_without_0_and_enough_runs(
+    estimate: float, error: float, runs: int, answer: str
+) -> None:
+    contrast = _contrast(estimate, error, runs)
+    verdict = judge(contrast, ARM, multiplier=10, confidence=0.95)
+    assert verdict.answer == answer_of(contrast) == answer
+    assert f"{estimate:+.3f}" in verdict.sentence
+    assert "real ×10 augmented" in verdict.sentence
+    assert "n = 20 test photographs" in verdict.detail
+    assert f"{runs} runs" in verdict.detail
+    assert ("would be needed" in verdict.detail) == (answer == "inconclusive")
+
+
+def test_the_words_fit_the_direction() -> None:
+    helps = judge(_contrast(0.2, 0.02), ARM, multiplier=10, confidence=0.95).sentence
+    hurts = judge(_contrast(-0.2, 0.02), ARM, multiplier=10, confidence=0.95).sentence
+    assert helps.startswith("Synthetic images help")
+    assert hurts.startswith("Synthetic images hurt")
+
+
+def test_what_is_needed_follows_the_variance() -> None:
+    # Standard error .05 at 20 positives; a power of 80 % for .05 needs .05 / 2.8.
+    positives, runs = needed_for(_contrast(0.0, 0.05), 0.05)
+    assert positives == pytest.approx(20 * 2.8**2, abs=1)
+    assert runs == pytest.approx(5 * 2.8**2, abs=1)
+    assert needed_for(_contrast(0.0, 0.001), 0.05) == (20, 5)
+    single = dataclasses.replace(_contrast(0.0, 0.001, runs=1), run_variance=float("nan"))
+    assert needed_for(single, 0.05) == (20, 3)
+
+
+def test_without_synthetic_arms_there_is_no_answer() -> None:
+    verdict = judge(None, None, multiplier=10, confidence=0.95)
+    assert verdict.answer == "inconclusive"
