@@ -42,7 +42,7 @@ def normalisation(model: str) -> tuple[Triple, Triple]:
 def create_network(
     model: str, *, classes: int, pretrained: str | Path, seed: int, purpose: str = "network"
 ) -> nn.Module:
-    """Builds a network whose random weights follow from a seed.
+    """Builds a network whose random weights follow from a seed; its head starts from zero.
 
     Args:
         model: a timm model or an EfficientNet-Lite (see `nets.backbones.create_backbone`).
@@ -60,8 +60,13 @@ def create_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "classify", purpose, model))
         network = create_backbone(model, num_classes=classes, pretrained=pretrained)
-    if not isinstance(_head(network), nn.Linear):
+    head = _head(network)
+    if not isinstance(head, nn.Linear):
         raise InputError(f"model '{model}' has no linear classification head and cannot be used")
+    # From zero every class is equally likely: random logits would be unlearned first.
+    nn.init.zeros_(head.weight)
+    if head.bias is not None:
+        nn.init.zeros_(head.bias)
     return network
 
 
