@@ -221,10 +221,9 @@ def power_table(test_positives: int) -> pd.DataFrame:
     for positives in sorted({*_POWER_POSITIVES, test_positives}):
         rows.append(
             {
-                "test positives": positives,
+                "test positives": f"{positives}{' (this test set)' * (positives == test_positives)}",
                 "power for +10 points": f"{mcnemar_power(positives, 0.10):.1%}",
                 "power for +20 points": f"{mcnemar_power(positives, 0.20):.1%}",
-                "": "this test set" if positives == test_positives else "",
             }
         )
     return pd.DataFrame(rows)

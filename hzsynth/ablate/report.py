@@ -38,24 +38,25 @@ def p_text(p_value: float | None) -> str:
     return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 
+def _p_sentence(p_value: float) -> str:
+    text = p_text(p_value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
 def arms_table(result: AblationResult) -> pd.DataFrame:
     """One row an arm: mean ± standard deviation over the runs of each metric on the test images."""
     rows = []
     for arm in result.analysis.arms:
         cells = result.cells[result.cells["arm"] == arm.name]
         first = cells.iloc[0]
-        row: dict[str, object] = {
-            "arm": arm_title(arm, result.config.multiplier),
-            "runs": len(cells),
-            "real": int(first["target_real"]),
-            "synthetic": int(first["target_synthetic"]),
-            "augmented": int(first["target_augmented"]),
-            "copies": int(first["target_duplicated"]),
-        }
+        row: dict[str, object] = {"arm": arm_title(arm, result.config.multiplier)}
         for metric in _SHOWN:
             values = cells[f"test_{metric}"].astype(float)
             spread = f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else ""
             row[METRIC_NAMES[metric]] = f"{values.mean():.3f}{spread}"
+        row["runs"] = len(cells)
+        for name in ("real", "synthetic", "augmented", "duplicated"):
+            row[name] = int(first[f"target_{name}"])
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -169,11 +170,11 @@ def _second_look_text(analysis: Analysis) -> str:
         text = (
             f"AUROC of the runs' mean probability: {look.areas.first:.3f} with the chosen arm and "
             f"{look.areas.second:.3f} with ratio 0, a difference of {d.estimate:+.3f} "
-            f"({d.low:+.3f} to {d.high:+.3f}, DeLong, p {p_text(d.p_value)}). "
+            f"({d.low:+.3f} to {d.high:+.3f}, DeLong, {_p_sentence(d.p_value)}). "
         )
     return text + (
         f"Of the test positives, {look.recall_won} are found by most runs of the chosen arm only, "
-        f"{look.recall_lost} by most runs of ratio 0 only (exact McNemar, p {p_text(look.recall_p)}). "
+        f"{look.recall_lost} by most runs of ratio 0 only (exact McNemar, {_p_sentence(look.recall_p)}). "
         "These tests take the trained classifiers as they are: retraining is not in their doubt."
     )
 
@@ -273,6 +274,7 @@ def write_ablation_report(run: RunDir, result: AblationResult) -> Path:
     add_ablation(page, result)
     shown = ["cell", "generator", "ratio", "seed", *(f"test_{metric}" for metric in _SHOWN)]
     cells = result.cells[shown].rename(columns=lambda c: c.removeprefix("test_").replace("_", " "))
+    cells["ratio"] = [f"{float(ratio):g}" for ratio in cells["ratio"]]
     page.section("Every run").table(cells, caption="Test images; also in cells.csv.")
     page.section("Settings").code(config.to_toml())
     path = run.path / "report.html"

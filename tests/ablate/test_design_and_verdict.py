@@ -100,9 +100,8 @@ def test_synthetic_ratios_without_a_set_are_refused(photographs: ImageSet) -> No
 
 def test_the_power_table_names_this_test_set(photographs: ImageSet, generated: ImageSet) -> None:
     table = power_table(25).set_index("test positives")
-    assert table.index.tolist() == [15, 25, 30, 60, 120, 240]
-    assert table.loc[25, ""] == "this test set"
-    assert table.loc[240, "power for +10 points"] == "93.2%"
+    assert table.index.tolist() == ["15", "25 (this test set)", "30", "60", "120", "240"]
+    assert table.loc["240", "power for +10 points"] == "93.2%"
     config = _config()
     text = plan_text(config, photographs, plan(config, photographs, {"gan": generated}))
     assert "15 cells: 5 arms x 3 seeds" in text
