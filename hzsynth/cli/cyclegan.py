@@ -25,7 +25,8 @@ def train(
     batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
 ) -> None:
     """Trains both directions on the train splits; the same command resumes."""
-    from hzsynth.cyclegan.training import CycleGanConfig, train_cyclegan
+    from hzsynth.cyclegan.config import CycleGanConfig
+    from hzsynth.cyclegan.training import train_cyclegan
 
     config = session.resolve(
         CycleGanConfig,

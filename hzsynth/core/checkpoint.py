@@ -18,6 +18,17 @@ from hzsynth.core.files import replacing
 
 FORMAT = 1
 _HEADER_KEY = "hzsynth"
+_CHANNELS_LAST = "channels_last"
+
+
+def _is_channels_last(tensor: torch.Tensor) -> bool:
+    # A fused optimiser walks weights and moments in the order of their memory: moments that come
+    # back in another layout than the weights are paired with the wrong ones.
+    return (
+        tensor.dim() == 4
+        and not tensor.is_contiguous()
+        and tensor.is_contiguous(memory_format=torch.channels_last)
+    )
 
 
 def _encode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
@@ -25,6 +36,8 @@ def _encode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         name = f"t{len(tensors)}"
         # A clone: safetensors refuses tensors that share storage, and views keep their base alive.
         tensors[name] = value.detach().cpu().contiguous().clone()
+        if _is_channels_last(value):
+            return {"$tensor": name, "layout": _CHANNELS_LAST}
         return {"$tensor": name}
     if isinstance(value, dict):
         return {"$dict": [[_encode(k, tensors), _encode(v, tensors)] for k, v in value.items()]}
@@ -42,7 +55,10 @@ def _decode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         return [_decode(v, tensors) for v in value]
     if isinstance(value, dict):
         if "$tensor" in value:
-            return tensors[value["$tensor"]]
+            tensor = tensors[value["$tensor"]]
+            if value.get("layout") == _CHANNELS_LAST:
+                return tensor.contiguous(memory_format=torch.channels_last)
+            return tensor
         if "$tuple" in value:
             return tuple(_decode(v, tensors) for v in value["$tuple"])
         return {_decode(k, tensors): _decode(v, tensors) for k, v in value["$dict"]}

@@ -237,7 +237,7 @@ def _classifier(page: HtmlPage, findings: Findings) -> None:
     evaluation, result = findings.evaluation, findings.kdect.result
     section = page.section(
         "KDE-CT on the mixture",
-        f"Teachers, weak to strong on validation: {', '.join(result['order'])}. Student: "
+        f"Teachers, weak to strong on validation: {', '.join(result['weak_to_strong'])}. Student: "
         f"{findings.kdect.config['student']}. Evaluated on {evaluation['n']} real test photographs.",
     )
     section.figure(
@@ -249,7 +249,7 @@ def _classifier(page: HtmlPage, findings: Findings) -> None:
         narrow=True,
     )
     curves = _learning(
-        findings.kdect, {"loss": "training loss", "validation_score": "validation score"}, "step"
+        findings.kdect, {"loss": "training loss", "validation_macro_f1": "macro F1 on validation"}, "step"
     )
     if curves:
         section.figure(

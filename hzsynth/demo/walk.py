@@ -22,13 +22,15 @@ from hzsynth.ablate.runner import AblationResult, load_ablation, run_ablation
 from hzsynth.augment.build import BuildConfig, build_dataset
 from hzsynth.classify.evaluation import evaluate
 from hzsynth.classify.kdect import KdectConfig, train_kdect
+from hzsynth.classify.training import ClassifyConfig
 from hzsynth.core.config import Config
 from hzsynth.core.devices import Compute
 from hzsynth.core.files import atomic_write_text
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
-from hzsynth.cyclegan.training import CycleGanConfig, train_cyclegan
+from hzsynth.cyclegan.config import CycleGanConfig
+from hzsynth.cyclegan.training import train_cyclegan
 from hzsynth.cyclegan.translation import translate
 from hzsynth.data.duplicates import deduplicate
 from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
@@ -309,11 +311,9 @@ def _ablated(
         seeds=scale.seeds,
         seed=walk.config.seed,
         size=scale.classifier_size,
-        classifier={
-            "model": scale.student,
-            "size": scale.classifier_size,
-            "steps": scale.ablation_steps,
-        },
+        classifier=ClassifyConfig(
+            model=scale.student, size=scale.classifier_size, steps=scale.ablation_steps
+        ),
     )
     synthetic = {"stylegan2": generated, "stylegan2+cyclegan": translated}
     path = walk.path("14-ablation")

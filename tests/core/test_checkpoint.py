@@ -51,6 +51,29 @@ def test_an_optimiser_goes_on_exactly_where_it_stopped(tmp_path):
     assert torch.equal(first, second)
 
 
+def test_the_layout_comes_back_and_a_fused_optimiser_goes_on_exactly(tmp_path):
+    def step(weight, optimiser):
+        optimiser.zero_grad()
+        (weight**4 * torch.arange(weight.numel()).reshape(weight.shape)).sum().backward()
+        optimiser.step()
+
+    start = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    start = start.contiguous(memory_format=torch.channels_last)
+    first = torch.nn.Parameter(start.clone())
+    adam = torch.optim.Adam([first], lr=0.1, fused=True)
+    step(first, adam)
+    save_checkpoint(tmp_path / "c", "test", {"w": first.data, "o": adam.state_dict()})
+    step(first, adam)
+
+    stored = load_checkpoint(tmp_path / "c", "test")
+    assert stored["w"].stride() == first.stride()
+    second = torch.nn.Parameter(stored["w"])
+    resumed = torch.optim.Adam([second], lr=0.1, fused=True)
+    resumed.load_state_dict(stored["o"])
+    step(second, resumed)
+    assert torch.equal(first, second)
+
+
 def test_what_is_no_checkpoint_is_refused_with_a_sentence(tmp_path):
     with pytest.raises(InputError, match="no checkpoint"):
         load_checkpoint(tmp_path / "none", "test")

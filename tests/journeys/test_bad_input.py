@@ -6,9 +6,10 @@ import unicodedata
 
 import numpy as np
 import pytest
-from hzsynth.core.image_set import ImageSet
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+
+from hzsynth.core.image_set import ImageSet
 
 
 def _photo(seed: int, size: int = 48) -> Image.Image:

@@ -1,0 +1,5 @@
+"""``python -m hzsynth`` is the command ``hzsynth``."""
+
+from hzsynth.cli.main import run
+
+run()
