@@ -109,7 +109,8 @@ def test_a_collapsed_generator_is_precise_and_covers_nothing():
     collapsed = real[:1] + gaussian(11, 60) * 1e-3
     values = precision_recall_density_coverage(real, collapsed)
     assert values["precision"] == 1.0
-    assert values["recall"] == 0.0
+    # Only the photograph that was copied may lie among the fakes.
+    assert values["recall"] <= 1 / 60 + 1e-6
     assert values["coverage"] < 0.25
 
 

@@ -1,0 +1,137 @@
+"""The two domains of a translation in memory, and the random draws of a training step."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.data.lesion import lesion_mask
+from hzsynth.data.loading import square
+from hzsynth.data.photos import decode_image
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The photographs of one domain with their lesion masks.
+
+    Attributes:
+        pixels: uint8 N x 3 x H x H.
+        masks: bool N x 1 x H x H, True inside the lesion.
+    """
+
+    pixels: torch.Tensor
+    masks: torch.Tensor
+
+
+def find_lesion(
+    images: ImageSet, record: ImageRecord, pixels: NDArray[np.uint8]
+) -> NDArray[np.bool_]:
+    """The lesion mask of the set, or the one that the redness prior finds.
+
+    Args:
+        images: the set.
+        record: its row.
+        pixels: the decoded image, H x W x 3.
+
+    Returns:
+        H x W, True inside the lesion.
+    """
+    mask = images.read_mask(record)
+    if mask is not None and mask.shape == pixels.shape[:2]:
+        return mask
+    return lesion_mask(pixels)
+
+
+def load_domain(images: ImageSet, size: int, with_masks: bool) -> Domain:
+    """Decodes a set to central squares.
+
+    Args:
+        images: the photographs.
+        size: side in pixels.
+        with_masks: whether lesions are looked for; otherwise all masks are empty.
+
+    Returns:
+        Pixels and masks in the order of the records.
+
+    Raises:
+        InputError: an image or a mask cannot be read.
+    """
+    pixels, masks = [], []
+    for record in images:
+        decoded = decode_image(images.read_bytes(record), record.file_name)
+        pixels.append(square(decoded, size))
+        if with_masks:
+            found = find_lesion(images, record, decoded).astype(np.uint8) * 255
+            masks.append(square(np.repeat(found[..., None], 3, axis=2), size)[..., 0] > 127)
+        else:
+            masks.append(np.zeros((size, size), dtype=bool))
+    stacked = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
+    return Domain(stacked, torch.from_numpy(np.stack(masks))[:, None])
+
+
+def typical_colour(domain: Domain) -> torch.Tensor:
+    """The typical colour outside the lesions.
+
+    Args:
+        domain: photographs with masks.
+
+    Returns:
+        float32, 3 values in [-1, 1]: the median over images of each image's median, so that
+        backgrounds, hair and single photographs do not matter.
+    """
+    medians = []
+    for pixels, mask in zip(domain.pixels, domain.masks, strict=True):
+        outside = ~mask[0] if not mask.all() else torch.ones_like(mask[0])
+        medians.append(pixels[:, outside].float().median(dim=1).values)
+    return torch.stack(medians).median(dim=0).values / 127.5 - 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images of one domain in one step.
+
+    Attributes:
+        images: float N x 3 x H x H in [-1, 1].
+        masks: float N x 1 x H x H, ones inside the lesion.
+    """
+
+    images: torch.Tensor
+    masks: torch.Tensor
+
+
+def draw_batch(
+    domain: Domain, count: int, generator: torch.Generator, device: torch.device
+) -> Batch:
+    """Draws images with replacement, mirrored at random and moved by up to an eighth.
+
+    Args:
+        domain: where to draw from.
+        count: images.
+        generator: CPU generator of all draws.
+        device: where the batch goes.
+
+    Returns:
+        The batch in channels-last layout.
+    """
+    chosen = torch.randint(len(domain.pixels), (count,), generator=generator)
+    size = domain.pixels.shape[-1]
+    reach = size // 8
+    moves = torch.randint(2 * reach + 1, (count, 2), generator=generator).tolist()
+    flips = torch.rand(count, 2, generator=generator) < 0.5
+    rows = []
+    for index, (down, right), (mirror, turn) in zip(
+        chosen.tolist(), moves, flips.tolist(), strict=True
+    ):
+        both = torch.cat([domain.pixels[index], domain.masks[index].to(torch.uint8)])
+        padded = torch.nn.functional.pad(both[None].float(), (reach,) * 4, mode="reflect")[0]
+        moved = padded[:, down : down + size, right : right + size]
+        # Skin has no upright: mirroring both ways multiplies a small set by four.
+        dims = [d for d, flip in ((-1, mirror), (-2, turn)) if flip]
+        rows.append(moved.flip(dims) if dims else moved)
+    stacked = torch.stack(rows).to(device)
+    return Batch(
+        (stacked[:, :3] / 127.5 - 1).contiguous(memory_format=torch.channels_last),
+        stacked[:, 3:].contiguous(),
+    )

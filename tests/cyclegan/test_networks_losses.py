@@ -1,0 +1,158 @@
+"""Published sizes, identity start, and losses against plain arithmetic."""
+
+import numpy as np
+import pytest
+import torch
+from skimage.color import rgb2lab
+
+from hzsynth.core.seeding import torch_generator
+from hzsynth.cyclegan.losses import (
+    adversarial_loss,
+    cycle_loss,
+    discriminator_loss,
+    shift_images,
+)
+from hzsynth.cyclegan.networks import (
+    PatchDiscriminator,
+    ResnetGenerator,
+    apply_change,
+    count_parameters,
+    initialise,
+)
+from hzsynth.cyclegan.preservation import (
+    hide_lesions,
+    lesion_contrast,
+    preservation_loss,
+    rgb_to_lab,
+)
+
+
+def random_images(seed, count=2, size=32):
+    return torch.rand((count, 3, size, size), generator=torch_generator(seed, "test")) * 2 - 1
+
+
+def spot(size=32):
+    mask = torch.zeros(1, 1, size, size)
+    mask[..., 12:20, 12:20] = 1
+    return mask
+
+
+def test_published_parameter_counts():
+    generator = ResnetGenerator(64, 9, "transposed", "published")
+    assert count_parameters(generator) == pytest.approx(11.378e6, rel=1e-4)
+    assert count_parameters(PatchDiscriminator(64)) == pytest.approx(2.765e6, rel=1e-3)
+
+
+def test_discriminator_judges_70_pixel_patches():
+    network = PatchDiscriminator(4, norm="none")
+    initialise(network, torch_generator(0, "d"))
+    assert network(torch.zeros(1, 3, 256, 256)).shape == (1, 1, 30, 30)
+    images = torch.zeros(1, 3, 256, 256, requires_grad=True)
+    network(images)[0, 0, 15, 15].backward()
+    reached = images.grad[0].abs().sum(dim=0) > 0
+    assert reached.any(dim=0).sum() <= 70
+    assert reached.any(dim=0).sum() >= 60
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_residual_generator_starts_as_the_identity(scale):
+    network = ResnetGenerator(4, 1, output="residual", residual_scale=scale)
+    initialise(network, torch_generator(0, "g"))
+    images = random_images(0)
+    torch.testing.assert_close(network(images), images, atol=1e-5, rtol=0)
+
+
+def test_published_generator_starts_elsewhere():
+    network = ResnetGenerator(4, 1, output="published")
+    initialise(network, torch_generator(0, "g"))
+    assert (network(random_images(0)) - random_images(0)).abs().mean() > 0.1
+
+
+def test_a_colour_start_moves_every_image_by_the_same_logits():
+    network = ResnetGenerator(4, 1, output="residual")
+    initialise(network, torch_generator(0, "g"))
+    shift = torch.tensor([-0.3, 0.0, 0.2])
+    network.colour.start_at(shift)
+    images = random_images(1)
+    expected = apply_change(images, shift.view(1, 3, 1, 1).expand_as(images))
+    torch.testing.assert_close(network(images), expected, atol=1e-5, rtol=0)
+
+
+def test_changes_add_up_and_can_be_taken_back():
+    images = random_images(2) * 0.9
+    change = torch.full_like(images, 0.2)
+    torch.testing.assert_close(apply_change(apply_change(images, change), -change), images)
+
+
+def test_weights_follow_the_seed():
+    first, second = ResnetGenerator(4, 1), ResnetGenerator(4, 1)
+    for network in (first, second):
+        initialise(network, torch_generator(3, "g"))
+    for one, two in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_adversarial_losses_equal_their_formula():
+    real, fake = torch.tensor([0.5, 1.5]), torch.tensor([0.0, 2.0])
+    assert discriminator_loss(real, fake) == pytest.approx(0.5 * (0.25 + 2.0))
+    assert adversarial_loss(fake) == pytest.approx(1.0)
+    assert cycle_loss(torch.zeros(2, 3), torch.full((2, 3), -0.5)) == pytest.approx(0.5)
+
+
+def test_shifts_move_the_picture_and_repeat_its_edge():
+    images = torch.arange(16.0).view(1, 1, 1, 16).expand(8, 3, 16, 16)
+    moved = shift_images(images, 0.25, torch_generator(0, "shift"))
+    for picture in moved:
+        start = float(picture[0, 0, 8] - 8)
+        expected = (torch.arange(16.0) + start).clamp(0, 15)
+        assert torch.equal(picture[0, 3], expected)
+        assert abs(start) <= 4
+    assert torch.equal(shift_images(images, 0.0, torch_generator(0, "shift")), images)
+
+
+def test_lab_equals_scikit_image():
+    images = random_images(4)
+    expected = rgb2lab((images.numpy().transpose(0, 2, 3, 1) + 1) / 2)
+    found = rgb_to_lab(images).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(found, expected, atol=0.02)
+
+
+def test_lab_has_finite_gradients_at_black_and_white():
+    images = torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1).expand(2, 3, 4, 4).clone()
+    images.requires_grad_(True)
+    rgb_to_lab(images).sum().backward()
+    assert torch.isfinite(images.grad).all()
+
+
+def test_discriminators_see_no_lesion():
+    skin = torch.full((1, 3, 32, 32), 0.3)
+    lesion = skin.clone()
+    lesion[:, :, 12:20, 12:20] = -0.8
+    torch.testing.assert_close(hide_lesions(lesion, spot()), skin)
+
+
+def test_hiding_without_mask_changes_nothing_and_a_full_mask_leaves_a_colour():
+    images = random_images(5, count=1)
+    assert torch.equal(hide_lesions(images, torch.zeros(1, 1, 32, 32)), images)
+    covered = hide_lesions(images, torch.ones(1, 1, 32, 32))
+    expected = images.mean(dim=(2, 3), keepdim=True).expand_as(images)
+    torch.testing.assert_close(covered, expected)
+
+
+def test_contrast_is_the_difference_of_the_two_colours():
+    images = torch.full((1, 3, 32, 32), 0.3)
+    images[:, 0, 12:20, 12:20] = 0.8
+    lab = rgb_to_lab(images)
+    expected = lab[0, :, 15, 15] - lab[0, :, 0, 0]
+    torch.testing.assert_close(lesion_contrast(lab, spot())[0], expected, atol=1e-3, rtol=0)
+
+
+def test_erasing_costs_and_moving_the_tone_does_not():
+    images = torch.full((1, 3, 32, 32), 0.3)
+    images[:, 0, 12:20, 12:20] = 0.8
+    erased = torch.full_like(images, 0.3)
+    darker = images - 0.1
+    assert preservation_loss(images, images, spot()) == 0
+    erasing = float(preservation_loss(images, erased, spot()))
+    toning = float(preservation_loss(images, darker, spot()))
+    assert erasing > 10 * toning

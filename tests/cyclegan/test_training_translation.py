@@ -1,0 +1,258 @@
+"""Whole life cycles on tiny networks: exact resume, provenance, sizes, refusals."""
+
+import numpy as np
+import pytest
+import torch
+
+from hzsynth.core.checkpoint import load_checkpoint
+from hzsynth.core.devices import CPU_FP32, Compute
+from hzsynth.core.errors import InputError, RefusedError
+from hzsynth.core.image_set_writer import ImageSetWriter
+from hzsynth.core.progress import Progress
+from hzsynth.core.run import RunDir
+from hzsynth.cyclegan.baselines import (
+    BASELINES,
+    histogram_matching,
+    measure_target,
+    reinhard,
+    shades_of_gray,
+)
+from hzsynth.cyclegan.training import CycleGanConfig, load_generator, train_cyclegan
+from hzsynth.cyclegan.translation import translate, translate_pixels
+from hzsynth.data.photos import decode_image
+
+TINY = {
+    "resolution": 32,
+    "steps": 6,
+    "width": 4,
+    "blocks": 1,
+    "discriminator_width": 4,
+    "snapshots": 3,
+    "pool": 3,
+}
+
+
+def skin(rng, colour, height=32, width=32):
+    pixels = np.array(colour) + rng.normal(0, 6, (height, width, 3))
+    return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def make_set(path, colour, *, lesion=False, count=6, splits=("",), sizes=((32, 32),), seed=0):
+    rng = np.random.default_rng(seed)
+    with ImageSetWriter(path) as writer:
+        for i in range(count):
+            height, width = sizes[i % len(sizes)]
+            pixels = skin(rng, colour, height, width)
+            mask = None
+            if lesion:
+                mask = np.zeros((height, width), dtype=bool)
+                # Of another place and shape in every image: else they are near-duplicates.
+                top, left = rng.integers(1, height // 2), rng.integers(1, width // 2)
+                tall, wide = rng.integers(5, height // 2), rng.integers(5, width // 2)
+                mask[top : top + tall, left : left + wide] = True
+                pixels[mask] = (190, 60, 60)
+            writer.add(
+                pixels,
+                label="zoster" if lesion else "normal",
+                group=f"{path.name}-{i}",
+                split=splits[i % len(splits)],
+                origin="real",
+                licence="CC0",
+                mask=mask,
+            )
+    return writer.images
+
+
+@pytest.fixture
+def domains(tmp_path):
+    source = make_set(tmp_path / "source", (225, 175, 150), lesion=True)
+    target = make_set(tmp_path / "target", (190, 145, 110), seed=1)
+    return source, target
+
+
+def start(path, config):
+    return RunDir.start(path, "cyclegan", config, {})
+
+
+class StopAfter(Progress):
+    """Interrupts the training like Ctrl-C after some steps."""
+
+    def __init__(self, steps):
+        self._left = steps
+
+    def task(self, *args, **kwargs):
+        outer = self
+
+        class Task:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *error):
+                return None
+
+            def advance(self, amount=1, note=""):
+                outer._left -= 1
+                if outer._left == 0:
+                    raise KeyboardInterrupt
+
+        return Task()
+
+
+def tensors(value):
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for key in value:
+            yield from tensors(value[key])
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from tensors(item)
+
+
+@pytest.mark.parametrize("output", ["residual", "published"])
+def test_an_interrupted_run_ends_where_the_uninterrupted_one_does(tmp_path, domains, output):
+    config = CycleGanConfig(**TINY, output=output)
+    whole, parts = start(tmp_path / "whole", config), start(tmp_path / "parts", config)
+    train_cyclegan(*domains, config, whole, compute=CPU_FP32)
+    with pytest.raises(KeyboardInterrupt):
+        train_cyclegan(*domains, config, parts, compute=CPU_FP32, progress=StopAfter(3))
+    assert not parts.finished
+    parts.close()
+    train_cyclegan(*domains, config, start(tmp_path / "parts", config), compute=CPU_FP32)
+    for name in ("checkpoint.safetensors", "model.safetensors"):
+        kind = "cyclegan" if name.startswith("checkpoint") else "cyclegan-model"
+        one, two = (load_checkpoint(tmp_path / r / name, kind) for r in ("whole", "parts"))
+        pairs = list(zip(tensors(one), tensors(two), strict=True))
+        assert len(pairs) > 20
+        assert all(torch.equal(a, b) for a, b in pairs)
+    logs = [
+        [{k: v for k, v in m.items() if k != "seconds"} for m in r.metrics()]
+        for r in (whole, parts)
+    ]
+    assert logs[0] == logs[1]
+
+
+def test_translation_moves_the_tone_and_keeps_the_lesion(tmp_path, domains):
+    source, target = domains
+    config = CycleGanConfig(**TINY)
+    run = start(tmp_path / "run", config)
+    result = train_cyclegan(source, target, config, run, compute=CPU_FP32)
+    assert result.sheet.is_file()
+    translated = translate(run, source, tmp_path / "out", compute=CPU_FP32)
+    for before, after in zip(source, translated, strict=True):
+        old, new = (
+            decode_image(s.read_bytes(r), "").astype(float)
+            for s, r in ((source, before), (translated, after))
+        )
+        mask = source.read_mask(before)
+        np.testing.assert_allclose(new[~mask].mean(axis=0), (190, 145, 110), atol=12)
+        contrast = [(p[mask].mean(axis=0) - p[~mask].mean(axis=0)) for p in (old, new)]
+        assert contrast[1][1] < 0.6 * contrast[0][1]
+
+
+def test_translated_images_carry_their_provenance(tmp_path):
+    splits = ("train", "train", "test")
+    source = make_set(tmp_path / "source", (225, 175, 150), lesion=True, splits=splits)
+    target = make_set(tmp_path / "target", (190, 145, 110), seed=1)
+    config = CycleGanConfig(**TINY)
+    run = start(tmp_path / "run", config)
+    train_cyclegan(source, target, config, run, compute=CPU_FP32)
+    learned = {image.sha256 for image in run.training_images()}
+    allowed = {r.sha256 for r in (*source.select(split="train"), *target)}
+    assert learned == allowed
+    translated = translate(run, source, tmp_path / "out", compute=CPU_FP32)
+    assert {i.sha256 for i in translated.lineage[run.id]} == learned
+    for before, after in zip(source, translated, strict=True):
+        assert after.parents == (before.sha256,)
+        assert (after.origin, after.run) == ("cyclegan", run.id)
+        assert (after.label, after.group, after.split, after.licence) == (
+            before.label,
+            before.group,
+            before.split,
+            before.licence,
+        )
+        assert np.array_equal(translated.read_mask(after), source.read_mask(before))
+
+
+def test_any_size_comes_back_and_alone_equals_together(tmp_path, domains):
+    config = CycleGanConfig(**TINY)
+    run = start(tmp_path / "run", config)
+    train_cyclegan(*domains, config, run, compute=CPU_FP32)
+    sizes = ((9, 13), (32, 32), (50, 41), (130, 70))
+    mixed = make_set(tmp_path / "mixed", (225, 175, 150), count=4, sizes=sizes)
+    translated = translate(run, mixed, tmp_path / "out", compute=CPU_FP32)
+    assert [(r.height, r.width) for r in translated] == list(sizes)
+    alone = mixed.replace_records(mixed.records[2:3])
+    again = translate(run, alone, tmp_path / "alone", compute=CPU_FP32)
+    assert again.records[0].sha256 == translated.records[2].sha256
+    generator, _ = load_generator(run, CPU_FP32)
+    with pytest.raises(InputError, match="too long a strip"):
+        translate_pixels(generator, np.zeros((4, 100, 3), np.uint8), 32, CPU_FP32)
+
+
+def test_a_held_out_patient_in_the_target_is_refused(tmp_path):
+    source = make_set(tmp_path / "source", (225, 175, 150), lesion=True, splits=("train", "test"))
+    leaking = source.select(split="test")
+    leaking = leaking.replace_records(
+        [type(r)(**{**r.__dict__, "split": ""}) for r in leaking.records]
+    )
+    config = CycleGanConfig(**TINY)
+    with pytest.raises(RefusedError, match="same file"):
+        train_cyclegan(source, leaking, config, start(tmp_path / "run", config), compute=CPU_FP32)
+
+
+def test_unusable_inputs_are_refused_in_a_sentence(tmp_path, domains):
+    config = CycleGanConfig(**TINY)
+    run = start(tmp_path / "run", config)
+    one = domains[1].replace_records(domains[1].records[:1])
+    with pytest.raises(InputError, match="TARGET has 1 images"):
+        train_cyclegan(domains[0], one, config, run, compute=CPU_FP32)
+    half = Compute(torch.device("cpu"), "fp16")
+    with pytest.raises(InputError, match="fp16"):
+        train_cyclegan(*domains, config, run, compute=half)
+    with pytest.raises(InputError, match="not finished"):
+        translate(run, domains[0], tmp_path / "out", compute=CPU_FP32)
+
+
+def random_pixels(seed, colour=(150, 120, 100)):
+    return skin(np.random.default_rng(seed), colour, 24, 20)
+
+
+def as_batch(pixels):
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None]
+
+
+def test_reinhard_gives_the_target_mean_and_deviation():
+    from skimage.color import rgb2lab
+
+    target = random_pixels(1, (190, 145, 110))
+    moved = reinhard(random_pixels(0), measure_target(as_batch(target)))
+    wanted, found = rgb2lab(target), rgb2lab(moved)
+    np.testing.assert_allclose(found.mean(axis=(0, 1)), wanted.mean(axis=(0, 1)), atol=0.3)
+    np.testing.assert_allclose(found.std(axis=(0, 1)), wanted.std(axis=(0, 1)), atol=0.3)
+
+
+def test_histogram_matching_equals_scikit_image():
+    from skimage.color import lab2rgb, rgb2lab
+    from skimage.exposure import match_histograms
+
+    pixels, target = random_pixels(2), random_pixels(3, (190, 145, 110))
+    expected = lab2rgb(match_histograms(rgb2lab(pixels), rgb2lab(target), channel_axis=-1)) * 255
+    found = histogram_matching(pixels, measure_target(as_batch(target)))
+    assert np.abs(found - expected).mean() < 1.0
+
+
+def test_shades_of_gray_moves_a_grey_card_to_the_targets_light():
+    card, target = np.full((8, 8, 3), 100, np.uint8), np.full((8, 8, 3), 0, np.uint8)
+    target[:] = (120, 100, 80)
+    moved = shades_of_gray(card, measure_target(as_batch(target)))
+    ratio = moved[0, 0] / moved[0, 0, 1]
+    np.testing.assert_allclose(ratio, (1.2, 1.0, 0.8), atol=0.02)
+
+
+@pytest.mark.parametrize(("name", "baseline"), BASELINES)
+def test_baselines_leave_an_image_of_the_target_nearly_alone(name, baseline):
+    pixels = random_pixels(4)
+    kept = baseline(pixels, measure_target(as_batch(pixels)))
+    assert kept.dtype == np.uint8
+    assert np.abs(kept.astype(int) - pixels).mean() < 1.0
