@@ -11,8 +11,8 @@ from hzsynth.cyclegan.networks import Norm, Output, PatchDiscriminator, ResnetGe
 class CycleGanConfig(Config):
     """How CycleGAN is trained; the defaults serve tens of images and minutes on a CPU.
 
-    As published: batch 1, width and discriminator_width 64, blocks by resolution, upsampling
-    transposed, output published, discriminator_norm
+    As published: batch 1, width and discriminator_width 64, blocks 6 (9 above 128 px),
+    upsampling transposed, output published, discriminator_norm
     instance, preserve none, shift 0, ema 0, identity_weight 5.
     """
 
@@ -22,12 +22,10 @@ class CycleGanConfig(Config):
         None, gt=0, description="training time to spend instead of a number of steps"
     )
     batch: int = Field(2, ge=1, le=64, description="images of each domain in a step")
-    width: int = Field(32, ge=4, le=256, description="channels of a generator's first layer")
-    blocks: int | None = Field(
-        None, ge=1, le=16, description="residual blocks; by default 6 up to 128 px and 9 above"
-    )
+    width: int = Field(16, ge=4, le=256, description="channels of a generator's first layer")
+    blocks: int = Field(3, ge=1, le=16, description="residual blocks of a generator")
     discriminator_width: int = Field(
-        32, ge=4, le=256, description="channels of a discriminator's first layer"
+        16, ge=4, le=256, description="channels of a discriminator's first layer"
     )
     discriminator_norm: Norm = Field(
         "none", description="instance as published, which hides the overall tone, or none"
@@ -55,9 +53,8 @@ class CycleGanConfig(Config):
 
     def generator(self) -> ResnetGenerator:
         """A generator of this form."""
-        blocks = self.blocks or (6 if self.resolution <= 128 else 9)
         scale = self.residual_scale if self.output == "residual" else 1
-        return ResnetGenerator(self.width, blocks, self.upsampling, self.output, scale)
+        return ResnetGenerator(self.width, self.blocks, self.upsampling, self.output, scale)
 
     def discriminator(self) -> PatchDiscriminator:
         """A discriminator of this form."""
