@@ -329,7 +329,7 @@ class Fitting:
         # The file holds plain tensors; another memory layout could round differently.
         for parameter, moments in self._optimiser.state.items():
             for name, value in moments.items():
-                if value.shape == parameter.shape:
+                if value.dim() == 4:
                     moments[name] = torch.empty_like(parameter).copy_(value)
         self._best, self._waited = state["best"], state["waited"]
         self._loss_sum = state["loss_sum"].to(self._compute.device)
