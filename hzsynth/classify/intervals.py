@@ -1,95 +1,172 @@
-"""Confidence intervals that hold for few images.
+"""Intervals of metrics on one test set: how far the figure may move with other photographs.
 
-Proportions get the Wilson score interval; F1 of one class the Jeffreys interval of its Jaccard
-index, since a percentile bootstrap covers too little with some fifteen positives; all
-other metrics a bootstrap that is stratified by class.
+Wilson's score interval (1927) for proportions; the Jeffreys beta interval, carried over, for
+the F1 of a class, since a percentile bootstrap covers too little with few positives;
+Newcombe's method 5 (2006) for the AUROC of a class, which stays open at 1; a
+stratified percentile bootstrap over patients for the rest. Where a bootstrap has no spread
+because nothing went wrong, its interval would be a point: the fallbacks for that case are
+a Dirichlet posterior of the confusion matrix (Perks's prior) and, for average
+precision, the binomial interval of Boyd, Eng and Page (2013).
 """
 
-from collections.abc import Callable, Mapping
-from typing import Literal
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from scipy.optimize import brentq
 from statsmodels.stats.proportion import proportion_confint
 
+Floats = NDArray[np.float64]
+Interval = tuple[float, float]
 
-def proportion_interval(
-    successes: int,
-    count: int,
-    confidence: float = 0.95,
-    method: Literal["wilson", "jeffreys"] = "wilson",
-) -> tuple[float, float]:
-    """Interval of a proportion such as recall.
+_AT_ONCE = 250
+
+
+def proportion_interval(successes: float, count: float, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of a proportion such as recall.
 
     Args:
-        successes: hits.
-        count: trials; 0 gives (0, 1).
-        confidence: of the interval.
-        method: ``wilson`` (score) or ``jeffreys`` (beta).
+        successes: hits, in [0, count].
+        count: trials; without any the interval is (0, 1).
+        confidence: of the two-sided interval.
 
     Returns:
         Low and high end, in [0, 1].
     """
     if count == 0:
         return 0.0, 1.0
-    low, high = proportion_confint(successes, count, alpha=1 - confidence, method=method)
-    return float(low), float(high)
+    low, high = proportion_confint(successes, count, alpha=1 - confidence, method="wilson")
+    # Rounding leaves 1e-17 where the formula gives exactly 0 or 1.
+    return 0.0 if successes == 0 else float(low), 1.0 if successes == count else float(high)
 
 
 def f1_interval(
     true_positives: int, false_positives: int, false_negatives: int, confidence: float = 0.95
-) -> tuple[float, float]:
-    """Interval of F1 from the Jeffreys interval of TP / (TP + FP + FN).
+) -> Interval:
+    """Interval of a class's F1 by the Jeffreys beta construction.
 
-    F1 = 2 J / (1 + J) grows with that proportion J (the Jaccard index), so the ends carry
-    over.
+    F1 = 2 J / (1 + J) grows with the Jaccard index J = TP / (TP + FP + FN), a proportion,
+    so the ends of its Jeffreys interval carry over.
 
     Args:
         true_positives: of the class.
         false_positives: of the class.
         false_negatives: of the class.
-        confidence: of the interval.
+        confidence: of the two-sided interval.
+
+    Returns:
+        Low and high end, in [0, 1]; (0, 1) when the class neither occurs nor is chosen.
+    """
+    total = true_positives + false_positives + false_negatives
+    if total == 0:
+        return 0.0, 1.0
+    tail = (1 - confidence) / 2
+    shape = true_positives + 0.5, total - true_positives + 0.5
+    # Brown, Cai and DasGupta (2001): an observed 0 or 1 is itself the end on its side.
+    low = 0.0 if true_positives == 0 else float(stats.beta.ppf(tail, *shape))
+    high = 1.0 if true_positives == total else float(stats.beta.ppf(1 - tail, *shape))
+    return 2 * low / (1 + low), 2 * high / (1 + high)
+
+
+def auroc_interval(
+    area: float, positives: int, negatives: int, confidence: float = 0.95
+) -> Interval:
+    """Newcombe's method 5 for the AUROC: a score interval on the variance of Hanley and McNeil.
+
+    The ends solve |area - A| = z sqrt(V(A)) with V(A) = A (1 - A) (1 + (N - 1) ((1 - A) /
+    (2 - A) + A / (1 + A))) / (m n) and N = (m + n) / 2.
+
+    Args:
+        area: observed, in [0, 1].
+        positives: m, at least 1.
+        negatives: n, at least 1.
+        confidence: of the two-sided interval.
 
     Returns:
         Low and high end, in [0, 1].
     """
-    total = true_positives + false_positives + false_negatives
-    low, high = proportion_interval(true_positives, total, confidence, "jeffreys")
-    return 2 * low / (1 + low), 2 * high / (1 + high)
+    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    mean = (positives + negatives) / 2
+
+    def excess(true: float) -> float:
+        """Squared distance to `true` beyond what its standard error allows."""
+        shape = 1 + (mean - 1) * ((1 - true) / (2 - true) + true / (1 + true))
+        variance = true * (1 - true) * shape / (positives * negatives)
+        return float((area - true) ** 2 - z**2 * variance)
+
+    # At 0 and 1 the variance vanishes: an observed extreme solves the equation by itself, and the
+    # end that is meant lies beyond it.
+    low = 0.0 if area <= 0 else float(brentq(excess, 0.0, min(area, 1 - 1e-12)))
+    high = 1.0 if area >= 1 else float(brentq(excess, max(area, 1e-12), 1.0))
+    return low, high
 
 
-def stratified_bootstrap(
-    strata: NDArray[np.int64],
-    statistics: Callable[[NDArray[np.int64]], Mapping[str, float]],
-    rng: np.random.Generator,
-    replicates: int = 1000,
-    confidence: float = 0.95,
-) -> dict[str, tuple[float, float]]:
-    """Percentile intervals of several statistics at once; every class keeps its number.
+def percentile_interval(replicates: ArrayLike, confidence: float = 0.95) -> Interval:
+    """The percentile interval of bootstrap replicates."""
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(np.asarray(replicates, np.float64), (tail, 1 - tail))
+    return float(low), float(high)
+
+
+def _strata(truth: NDArray[np.int64], patient: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Patients by the set of classes that their images have."""
+    classes: dict[int, set[int]] = {}
+    for number, label in zip(patient.tolist(), truth.tolist(), strict=True):
+        classes.setdefault(number, set()).add(label)
+    strata: dict[tuple[int, ...], list[int]] = {}
+    for number, labels in sorted(classes.items()):
+        strata.setdefault(tuple(sorted(labels)), []).append(number)
+    return [np.array(members, np.int64) for members in strata.values()]
+
+
+def bootstrap_weights(
+    truth: ArrayLike, groups: Sequence[str], generator: np.random.Generator, replicates: int
+) -> Iterator[Floats]:
+    """How often each image occurs in each bootstrap replicate of a test set.
+
+    Patients are drawn with replacement with all their images, separately for every
+    combination of classes that a patient's images have: every replicate has every class.
 
     Args:
-        strata: N class numbers.
-        statistics: resampled row numbers -> name -> value; nan values are left out.
-        rng: source of the resamples.
-        replicates: number of resamples.
-        confidence: of the intervals.
+        truth: N whole numbers, the true classes.
+        groups: N patients or cases.
+        generator: source of the draws.
+        replicates: their number B.
+
+    Yields:
+        Blocks of rows of a B x N array of counts.
+    """
+    _, patient = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    strata = _strata(np.asarray(truth, np.int64), patient)
+    for start in range(0, replicates, _AT_ONCE):
+        rows = min(_AT_ONCE, replicates - start)
+        drawn = np.empty((rows, int(patient.max()) + 1))
+        for members in strata:
+            count = len(members)
+            drawn[:, members] = generator.multinomial(count, np.full(count, 1 / count), rows)
+        yield drawn[:, patient]
+
+
+def dirichlet_confusions(
+    confusion: ArrayLike, generator: np.random.Generator, replicates: int
+) -> Floats:
+    """Confusion matrices that are plausible given the observed one.
+
+    Every row with images is a multinomial whose probabilities have a Dirichlet prior with
+    1 / C in each cell (Perks 1947): one image's worth of doubt a class.
+
+    Args:
+        confusion: C x C counts, rows are the true classes.
+        generator: source of the draws.
+        replicates: their number B.
 
     Returns:
-        Name -> low and high end; nan where no resample gave a number.
+        float64 B x C x C, every row with the sum of the observed row.
     """
-    members = [np.flatnonzero(strata == c) for c in np.unique(strata)]
-    drawn: dict[str, list[float]] = {}
-    for _ in range(replicates):
-        rows = np.concatenate([rng.choice(part, len(part)) for part in members])
-        for name, value in statistics(rows).items():
-            drawn.setdefault(name, []).append(value)
-    tail = (1 - confidence) / 2
-    ends = {}
-    for name, values in drawn.items():
-        numbers = np.asarray(values)[np.isfinite(values)]
-        if len(numbers) == 0:
-            ends[name] = (float("nan"), float("nan"))
-            continue
-        low, high = np.quantile(numbers, [tail, 1 - tail])
-        ends[name] = (float(low), float(high))
-    return ends
+    counts = np.asarray(confusion, np.float64)
+    classes = len(counts)
+    shares = generator.standard_gamma(counts + 1 / classes, (replicates, classes, classes))
+    shares /= np.maximum(shares.sum(axis=2, keepdims=True), np.finfo(float).tiny)
+    result: Floats = shares * counts.sum(axis=1)[None, :, None]
+    return result

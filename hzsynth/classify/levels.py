@@ -1,18 +1,36 @@
-"""The recommended levels for a zoster classifier, and whether a result reaches them."""
+"""The recommended levels for a zoster classifier on a phone, and whether a result reaches them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-RECOMMENDED: Mapping[str, float] = {
-    "macro_f1": 0.85,
-    "macro_recall": 0.85,
-    "macro_precision": 0.85,
-    "auroc": 0.90,
-    "f1_target": 0.85,
-    "accuracy_target": 0.90,
-    "kappa": 0.80,
-}
-"""Lowest value of each metric that passes."""
+
+@dataclass(frozen=True)
+class Level:
+    """A recommended level.
+
+    Attributes:
+        metric: its name in an evaluation.
+        bound: the level.
+        at_least: whether the metric should be at least, or at most, the bound.
+    """
+
+    metric: str
+    bound: float
+    at_least: bool = True
+
+
+LEVELS = (
+    Level("macro_f1", 0.85),
+    Level("macro_recall", 0.85),
+    Level("macro_precision", 0.85),
+    Level("auroc", 0.90),
+    Level("f1_target", 0.85),
+    Level("accuracy_target", 0.90),
+    Level("kappa", 0.80),
+    Level("macs_millions", 2000, at_least=False),
+    Level("latency_ms", 100, at_least=False),
+    Level("parameters_millions", 10, at_least=False),
+)
 
 
 @dataclass(frozen=True)
@@ -21,34 +39,45 @@ class LevelRow:
 
     Attributes:
         metric: its name.
-        level: the lowest value that passes.
+        level: the recommendation, such as ``>= 0.85``.
         value: what was reached.
-        low: lower end of its interval.
+        low: lower end of its interval; None for a figure without one.
         passes: ``passes``, ``falls short``, or ``passes, not proven`` when the interval reaches
             below the level.
     """
 
     metric: str
-    level: float
+    level: str
     value: float
-    low: float
+    low: float | None
     passes: str
 
 
-def against_levels(values: Mapping[str, tuple[float, float]]) -> tuple[LevelRow, ...]:
-    """Compares results with the recommended levels.
+def against_levels(
+    values: Mapping[str, tuple[float, float]], costs: Mapping[str, float]
+) -> tuple[LevelRow, ...]:
+    """Compares results with the recommended levels; the level itself counts as reached.
 
     Args:
         values: metric -> value and lower end of its interval.
+        costs: figures without an interval (see `Efficiency.level_values`).
 
     Returns:
-        One row a level.
+        One row for each level whose metric is given.
     """
     rows = []
-    for metric, level in RECOMMENDED.items():
-        value, low = values[metric]
-        verdict = "passes" if value >= level else "falls short"
-        if value >= level > low:
+    for level in LEVELS:
+        name, bound = level.metric, level.bound
+        if name in values:
+            value, low = values[name]
+        elif name in costs:
+            value, low = costs[name], None
+        else:
+            continue
+        reached = value >= bound if level.at_least else value <= bound
+        verdict = "passes" if reached else "falls short"
+        if reached and low is not None and low < bound:
             verdict = "passes, not proven"
-        rows.append(LevelRow(metric, level, value, low, verdict))
+        sign = ">=" if level.at_least else "<="
+        rows.append(LevelRow(name, f"{sign} {bound:,g}", value, low, verdict))
     return tuple(rows)
