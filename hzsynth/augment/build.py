@@ -124,7 +124,8 @@ def _merged(sets: Sequence[ImageSet]) -> dict[str, tuple[TrainingImage, ...]]:
 
 
 def _plans(real: ImageSet, config: BuildConfig) -> dict[str, ClassPlan]:
-    """The plan of every class, the target first checked."""
+    """The plan of every class; what needs no image to be wrong is refused first."""
+    plan_target(1, config.ratio, config.multiplier, config.arm)
     if not real.has_splits:
         raise InputError(
             f"'{real.root}' has no train/val/test split: run 'hzsynth data split' first"

@@ -15,7 +15,7 @@ import typer
 import hzsynth
 from hzsynth.cli import ablate, build_dataset, classify, cyclegan, data, demo, gan, score, weights
 from hzsynth.core.errors import HzsynthError
-from hzsynth.core.interrupt import deferred_interrupts
+from hzsynth.core.interrupt import INTERRUPTED, deferred_interrupts
 
 app = typer.Typer(
     name="hzsynth",
@@ -62,7 +62,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, HzsynthError):
         return f"hzsynth: {error}", error.exit_code
     if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
-        return "hzsynth: interrupted; repeat the same command to resume", 130
+        return "hzsynth: interrupted; repeat the same command to resume", INTERRUPTED
     if hasattr(error, "format_message"):  # a wrong option or argument, found by the parser
         return f"hzsynth: {error.format_message()}", 2
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
@@ -91,4 +91,6 @@ def run(arguments: Sequence[str] | None = None) -> None:
         message, exit_code = _explain(error)
         print(message, file=sys.stderr)
         sys.exit(exit_code)
+    if code == INTERRUPTED:  # the parser turns an interrupt into this code without a word
+        print(_explain(KeyboardInterrupt())[0], file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)

@@ -5,7 +5,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hzsynth.core.errors import InputError
+from hzsynth.core.errors import HzsynthError, InputError
 
 if TYPE_CHECKING:
     from hzsynth.core.config import Config
@@ -52,6 +52,7 @@ class Session:
     json: bool
     quiet: bool
     force: bool
+    _runs: list["RunDir"] = field(default_factory=list)
 
     @property
     def output(self) -> Path:
@@ -109,10 +110,17 @@ class Session:
         """Creates or resumes the run at --out (see `RunDir.start`)."""
         from hzsynth.core.run import RunDir
 
+        _ = self.compute  # a wrong device is refused before anything is written
         run = RunDir.start(self.output, kind, config, inputs, force=self.force)
         if (run.path / "checkpoint.safetensors").is_file():
             self.say(f"resuming the unfinished run {run.path}")
+        self._runs.append(run)
         return run
+
+    def discard_runs_not_begun(self) -> None:
+        """Removes runs in which an input was refused before the first step."""
+        for run in self._runs:
+            run.discard_unless_begun()
 
     def say(self, text: str) -> None:
         """A remark on standard error."""
@@ -191,7 +199,11 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
             common = {p.name: options.pop(p.name) for p in _COMMON_OPTIONS}
             common.pop("debug")
             session = Session(out=common.pop("out"), config_file=common.pop("config"), **common)
-            function(session, **options)
+            try:
+                function(session, **options)
+            except HzsynthError:
+                session.discard_runs_not_begun()
+                raise
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]

@@ -28,7 +28,7 @@ from hzsynth.core.image_set import (
 )
 
 FORMAT = 1
-_RUN, _FINISHED = "run.json", "finished.json"
+_RUN, _FINISHED, _LOCK = "run.json", "finished.json", ".lock"
 _METRICS, _CHECKPOINT, _TRAINING = "metrics.jsonl", "checkpoint.safetensors", "training_images.csv"
 
 
@@ -152,7 +152,7 @@ class RunDir:
 
     def _acquire(self) -> None:
         try:
-            self._lock = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+            self._lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR, 0o644)
         except OSError as error:
             raise explain_os_error("write to", self.path, error) from error
         try:
@@ -161,6 +161,16 @@ class RunDir:
             os.close(self._lock)
             self._lock = None
             raise InputError(f"another process is working in '{self.path}'") from None
+
+    def discard_unless_begun(self) -> None:
+        """Removes the run when nothing was done in it: an input was refused before the first step."""
+        begun = (_FINISHED, _CHECKPOINT, _METRICS)
+        if any((self.path / name).exists() for name in begun):
+            return
+        if {p.name for p in self.path.iterdir()} <= {_RUN, _TRAINING, _LOCK}:
+            for name in (_RUN, _TRAINING, _LOCK):
+                (self.path / name).unlink(missing_ok=True)
+            self.path.rmdir()
 
     def close(self) -> None:
         """Releases the lock; a process that ends or is killed does so by itself."""

@@ -249,7 +249,9 @@ def _classifier(page: HtmlPage, findings: Findings) -> None:
         narrow=True,
     )
     curves = _learning(
-        findings.kdect, {"loss": "training loss", "validation_macro_f1": "macro F1 on validation"}, "step"
+        findings.kdect,
+        {"loss": "training loss", "validation_macro_f1": "macro F1 on validation"},
+        "step",
     )
     if curves:
         section.figure(

@@ -15,11 +15,11 @@ import torch
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import HzsynthError, InputError
 from hzsynth.core.image_set import ImageSet
-from hzsynth.core.progress import SILENT, Progress, Task
+from hzsynth.core.interrupt import deferred_interrupts
+from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.data.loading import load_pixels
 from hzsynth.gan.config import GanConfig
-from hzsynth.gan.interruption import DeferredInterrupt
 from hzsynth.gan.networks import (
     GeneratorNetwork,
     build_discriminator,
@@ -177,15 +177,19 @@ class _Training:
             self._progress.task(
                 "training the GAN", total, "s" if by_time else "step", done
             ) as task,
-            DeferredInterrupt() as interrupt,
+            deferred_interrupts(),
         ):
-            while not self._finished():
-                self._advance(task, by_time)
-                self._report_when_due()
-                self._snapshot_when_due()
-                self._checkpoint_when_due(interrupt.requested)
-                if interrupt.requested:
-                    raise KeyboardInterrupt
+            try:
+                while not self._finished():
+                    before = self._seconds
+                    note = self._advance()
+                    self._report_when_due()
+                    self._snapshot_when_due()
+                    self._checkpoint_when_due()
+                    task.advance(self._seconds - before if by_time else 1, note)
+            except KeyboardInterrupt:
+                self._checkpoint()
+                raise
         return self._finish()
 
     def _finished(self) -> bool:
@@ -194,8 +198,9 @@ class _Training:
             return self._step > 0 and self._seconds >= self._config.minutes * 60
         return self._step >= self._config.total_steps
 
-    def _advance(self, task: Task, by_time: bool) -> None:
-        step, before = self._step, self._seconds
+    def _advance(self) -> str:
+        """One update; returns a note for the progress bar now and then."""
+        step = self._step
         values = self._update(step, self._reals.observation(step))
         decay = min(self._config.ema, (1 + step) / (10 + step))
         self._average.update(self._update.generator, decay)
@@ -204,10 +209,11 @@ class _Training:
         self._summed += 1
         self._step += 1
         self._tick()
-        note = ""
-        if self._summed == REPORT_STEPS:
-            note = f"D {float(values['loss_discriminator']):.2f} G {float(values['loss_generator']):.2f}"
-        task.advance(self._seconds - before if by_time else 1, note)
+        if self._summed < REPORT_STEPS:
+            return ""
+        return (
+            f"D {float(values['loss_discriminator']):.2f} G {float(values['loss_generator']):.2f}"
+        )
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -254,10 +260,12 @@ class _Training:
         self._last = report_snapshot(self._run, self._step, samples, self._pixels, self._score)
         self._tick()
 
-    def _checkpoint_when_due(self, now: bool) -> None:
+    def _checkpoint_when_due(self) -> None:
         waited = time.monotonic() - self._checkpointed
-        if waited < self._config.checkpoint_seconds and not now and not self._finished():
-            return
+        if waited >= self._config.checkpoint_seconds or self._finished():
+            self._checkpoint()
+
+    def _checkpoint(self) -> None:
         if self._summed:
             self._means()  # a state that is no longer a number must not replace a good one
         self._run.save_checkpoint(self._state(), self._step)

@@ -21,7 +21,7 @@ _ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 _GAN = """
 label = "herpes_zoster"
 resolution = 16
-kimg = 0.4
+kimg = 0.16
 batch = 4
 channel_multiplier = 0.125
 discriminator = "stylegan2"
@@ -30,12 +30,12 @@ checkpoint_seconds = 0
 """
 _CYCLEGAN = """
 resolution = 32
-steps = 60
+steps = 24
 batch = 1
 width = 4
 blocks = 1
 discriminator_width = 4
-snapshots = 30
+snapshots = 12
 """
 _KDECT = """
 label = "herpes_zoster"
@@ -44,8 +44,8 @@ student = "mobilenetv3_small_050"
 teacher_pretrained = "none"
 pretrained = "none"
 size = 32
-teacher_steps = 30
-stage_steps = 20
+teacher_steps = 12
+stage_steps = 8
 batch = 4
 checkpoint_seconds = 0
 """
@@ -123,7 +123,7 @@ def _steps(path: Path) -> list[int]:
 def test_ctrl_c_saves_a_checkpoint_and_exits_with_130(photographs, tmp_path):
     file, out = tmp_path / "config.toml", tmp_path / "run"
     file.write_text(
-        _GAN.replace("kimg = 0.4", "kimg = 400").replace("seconds = 0", "seconds = 900")
+        _GAN.replace("kimg = 0.16", "kimg = 400").replace("seconds = 0", "seconds = 900")
     )
     process = subprocess.Popen(
         _command("gan train", photographs, file, out),
