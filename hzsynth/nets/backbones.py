@@ -200,10 +200,14 @@ class LiteEmbedding(nn.Module):
 @lru_cache(maxsize=4)
 def lite_features(name: str = "efficientnet-lite0") -> LiteFeatures:
     """The frozen multi-scale features of a lite backbone (one shared instance a name)."""
-    return LiteFeatures(name)
+    # Its random weights are overwritten at once; drawing them must not move the caller's random
+    # state, which would then depend on whether this instance was there already.
+    with torch.random.fork_rng(devices=[]):
+        return LiteFeatures(name)
 
 
 @lru_cache(maxsize=4)
 def lite_embedding(name: str = "efficientnet-lite0") -> LiteEmbedding:
     """The frozen pooled features of a lite backbone (one shared instance a name)."""
-    return LiteEmbedding(name)
+    with torch.random.fork_rng(devices=[]):  # see `lite_features`
+        return LiteEmbedding(name)

@@ -2,6 +2,7 @@ import os
 import signal
 
 import pytest
+
 from hzsynth.core.interrupt import deferred_interrupts
 from hzsynth.core.progress import SILENT
 

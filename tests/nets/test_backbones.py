@@ -26,6 +26,15 @@ def test_features_have_the_four_strides_and_stay_frozen():
     assert not any(m.training for m in network.modules())
 
 
+def test_loading_leaves_the_random_state_alone():
+    lite_features.cache_clear()
+    lite_embedding.cache_clear()
+    before = torch.random.get_rng_state()
+    lite_features()
+    lite_embedding()
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
 def test_an_embedding_does_not_depend_on_its_neighbours_in_the_batch():
     images = torch.randint(0, 256, (3, 3, 40, 50), dtype=torch.uint8)
     network = lite_embedding("efficientnet-lite0")

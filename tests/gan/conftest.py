@@ -1,0 +1,53 @@
+"""A small set of pictures and tiny settings for the tests of this room."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hzsynth.core.image_set import ImageSet
+from hzsynth.core.image_set_writer import ImageSetWriter
+from hzsynth.gan.config import GanConfig
+
+
+def write_pictures(path: Path, count: int = 6, splits: bool = True) -> ImageSet:
+    """Skin-coloured pictures with a red spot; zoster and eczema, train and test."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:24, :24]
+    with ImageSetWriter(path) as writer:
+        for number in range(count):
+            picture = np.full((24, 24, 3), (220, 180, 160), np.float64)
+            centre = rng.uniform(6, 18, 2)
+            spot = (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 < 16
+            picture[spot] = (200, 60, 60)
+            picture += rng.normal(0, 3, picture.shape)
+            writer.add(
+                picture.clip(0, 255).astype(np.uint8),
+                label="zoster" if number % 3 else "eczema",
+                split=("test" if number == 1 else "train") if splits else "",
+                group=f"p{number}",
+                origin="real",
+            )
+    return writer.images
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> ImageSet:
+    return write_pictures(tmp_path / "pictures")
+
+
+def tiny(**changes: object) -> GanConfig:
+    """Settings whose steps take milliseconds."""
+    settings: dict[str, object] = {
+        "resolution": 16,
+        "channel_multiplier": 0.1,
+        "batch": 4,
+        "kimg": 0.024,
+        "snapshot_kimg": 0.012,
+        "snapshot_samples": 4,
+        "feature_size": 32,
+        "bank_views": 32,
+        "checkpoint_seconds": 0.0,
+        **changes,
+    }
+    return GanConfig.from_sources(None, settings)
