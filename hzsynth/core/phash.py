@@ -21,8 +21,9 @@ NEAR_DUPLICATE = 0.16
 """Share of differing bits up to which two pictures may be the same photograph.
 
 Unrelated photographs differ in half of the 255 bits, with a standard deviation of about
-.05 on smooth skin; re-encoding, squashing and brightness changes of one photograph stay
-below .1.
+.05 on smooth skin; the first false match among 360,000 pairs came at .18. Mirrors, quarter
+turns, squashing and mild re-encoding stay below; harsh disguises may not, so
+`data.duplicates` looks further and confirms on the pictures.
 """
 
 # Below this root mean square of the coefficients (in grey levels) a picture is nearly flat and its

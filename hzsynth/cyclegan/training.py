@@ -338,10 +338,13 @@ def _loop(
     """Steps, reports, sheets and checkpoints until the run's end; returns the last sheet."""
     config = training.config
     sheets: list[Path] = []
-    total = config.steps
-    with progress.task("training", total=total, unit="steps", done=training.step) as task:
+    by_time = config.minutes is not None
+    total = config.minutes * 60 if config.minutes is not None else config.steps
+    done, unit = training.progress * total, "s" if by_time else "steps"
+    with progress.task("training CycleGAN", total=total, unit=unit, done=done) as task:
         try:
             while training.progress < 1:
+                before = training.progress
                 part = int(training.progress * config.snapshots)
                 values = training.learn(*domains)
                 if int(training.progress * config.snapshots) > part or training.progress >= 1:
@@ -350,7 +353,8 @@ def _loop(
                     run.save_checkpoint(training.state(), training.step)
                 elif training.step % max(1, config.steps // 200) == 0:
                     run.log(training.step, **values)
-                task.advance(1, note=f"cycle {values['cycle']:.3f}")
+                share = training.progress - before
+                task.advance(share * total, note=f"cycle {values['cycle']:.3f}")
         except KeyboardInterrupt:
             run.save_checkpoint(training.state(), training.step)
             raise

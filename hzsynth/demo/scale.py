@@ -69,7 +69,7 @@ FULL = Scale(
     student="efficientnet-lite0",
     teacher_steps=90,
     stage_steps=50,
-    ablation_steps=60,
+    ablation_steps=45,
     seeds=3,
 )
 

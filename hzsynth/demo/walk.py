@@ -182,6 +182,7 @@ def _generated(walk: Walk, split: ImageSet) -> tuple[RunDir, ImageSet]:
         label=LABEL,
         resolution=scale.gan_resolution,
         minutes=scale.gan_minutes,
+        bank_views=512,  # some 15 views a photograph; more would take longer than they help here
         seed=walk.config.seed,
     )
 

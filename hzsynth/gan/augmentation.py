@@ -86,12 +86,11 @@ def translate(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     rows = [round(v) for v in (shift[:, 0] * height).tolist()]
     columns = [round(v) for v in (shift[:, 1] * width).tolist()]
     margin = max(1, *map(abs, rows), *map(abs, columns))
-    padded = functional.pad(images, (margin, margin, margin, margin))
+    # Unbound first: the gradient of a slice is then as large as one image, not as the batch.
+    padded = functional.pad(images, (margin, margin, margin, margin)).unbind()
     moved = [
-        padded[
-            i, :, margin - row : margin - row + height, margin - column : margin - column + width
-        ]
-        for i, (row, column) in enumerate(zip(rows, columns, strict=True))
+        image[:, margin - row : margin - row + height, margin - column : margin - column + width]
+        for image, row, column in zip(padded, rows, columns, strict=True)
     ]
     return torch.stack(moved)
 

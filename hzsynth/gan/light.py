@@ -75,7 +75,8 @@ class GatedLayer(nn.Module):
 
     def forward(self, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """N x inputs x H x W -> N x outputs x H x W, or twice that size."""
-        y = self.convolution(x) + self.noise_strength * noise
+        y = self.convolution(x)
+        y = y + (self.noise_strength * noise).to(y.dtype)
         return gated_linear_unit(self.norm(y))
 
 

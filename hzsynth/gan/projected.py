@@ -23,6 +23,8 @@ Observation = tuple[torch.Tensor, ...]
 
 HEAD_WIDTHS = (64, 64, 128, 128)
 COLOUR_GRID = 8
+SMALLEST_VARIANCE = 1e-2
+"""Added to a feature channel's variance: channels that never change are not blown up."""
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
@@ -128,7 +130,7 @@ class ProjectedDiscriminator(nn.Module):
             spectral_norm(nn.Conv2d(narrow, 1, 3, padding=1)),
         )
         for level, count in enumerate(channels):
-            self.register_buffer(f"mean{level}", torch.zeros(count, 1, 1))
+            self.register_buffer(f"shift{level}", torch.zeros(count, 1, 1))
             self.register_buffer(f"scale{level}", torch.ones(count, 1, 1))
 
     @torch.no_grad()
@@ -142,8 +144,9 @@ class ProjectedDiscriminator(nn.Module):
         for level in range(len(self.heads)):
             maps = torch.cat([part[level] for part in parts])
             variance, mean = torch.var_mean(maps, dim=(0, 2, 3), correction=0)
-            self.get_buffer(f"mean{level}").copy_(mean[:, None, None])
-            self.get_buffer(f"scale{level}").copy_(torch.rsqrt(variance + 1e-2)[:, None, None])
+            scale = torch.rsqrt(variance + SMALLEST_VARIANCE)
+            self.get_buffer(f"scale{level}").copy_(scale[:, None, None])
+            self.get_buffer(f"shift{level}").copy_((-mean * scale)[:, None, None])
 
     def observe(self, images: torch.Tensor) -> Observation:
         """The frozen part: standardised features at four strides, then the pixels themselves.
@@ -155,7 +158,7 @@ class ProjectedDiscriminator(nn.Module):
             Five maps; differentiable with respect to the images.
         """
         standardised = [
-            (maps - self.get_buffer(f"mean{level}")) * self.get_buffer(f"scale{level}")
+            torch.addcmul(self.get_buffer(f"shift{level}"), maps, self.get_buffer(f"scale{level}"))
             for level, maps in enumerate(self.features(images))
         ]
         return (*standardised, images)

@@ -80,7 +80,7 @@ class StyledConv2d(nn.Module):
         """N x inputs x H x W -> N x outputs x H x W, or twice that size."""
         path = modulation_path(x.device)
         y = modulated_conv2d(x, self.weight * self.scale, self.style(w), up=self.up, path=path)
-        y = y + (self.noise_strength * noise + self.bias[:, None, None])
+        y = y + (self.noise_strength * noise + self.bias[:, None, None]).to(y.dtype)
         return leaky_relu(y)
 
 

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from hzsynth.core.checkpoint import load_checkpoint
+from hzsynth.core.devices import Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import Progress, Task
@@ -235,6 +236,16 @@ def test_one_photograph_is_enough_to_run(tmp_path: Path, count: int) -> None:
     result = train(tmp_path / "run", images, tiny())
     assert result.training_images == count
     assert result.steps == 6
+
+
+@pytest.mark.parametrize("generator", ["light", "stylegan2"])
+def test_training_in_bf16_stays_finite(tmp_path: Path, pictures: ImageSet, generator: str) -> None:
+    compute = Compute(torch.device("cpu"), "bf16")
+    result = train(tmp_path / "run", pictures, tiny(generator=generator), compute=compute)
+    sample = load_generator(result.run, compute).sample([0, 1])
+    assert sample.float().std() > 1
+    with pytest.raises(InputError, match="fp16"):
+        train(tmp_path / "other", pictures, tiny(), compute=Compute(torch.device("cpu"), "fp16"))
 
 
 def test_minutes_stop_by_the_clock_and_a_resumed_run_uses_what_is_left(
