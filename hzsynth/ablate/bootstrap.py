@@ -9,7 +9,7 @@ from the two levels, since a handful of runs cannot carry a normal quantile.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,8 +173,10 @@ def hierarchical_contrast(
         (patient_variance, max(1, positive_patients - 1)),
         (run_variance if runs > 1 else 0.0, max(1, runs - 1)),
     )
+    found = t_difference(float(by_run.mean()), error, df, confidence)
     return Contrast(
-        difference=t_difference(float(by_run.mean()), error, df, confidence),
+        # Two scores in [0, 1] differ by at most 1; with few degrees of freedom t reaches further.
+        difference=replace(found, low=max(-1.0, found.low), high=min(1.0, found.high)),
         by_run=tuple(float(d) for d in by_run),
         patient_variance=patient_variance,
         run_variance=run_variance,

@@ -108,7 +108,7 @@ def ablation_plot(result: AblationResult) -> Figure:
         reach = [(base, base)]
         for arm in own:
             d = analysis.contrasts[arm.name].difference
-            reach.append((base + d.low, base + d.high))
+            reach.append((max(0.0, base + d.low), min(1.0, base + d.high)))
         values = [baseline, *(_runs_of(result, arm, column) for arm in own)]
         series.append(RatioSeries(generator, (0, *(arm.ratio for arm in own)), values, reach))
     if not series:
