@@ -21,7 +21,7 @@ class NearestUpConv2d(nn.Module):
 
     Doubling repeats every sample, so several of the nine taps read the same value. Adding them
     beforehand gives a 4 x 4 kernel of stride 2 with 16 instead of 36 products a sample, the same
-    function, and two to three times the speed on a CPU.
+    function, and up to three times the speed on a CPU.
 
     Args:
         inputs: input channels.
