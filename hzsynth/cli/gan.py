@@ -57,7 +57,7 @@ def generate_images(
         typer.Option(help="Truncation psi in (0, 1]: smaller is more typical, less varied."),
     ] = None,
 ) -> None:
-    """Draws images; image number i has seed --seed + i, whatever the batch size."""
+    """Draws images; each has a seed of its own, derived from --seed and its number."""
     from hzsynth.core.run import RunDir
     from hzsynth.gan.sampling import generate
 
