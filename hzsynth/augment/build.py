@@ -12,7 +12,7 @@ from pydantic import Field
 
 from hzsynth.augment.mixing import Mix, mix_pair
 from hzsynth.augment.mixture import Arm, ClassPlan, plan_other, plan_target
-from hzsynth.augment.strategies import ONE_IMAGE_NAMES, Augmenter
+from hzsynth.augment.strategies import ONE_IMAGE_NAMES, SETTINGS, Augmenter
 from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_set import ImageRecord, ImageSet, TrainingImage
@@ -269,6 +269,7 @@ def _write_augmented(
         parents.append(partner.record.sha256)
         extra["mix"] = f"{config.mix} {weight:.4f}"
     extra[_PARAMETERS] = parameters
+    extra[SETTINGS] = augmenter.description
     writer.add(
         pixels,
         label=record.label,

@@ -8,7 +8,8 @@ docstrings name, 0.5 half of them.
 import json
 import random
 import warnings
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageRecord
 
+SETTINGS = "augmenter"
+"""Column of a set that holds the `Augmenter.description` behind each augmented image."""
 _LARGEST_STORED = 64
 
 
@@ -28,41 +32,42 @@ class Strategy:
     Attributes:
         name: how a user asks for it.
         description: what it does at strength 1.
-        operators: makes the albumentations operators for a strength; empty for mixing.
+        operators: makes the albumentations operators for a strength and an image's shorter
+            side in pixels; empty for mixing.
     """
 
     name: str
     description: str
-    operators: Callable[[float], list[Any]]
+    operators: Callable[[float, int], list[Any]]
 
 
-def _flip(_strength: float) -> list[Any]:
+def _flip(_strength: float, _side: int) -> list[Any]:
     return [albumentations.HorizontalFlip(p=0.5), albumentations.VerticalFlip(p=0.5)]
 
 
-def _rotation(strength: float) -> list[Any]:
+def _rotation(strength: float, _side: int) -> list[Any]:
     angle = 15.0 * strength
     return [albumentations.Rotate(limit=(-angle, angle), border_mode=4, p=0.7)]
 
 
-def _zoom(strength: float) -> list[Any]:
+def _zoom(strength: float, _side: int) -> list[Any]:
     scale = (1 - 0.1 * strength, 1 + 0.25 * strength)
     return [albumentations.Affine(scale=scale, border_mode=4, p=0.5)]
 
 
-def _translation(strength: float) -> list[Any]:
+def _translation(strength: float, _side: int) -> list[Any]:
     shift = 0.1 * strength
     return [albumentations.Affine(translate_percent=(-shift, shift), border_mode=4, p=0.5)]
 
 
-def _brightness_contrast(strength: float) -> list[Any]:
+def _brightness_contrast(strength: float, _side: int) -> list[Any]:
     limit = (-0.2 * strength, 0.2 * strength)
     return [
         albumentations.RandomBrightnessContrast(brightness_limit=limit, contrast_limit=limit, p=0.6)
     ]
 
 
-def _hue_saturation(strength: float) -> list[Any]:
+def _hue_saturation(strength: float, _side: int) -> list[Any]:
     # The hue moves by a few degrees only: redness is the sign of the disease.
     hue, saturation = 4 * strength, 20 * strength
     return [
@@ -75,22 +80,24 @@ def _hue_saturation(strength: float) -> list[Any]:
     ]
 
 
-def _noise(strength: float) -> list[Any]:
+def _noise(strength: float, _side: int) -> list[Any]:
     return [albumentations.GaussNoise(std_range=(0.0, 0.04 * strength), p=0.4)]
 
 
-def _cutout(strength: float) -> list[Any]:
-    side = (0.08, max(0.08, 0.2 * strength))
+def _cutout(strength: float, side: int) -> list[Any]:
+    extent = (0.08, max(0.08, 0.2 * strength))
     holes = albumentations.CoarseDropout(
-        num_holes_range=(1, 3), hole_height_range=side, hole_width_range=side, fill=127, p=0.7
+        num_holes_range=(1, 3), hole_height_range=extent, hole_width_range=extent, fill=127, p=0.7
     )
+    # In shares of the side: a mesh of a few pixels vanishes when a large photograph is reduced.
+    mesh = max(2, side // 16), max(3, side // 8)
     grid = albumentations.GridDropout(
-        ratio=0.3 * strength, unit_size_range=(8, 16), random_offset=True, fill=127, p=0.3
+        ratio=0.3 * strength, unit_size_range=mesh, random_offset=True, fill=127, p=0.3
     )
     return [albumentations.OneOf([holes, grid], p=0.3)]
 
 
-def _mixing(_strength: float) -> list[Any]:
+def _mixing(_strength: float, _side: int) -> list[Any]:
     return []
 
 
@@ -151,16 +158,43 @@ class Augmenter:
         check_names(names)
         if not 0 < strength <= 2:
             raise InputError(f"strength is above 0 and at most 2, not {strength:g}")
-        with warnings.catch_warnings():
-            # Albumentations only warns of arguments that it does not know.
-            warnings.simplefilter("error")
-            operators = [
-                operator
-                for strategy in STRATEGIES
-                if strategy.name in names
-                for operator in strategy.operators(strength)
-            ]
-            self._chain = albumentations.Compose(operators, seed=0, save_applied_params=True)
+        self.names = tuple(name for name in ONE_IMAGE_NAMES if name in names)
+        self.strength = float(strength)
+        self._chains: dict[int, Any] = {}
+
+    @property
+    def description(self) -> str:
+        """The settings in one line, from which `Augmenter.from_description` makes it again."""
+        return f"{'+'.join(self.names)} x {self.strength:g}"
+
+    @classmethod
+    def from_description(cls, text: str) -> "Augmenter":
+        """The augmenter that `description` describes.
+
+        Raises:
+            InputError: the text describes none.
+        """
+        names, _, strength = text.partition(" x ")
+        try:
+            return cls([name for name in names.split("+") if name], float(strength))
+        except ValueError:
+            raise InputError(f"'{text}' does not describe an augmentation") from None
+
+    def _chain(self, side: int) -> Any:
+        """The operators for images of a shorter side, pixels."""
+        if side not in self._chains:
+            with warnings.catch_warnings():
+                # Albumentations only warns of arguments that it does not know.
+                warnings.simplefilter("error")
+                operators = [
+                    operator
+                    for strategy in STRATEGIES
+                    if strategy.name in self.names
+                    for operator in strategy.operators(self.strength, side)
+                ]
+                chain = albumentations.Compose(operators, seed=0, save_applied_params=True)
+            self._chains[side] = chain
+        return self._chains[side]
 
     def __call__(self, pixels: NDArray[np.uint8], seed: int) -> tuple[NDArray[np.uint8], str]:
         """Varies one image.
@@ -175,7 +209,27 @@ class Augmenter:
         """
         # One stream for the whole chain: set_random_seed would give every operator the same draws,
         # so that an image is mirrored upside down whenever it is mirrored at all.
-        self._chain.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        done = self._chain(image=pixels)
+        chain = self._chain(min(pixels.shape[:2]))
+        chain.set_random_state(np.random.default_rng(seed), random.Random(seed))
+        done = chain(image=pixels)
         applied = [[name, _plain(values)] for name, values in done["applied_transforms"]]
         return np.ascontiguousarray(done["image"]), json.dumps(applied)
+
+
+def recorded_augmenter(records: Iterable[ImageRecord]) -> Augmenter:
+    """The augmenter that most augmented images of a set were made with.
+
+    Args:
+        records: rows of a set.
+
+    Returns:
+        The augmenter; all strategies at strength 1 where the set does not say.
+
+    Raises:
+        InputError: what the set says describes no augmentation.
+    """
+    counts = Counter(record.extra.get(SETTINGS, "") for record in records)
+    counts.pop("", None)
+    # Ties are broken by the text, so that the order of the rows cannot matter.
+    described = max(counts, key=lambda text: (counts[text], text), default="")
+    return Augmenter.from_description(described) if described else Augmenter()

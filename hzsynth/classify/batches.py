@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from hzsynth.classify.loading import LabelledImages
+from hzsynth.classify.fitting import FittingConfig
+from hzsynth.classify.loading import LabelledImages, TrainingData
+from hzsynth.classify.matching import Matching
 from hzsynth.core.seeding import torch_generator
 
 
@@ -15,12 +17,14 @@ class Batch:
     Attributes:
         indices: int64 B, places in the training images.
         flipped: bool B, which are mirrored left to right.
-        pixels: uint8 B x 3 x H x W, mirrored already.
+        varied: bool B, which are augmented otherwise (see `Matching`).
+        pixels: uint8 B x 3 x H x W, mirrored and augmented already.
         targets: int64 B.
     """
 
     indices: torch.Tensor
     flipped: torch.Tensor
+    varied: torch.Tensor
     pixels: torch.Tensor
     targets: torch.Tensor
 
@@ -35,13 +39,21 @@ class Batches:
         balanced: draw the class first, each equally likely, then one of its images (with
             replacement); otherwise walk through a new permutation every epoch.
         flip: mirror half of the images.
+        matching: varies photographs of the classes that were not filled; None leaves them.
     """
 
     def __init__(
-        self, images: LabelledImages, size: int, seed: int, *, balanced: bool, flip: bool
+        self,
+        images: LabelledImages,
+        size: int,
+        seed: int,
+        *,
+        balanced: bool,
+        flip: bool,
+        matching: Matching | None = None,
     ) -> None:
         self._images, self._size, self._seed = images, size, seed
-        self._balanced, self._flip = balanced, flip
+        self._balanced, self._flip, self._matching = balanced, flip, matching
         counts = torch.bincount(images.targets).float()
         self._weights = 1.0 / counts[images.targets]
 
@@ -53,7 +65,16 @@ class Batches:
             flipped = torch.rand(self._size, generator=generator) < 0.5
         pixels = self._images.pixels[indices]
         pixels = torch.where(flipped.view(-1, 1, 1, 1), pixels.flip(3), pixels)
-        return Batch(indices, flipped, pixels, self._images.targets[indices])
+        varied = torch.zeros(self._size, dtype=torch.bool)
+        if self._matching is not None:
+            pixels, varied = self._matching(pixels, indices, step)
+        return Batch(indices, flipped, varied, pixels, self._images.targets[indices])
+
+    def once(self) -> torch.Tensor:
+        """Every training image once, varied as in a batch but not mirrored: uint8 N x 3 x H x W."""
+        if self._matching is None:
+            return self._images.pixels
+        return self._matching(self._images.pixels, torch.arange(len(self._images)), -1)[0]
 
     def _drawn(self, step: int) -> torch.Tensor:
         generator = torch_generator(self._seed, "classify", "draw", step)
@@ -67,6 +88,21 @@ class Batches:
             order = torch.randperm(count, generator=generator)
             parts.append(order[max(0, start - epoch * count) : end - epoch * count])
         return torch.cat(parts)
+
+
+def make_batches(data: TrainingData, config: FittingConfig) -> Batches:
+    """The batches that the settings of a training ask for."""
+    matching = None
+    if config.augment == "match":
+        matching = Matching.for_records(data.records, data.train.targets, config.seed)
+    return Batches(
+        data.train,
+        config.batch,
+        config.seed,
+        balanced=config.balanced_sampler,
+        flip=config.augment != "none",
+        matching=matching,
+    )
 
 
 def class_weights(targets: torch.Tensor, classes: int, balanced: bool) -> torch.Tensor:

@@ -121,8 +121,8 @@ class Teacher:
 class TeacherAnswers:
     """What the teachers say about the views of a batch.
 
-    With clean views there are only two of every image, as it is and mirrored: their logits are
-    computed once and looked up. Noisy views are answered anew.
+    With clean views an image is seen as it is or mirrored: these logits are computed once and
+    looked up. Images that were augmented for this batch, and noisy views, are answered anew.
 
     Args:
         teachers: in any order.
@@ -158,15 +158,23 @@ class TeacherAnswers:
             float32 T x B x C on the device.
         """
         if self._view == "clean":
-            views = batch.flipped.long()
-            answers = [self._table(name)[views, batch.indices] for name in names]
-            return torch.stack(answers).to(self._compute.device)
+            return torch.stack([self._clean_answer(name, batch) for name in names])
         with torch.no_grad(), self._compute.autocast():
             answers = [
                 t.network(normalise(noisy, *t.normalisation)).float()
                 for t in (self._teachers[name] for name in names)
             ]
         return torch.stack(answers)
+
+    def _clean_answer(self, name: str, batch: Batch) -> torch.Tensor:
+        """B x C."""
+        logits = self._table(name)[batch.flipped.long(), batch.indices]
+        if batch.varied.any():
+            teacher = self._teachers[name]
+            logits[batch.varied] = predict_logits(
+                teacher.network, batch.pixels[batch.varied], teacher.normalisation, self._compute
+            )
+        return logits.to(self._compute.device)
 
     def _table(self, name: str) -> torch.Tensor:
         """2 x N x C: the plain and the mirrored view of every image."""

@@ -110,7 +110,7 @@ class LinearProbe:
 
     Args:
         network: in the linear phase (evaluation mode, see `set_mode`) whenever it is asked.
-        pixels: uint8 N x 3 x H x W.
+        images: makes them, uint8 N x 3 x H x W; called when the phase begins.
         targets: int64 N.
         weights: float C, of the classes.
         normalisation: mean and standard deviation of the network's input.
@@ -120,13 +120,13 @@ class LinearProbe:
     def __init__(
         self,
         network: nn.Module,
-        pixels: torch.Tensor,
+        images: Callable[[], torch.Tensor],
         targets: torch.Tensor,
         weights: torch.Tensor,
         normalisation: tuple[Triple, Triple],
         compute: Compute,
     ) -> None:
-        self._network, self._pixels, self._compute = network, pixels, compute
+        self._network, self._images, self._compute = network, images, compute
         self._targets = targets.to(compute.device)
         self._weights = weights.to(compute.device)
         self._mean, self._std = normalisation
@@ -136,7 +136,7 @@ class LinearProbe:
         """float32 N x D, computed once (the body does not change in this phase)."""
         parts = []
         with torch.no_grad(), self._compute.autocast():
-            for chunk in self._pixels.split(_AT_ONCE):
+            for chunk in self._images().split(_AT_ONCE):
                 inputs = normalise(to_unit(chunk, self._compute), self._mean, self._std)
                 parts.append(pooled_features(self._network, inputs).float())
         return torch.cat(parts)

@@ -55,7 +55,13 @@ class FittingConfig(Config):
         "none", description="balanced: cross-entropy weighs every class the same"
     )
     balanced_sampler: bool = Field(False, description="draw the class first, then its image")
-    augment: bool = Field(True, description="mirror half of the training images")
+    augment: Literal["none", "flip", "match"] = Field(
+        "match",
+        description=(
+            "flip: mirror half of the training images; match: also vary photographs of every "
+            "class as often as the filled class's images are; none"
+        ),
+    )
     average: bool = Field(True, description="use a moving average (EMA) of the weights")
     average_decay: float = Field(0.98, ge=0, lt=1, description="its decay a step, at most")
     evaluate_every: int = Field(10, ge=1, description="steps between two looks at validation")

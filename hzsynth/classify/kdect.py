@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field, field_validator
 from torch import nn
 
-from hzsynth.classify.batches import Batches, class_weights
+from hzsynth.classify.batches import class_weights, make_batches
 from hzsynth.classify.distillation import (
     InputNoise,
     Strength,
@@ -282,17 +282,11 @@ def student_phases(
     targets = data.train.targets
     balanced = config.class_weights == "balanced"
     weights = class_weights(targets, len(data.labels), balanced)
-    batches = Batches(
-        data.train,
-        config.batch,
-        config.seed,
-        balanced=config.balanced_sampler,
-        flip=config.augment,
-    )
+    batches = make_batches(data, config)
     answers = TeacherAnswers(
         teachers,
         data.train.pixels,
-        mirrored=config.augment,
+        mirrored=config.augment != "none",
         view=config.teacher_view,
         compute=compute,
     )
@@ -302,7 +296,7 @@ def student_phases(
     if config.pretrained != "none":
         probing = linear_steps("lp-ft", config.stage_steps, config.linear_share)
     probe_weights = class_weights(targets, len(data.labels), balanced or config.balanced_sampler)
-    probe = LinearProbe(student, data.train.pixels, targets, probe_weights, scale, compute)
+    probe = LinearProbe(student, batches.once, targets, probe_weights, scale, compute)
     rate, head_rate = config.learning_rate, config.head_learning_rate
     phases = [Phase("linear probing", probing, False, 0.0, head_rate, probe)]
     for names in stages:

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
-from hzsynth.classify.batches import Batches, class_weights
+from hzsynth.classify.batches import Batches, class_weights, make_batches
 from hzsynth.classify.finetuning import LinearProbe, Phase, Strategy, linear_steps
 from hzsynth.classify.fitting import Fitted, Fitting, FittingConfig, refuse_fp16
 from hzsynth.classify.loading import TrainingData, load_training_data
@@ -195,22 +195,14 @@ def classifier_phases(
     weights = class_weights(
         data.train.targets, len(data.labels), config.class_weights == "balanced"
     )
-    batches = Batches(
-        data.train,
-        config.batch,
-        config.seed,
-        balanced=config.balanced_sampler,
-        flip=config.augment,
-    )
+    batches = make_batches(data, config)
     probing = linear_steps(config.finetune, config.steps, config.linear_share)
     probe_weights = class_weights(
         data.train.targets,
         len(data.labels),
         config.balanced_sampler or config.class_weights == "balanced",
     )
-    probe = LinearProbe(
-        network, data.train.pixels, data.train.targets, probe_weights, scale, compute
-    )
+    probe = LinearProbe(network, batches.once, data.train.targets, probe_weights, scale, compute)
     supervised = SupervisedLoss(network, batches, weights, scale, compute)
     # After linear probing the head fits the features already and moves with the body.
     head_rate = config.head_learning_rate if probing == 0 else config.learning_rate

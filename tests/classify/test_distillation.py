@@ -5,6 +5,7 @@ from scipy.ndimage import convolve1d, gaussian_filter1d
 from scipy.special import rel_entr, softmax
 from scipy.stats import norm
 
+from hzsynth.augment.strategies import Augmenter
 from hzsynth.classify.batches import Batch, Batches
 from hzsynth.classify.corruptions import CORRUPTIONS, corrupt, gaussian_blur
 from hzsynth.classify.distillation import (
@@ -18,6 +19,7 @@ from hzsynth.classify.distillation import (
     ensemble_probabilities,
 )
 from hzsynth.classify.loading import LabelledImages
+from hzsynth.classify.matching import Matching
 from hzsynth.classify.models import head_of, normalisation, normalise, to_unit
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.seeding import torch_generator
@@ -205,8 +207,11 @@ def _training_images() -> LabelledImages:
 
 def test_looked_up_answers_are_those_of_the_batchs_own_views() -> None:
     images, teachers = _training_images(), [_teacher("a", 1), _teacher("b", 2)]
-    batch = Batches(images, 5, 0, balanced=False, flip=True)[1]
+    shares = torch.tensor([0.0, 0.9] * 3)
+    matching = Matching(Augmenter(), shares, 0)
+    batch = Batches(images, 5, 0, balanced=False, flip=True, matching=matching)[1]
     assert 0 < batch.flipped.sum() < 5
+    assert 0 < batch.varied.sum() < 5
     view = to_unit(batch.pixels, CPU_FP32)
     noisy = corrupt(view, 1.0, torch.Generator().manual_seed(0))
     clean = TeacherAnswers(teachers, images.pixels, mirrored=True, view="clean", compute=CPU_FP32)

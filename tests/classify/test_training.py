@@ -127,7 +127,8 @@ def test_linear_probing_changes_the_head_only_and_nears_the_best_linear_classifi
     before = {name: value.clone() for name, value in network.state_dict().items()}
     weights = class_weights(data.train.targets, 2, False)
     scale = normalisation("test_efficientnet")
-    probe = LinearProbe(network, data.train.pixels, data.train.targets, weights, scale, CPU_FP32)
+    images = data.train.pixels
+    probe = LinearProbe(network, lambda: images, data.train.targets, weights, scale, CPU_FP32)
     phase = Phase("linear probing", 800, False, 0.0, 0.3, probe)
     set_mode(network, phase.trains_body, freeze_statistics=False)
     optimiser = make_optimiser(network, phase, weight_decay=0.01)
