@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from hzsynth.ablate.statistics import f1_interval, proportion_interval
+from hzsynth.classify.intervals import f1_interval, proportion_interval
 from hzsynth.core.errors import InputError
 
 METRICS = ("average_precision", "auroc", "f1", "recall", "precision", "specificity", "accuracy")

@@ -133,8 +133,8 @@ def run_ablation(
         for cell in cells:
             path = run.path / "cells" / cell.name
             with _open_cell(path, cell, config, run) as cell_run:
-                if not cell_run.run.finished:
-                    _run_cell(cell_run.run, real, generators, cell, config, compute, train, build)
+                if not cell_run.finished:
+                    _run_cell(cell_run, real, generators, cell, config, compute, train, build)
                 predictions[cell.name] = _read_predictions(path / PREDICTIONS_CSV)
             rows.append(_row(cell, config, real, predictions[cell.name]))
             atomic_write_text(run.path / CELLS_CSV, table_csv(pd.DataFrame(rows)))
@@ -146,20 +146,7 @@ def run_ablation(
     return AblationResult(config, table, predictions, analysis)
 
 
-@dataclass
-class _OpenCell:
-    """A cell's run, whose lock is released at the end of the block."""
-
-    run: RunDir
-
-    def __enter__(self) -> "_OpenCell":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.run.close()
-
-
-def _open_cell(path: Path, cell: Cell, config: AblateConfig, run: RunDir) -> _OpenCell:
+def _open_cell(path: Path, cell: Cell, config: AblateConfig, run: RunDir) -> RunDir:
     """Loads a finished cell of this very run, or starts or resumes it."""
     settings = _CellConfig(
         arm=cell.arm.name,
@@ -174,10 +161,10 @@ def _open_cell(path: Path, cell: Cell, config: AblateConfig, run: RunDir) -> _Op
     if (path / "run.json").is_file():
         existing = RunDir.load(path, CELL_KIND)
         if existing.inputs == inputs and existing.finished:
-            return _OpenCell(existing)
+            return existing
         if existing.inputs != inputs:
             shutil.rmtree(path)
-    return _OpenCell(RunDir.start(path, CELL_KIND, settings, inputs))
+    return RunDir.start(path, CELL_KIND, settings, inputs)
 
 
 def _run_cell(

@@ -2,19 +2,16 @@
 
 Papers: Nadeau and Bengio 2003 ("Inference for the generalization error"), McNemar 1947 in
 its exact form, DeLong, DeLong and Clarke-Pearson 1988 with the midranks of Sun and Xu 2014,
-Holm 1979, Brown, Cai and DasGupta 2001 (intervals for a proportion). Standard procedures
-come from SciPy and statsmodels.
+Holm 1979. Standard procedures come from SciPy and statsmodels.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
 
 from hzsynth.core.errors import InputError
 
@@ -222,51 +219,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     if not len(p_values):
         return []
     return [float(p) for p in multipletests(p_values, method="holm")[1]]
-
-
-def proportion_interval(
-    successes: int,
-    count: int,
-    confidence: float = 0.95,
-    method: Literal["wilson", "jeffreys"] = "wilson",
-) -> tuple[float, float]:
-    """Interval of a proportion such as recall.
-
-    Args:
-        successes: hits.
-        count: trials; 0 gives (0, 1).
-        confidence: of the interval.
-        method: ``wilson`` (score) or ``jeffreys`` (beta).
-
-    Returns:
-        Low and high end, in [0, 1].
-    """
-    if count == 0:
-        return 0.0, 1.0
-    low, high = proportion_confint(successes, count, alpha=1 - confidence, method=method)
-    return float(low), float(high)
-
-
-def f1_interval(
-    true_positives: int, false_positives: int, false_negatives: int, confidence: float = 0.95
-) -> tuple[float, float]:
-    """Interval of F1 from the Jeffreys interval of TP / (TP + FP + FN).
-
-    F1 = 2 J / (1 + J) grows with that proportion J (the Jaccard index), so the ends carry
-    over. A percentile bootstrap covers too little with few positives.
-
-    Args:
-        true_positives: of the target class.
-        false_positives: of the target class.
-        false_negatives: of the target class.
-        confidence: of the interval.
-
-    Returns:
-        Low and high end, in [0, 1].
-    """
-    total = true_positives + false_positives + false_negatives
-    low, high = proportion_interval(true_positives, total, confidence, "jeffreys")
-    return 2 * low / (1 + low), 2 * high / (1 + high)
 
 
 @dataclass(frozen=True)

@@ -130,5 +130,6 @@ def report(session: Session, run_path: RunPath) -> None:
     from hzsynth.core.run import RunDir
 
     ablation = RunDir.load(run_path, "ablate")
-    page = write_ablation_report(ablation, load_ablation(ablation))
-    session.show({"report": str(page), **ablation.result}, "ablate report")
+    result = load_ablation(ablation)
+    page = write_ablation_report(ablation, result)
+    session.show({"report": str(page), **result.analysis.summary()}, "ablate report")

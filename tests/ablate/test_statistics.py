@@ -10,6 +10,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from hzsynth.ablate import statistics
 from hzsynth.ablate.bootstrap import hierarchical_contrast, weighted_average_precision
 from hzsynth.ablate.predictions import Predictions, intervals, scores
+from hzsynth.classify.intervals import proportion_interval
 from hzsynth.core.errors import InputError
 
 
@@ -114,29 +115,6 @@ def test_delong_of_equal_scores_finds_nothing() -> None:
 def test_holm_by_hand() -> None:
     assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert statistics.holm([]) == []
-
-
-def test_wilson_interval_of_twelve_in_fifteen() -> None:
-    # Protocol, step 6: recall .80 at n = 15 is .55 to .93.
-    low, high = statistics.proportion_interval(12, 15)
-    assert (round(low, 2), round(high, 2)) == (0.55, 0.93)
-    assert statistics.proportion_interval(0, 0) == (0, 1)
-
-
-def test_jeffreys_interval_is_the_beta_posterior() -> None:
-    expected = stats.beta.ppf([0.025, 0.975], 12.5, 3.5)
-    assert statistics.proportion_interval(12, 15, method="jeffreys") == pytest.approx(expected)
-
-
-def test_f1_interval_covers_what_it_promises() -> None:
-    # True cells are multinomial: tp .12, fp .03, fn .03, so F1 = .8; 15 positives are expected.
-    generator = np.random.default_rng(0)
-    draws = generator.multinomial(100, [0.12, 0.03, 0.03, 0.82], 2000)
-    inside = [
-        low <= 0.8 <= high
-        for low, high in (statistics.f1_interval(tp, fp, fn) for tp, fp, fn, _ in draws)
-    ]
-    assert 0.935 <= np.mean(inside) <= 0.975
 
 
 def test_non_inferiority_needs_a_narrow_interval_not_a_large_p() -> None:
@@ -256,7 +234,7 @@ def test_scores_by_hand() -> None:
     assert values["accuracy"] == pytest.approx(3 / 5)
     assert values["auroc"] == pytest.approx(5 / 6)
     assert values["average_precision"] == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
-    assert intervals(predictions)["recall"] == statistics.proportion_interval(1, 2)
+    assert intervals(predictions)["recall"] == proportion_interval(1, 2)
 
 
 def test_predictions_survive_a_table_and_refuse_nonsense() -> None:
