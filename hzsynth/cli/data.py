@@ -2,17 +2,31 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hzsynth.cli.arguments import SetPath, open_set
 from hzsynth.cli.session import Session, command, group
 from hzsynth.core.errors import InputError
+from hzsynth.core.image_set_writer import refuse_existing
+from hzsynth.data.sources.registry import KINDS
+
+if TYPE_CHECKING:
+    from hzsynth.core.image_set import ImageSet
+    from hzsynth.data.importing import Imported
+    from hzsynth.data.sources.base import Found
 
 app = group("Photographs: import, inspect, deduplicate, split, preprocess.")
 
-_KINDS = ("folder", "phantom")
+ClassMap = Annotated[
+    Path | None,
+    typer.Option("--map", help="Class map: TOML [classes] or CSV from,to; an empty name drops."),
+]
+Target = Annotated[
+    str | None, typer.Option(help="Check that this class means what it says (herpes zoster).")
+]
+Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 takes every processor.")]
 
 
 def _ratios(text: str) -> tuple[float, float, float]:
@@ -25,16 +39,35 @@ def _ratios(text: str) -> tuple[float, float, float]:
     return parts[0], parts[1], parts[2]
 
 
+def _settings(pairs: list[str] | None) -> dict[str, object]:
+    """KEY=VALUE pairs; a value with commas becomes a list."""
+    settings: dict[str, object] = {}
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"--option is KEY=VALUE, not '{pair}'")
+        settings[key.replace("-", "_")] = value.split(",") if "," in value else value
+    return settings
+
+
 @command(app, "import")
-def import_images(
+def import_(
     session: Session,
-    kind: Annotated[str, typer.Argument(metavar="KIND", help=" or ".join(_KINDS) + ".")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="One of " + ", ".join(KINDS) + ".")],
     path: Annotated[
         Path | None, typer.Argument(metavar="[PATH]", help="The data set (none for phantom).")
+    ] = None,
+    map_file: ClassMap = None,
+    target: Target = None,
+    licence: Annotated[str, typer.Option(help="Terms of use, where the data set names none.")] = "",
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="A setting of the KIND; --dry-run lists them."),
     ] = None,
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave unreadable files out and list them.")
     ] = False,
+    workers: Workers = 0,
     size: Annotated[int | None, typer.Option(help="phantom: side in pixels.")] = None,
     cohort: Annotated[
         list[str] | None, typer.Option(help="phantom: western or korean; may be repeated.")
@@ -44,8 +77,6 @@ def import_images(
     ] = None,
 ) -> None:
     """Brings a published collection into an image set."""
-    if kind not in _KINDS:
-        raise InputError(f"KIND is {' or '.join(_KINDS)}, not '{kind}'")
     if kind == "phantom":
         from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
 
@@ -53,23 +84,87 @@ def import_images(
             PhantomConfig, size=size, cohorts=cohort or None, duplicates=duplicates
         )
         images = import_phantom(config, session.output, progress=session.progress)
-        broken: tuple[str, ...] = ()
-    else:
-        from hzsynth.data.sources.folder import import_folder
+        session.show({"set": str(images.root), **_counts(images)}, "data import")
+        return
+    from hzsynth.data.importing import import_images
+    from hzsynth.data.sources.registry import source_of
 
-        if path is None:
-            raise InputError("PATH is missing: name the folder of class folders")
-        images, broken = import_folder(
-            path,
-            session.output,
-            skip_broken=skip_broken,
-            force=session.force,
-            progress=session.progress,
-        )
-    counts = {label: len(images.select(label=label)) for label in images.labels}
+    source = source_of(kind)
+    settings = session.resolve(source.config, **_settings(option))
+    if path is None:
+        raise InputError(f"PATH is missing: name the data set ({source.description})")
+    refuse_existing(session.output, session.force)
+    imported = import_images(
+        _prepared(session, source.find(path, settings), map_file, target),
+        session.output,
+        skip_broken=skip_broken,
+        licence=licence,
+        force=session.force,
+        workers=workers,
+        progress=session.progress,
+    )
+    _show_imported(session, imported, "data import")
+
+
+@command(app, "merge")
+def merge(
+    session: Session,
+    sets: Annotated[list[Path], typer.Argument(metavar="SET...", help="Image sets or folders.")],
+    map_file: ClassMap = None,
+    target: Target = None,
+    workers: Workers = 0,
+) -> None:
+    """Puts several sets into one, with one vocabulary of class names."""
+    from hzsynth.data.importing import import_images
+    from hzsynth.data.merging import merged
+
+    if len(sets) < 2:
+        raise InputError("merge needs two sets or more")
+    refuse_existing(session.output, session.force)
+    imported = import_images(
+        _prepared(session, merged(sets), map_file, target),
+        session.output,
+        force=session.force,
+        workers=workers,
+        progress=session.progress,
+    )
+    _show_imported(session, imported, "data merge")
+
+
+def _prepared(
+    session: Session, found: "Found", map_file: Path | None, target: str | None
+) -> "Found":
+    """What is imported: classes mapped, the target class checked; remarks go to the user."""
+    from dataclasses import replace
+
+    from hzsynth.data.vocabulary import apply_class_map, check_target, read_class_map
+
+    if map_file is not None:
+        found = apply_class_map(found, read_class_map(map_file))
+    if target is not None:
+        found = replace(found, remarks=(*found.remarks, *check_target(found.images, target)))
+    for remark in found.remarks:
+        session.say(f"note: {remark}")
+    return found
+
+
+def _counts(images: "ImageSet") -> dict[str, object]:
+    classes = {label: len(images.select(label=label)) for label in images.labels}
+    return {"images": len(images), "classes": classes}
+
+
+def _show_imported(session: Session, imported: "Imported", title: str) -> None:
+    images = imported.images
+    groups = len({record.group for record in images if record.group})
     session.show(
-        {"set": str(images.root), "images": len(images), "classes": counts, "broken": broken},
-        "data import",
+        {
+            "set": str(images.root),
+            **_counts(images),
+            "groups": groups,
+            "broken": imported.broken,
+            "remarks": imported.remarks,
+        },
+        title,
     )
 
 

@@ -8,7 +8,7 @@ import tempfile
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Self
 
@@ -38,6 +38,13 @@ def safe_name(text: str) -> str:
     """A file or folder name from a label: composed Unicode, without separators or controls."""
     name = unicodedata.normalize("NFC", text).translate(_NOT_IN_NAMES).strip(" .")
     return name or "_"
+
+
+def mask_name(file_name: str) -> str:
+    """Where the mask of an image lies, relative to the set."""
+    return "masks/" + PurePosixPath(file_name).with_suffix(".png").as_posix().removeprefix(
+        "images/"
+    )
 
 
 def refuse_existing(path: Path, force: bool = False) -> None:
@@ -83,6 +90,7 @@ class ImageSetWriter:
         self._records: list[ImageRecord] = []
         self._lineage: dict[str, tuple[TrainingImage, ...]] = {}
         self._names: set[str] = set()
+        self._taken: dict[str, int] = {}
         self._result: ImageSet | None = None
 
     def __enter__(self) -> Self:
@@ -138,18 +146,39 @@ class ImageSetWriter:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
 
-    def _new_name(self, label: str, split: str, stem: str, suffix: str) -> str:
+    @property
+    def folder(self) -> Path:
+        """Where the files lie until the set is published."""
+        return self._root
+
+    def reserve(self, label: str, split: str, stem: str, suffix: str) -> str:
+        """A new file name, for an image that another process writes below `folder`.
+
+        Args:
+            label: class name.
+            split: empty, train, val or test.
+            stem: the wanted name without suffix.
+            suffix: with its dot, or empty.
+
+        Returns:
+            The name relative to the set; no other image has the same apart from its suffix.
+        """
         folder = "/".join(part for part in ("images", split, safe_name(label)) if part)
-        stem = safe_name(stem)[:120]
-        candidate, number = f"{folder}/{stem}{suffix}", 1
-        while candidate.casefold() in self._names:
-            number += 1
-            candidate = f"{folder}/{stem}-{number}{suffix}"
-        self._names.add(candidate.casefold())
-        return candidate
+        wanted = f"{folder}/{safe_name(stem)[:120]}"
+        name = wanted
+        while name.casefold() in self._names:
+            number = self._taken.get(wanted, 1) + 1
+            self._taken[wanted] = number
+            name = f"{wanted}-{number}"
+        self._names.add(name.casefold())
+        return name + suffix
+
+    def register(self, record: ImageRecord) -> None:
+        """Adds the row of an image (and mask) that lies below `folder` under a reserved name."""
+        self._records.append(record)
 
     def _write_mask(self, file_name: str, mask: NDArray[np.bool_]) -> str:
-        name = "masks/" + str(Path(file_name).with_suffix(".png")).removeprefix("images/")
+        name = mask_name(file_name)
         buffer = io.BytesIO()
         Image.fromarray(mask.astype(np.uint8) * 255).save(buffer, "PNG")
         self._write(name, buffer.getvalue())
@@ -251,7 +280,7 @@ class ImageSetWriter:
     ) -> ImageRecord:
         if row.split not in SPLITS or row.origin not in ORIGINS:
             raise ValueError(f"split '{row.split}' or origin '{row.origin}' is not allowed")
-        name = self._new_name(row.label, row.split, stem, suffix)
+        name = self.reserve(row.label, row.split, stem, suffix)
         try:
             self._write(name, data)
             mask_name = "" if mask is None else self._write_mask(name, mask)

@@ -7,9 +7,12 @@ versions and machines.
 """
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive_seed(root: int, *purpose: str | int) -> int:
@@ -33,7 +36,10 @@ def numpy_generator(root: int, *purpose: str | int) -> np.random.Generator:
 
 
 def torch_generator(
-    root: int, *purpose: str | int, device: torch.device | str = "cpu"
-) -> torch.Generator:
+    root: int, *purpose: str | int, device: "torch.device | str" = "cpu"
+) -> "torch.Generator":
     """Returns a torch generator on `device` for one purpose (see `derive_seed`)."""
+    # Here and not above: the processes that only read photographs do without torch.
+    import torch
+
     return torch.Generator(device=device).manual_seed(derive_seed(root, *purpose))

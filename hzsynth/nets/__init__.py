@@ -1,3 +1,6 @@
 """Networks that more than one room uses."""
 
-import hzsynth.core  # noqa: F401  (first: it makes torchvision importable beside a CPU torch)
+from hzsynth.core.torchvision_operators import declare_missing_operators
+
+# Before anything of this room imports timm or torchvision.
+declare_missing_operators()

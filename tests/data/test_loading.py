@@ -11,9 +11,10 @@ from scipy.ndimage import zoom
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.phash import perceptual_hash
+from hzsynth.data.importing import import_images
 from hzsynth.data.loading import load_pixels, open_images, scan_images, square
-from hzsynth.data.sources import SOURCES
-from hzsynth.data.sources.folder import import_folder
+from hzsynth.data.sources.folder import find_folder
+from hzsynth.data.sources.registry import KINDS, SOURCES, source_of
 
 KOREAN = "대상포진"
 
@@ -203,18 +204,21 @@ def test_load_pixels_keeps_the_order(tmp_path):
 def test_import_keeps_bytes_and_names_what_is_broken(tmp_path):
     photo = _put(tmp_path / "photos", "eczema/a.jpg", 4)
     (tmp_path / "photos/eczema/b.jpg").write_bytes(b"text")
-    images, broken = import_folder(
-        tmp_path / "photos", tmp_path / "set", skip_broken=True, licence="CC0"
+    imported = import_images(
+        find_folder(tmp_path / "photos"), tmp_path / "set", skip_broken=True, licence="CC0"
     )
+    images, broken = imported.images, imported.broken
     record = ImageSet.load(tmp_path / "set").records[0]
     assert images.read_bytes(record) == photo.read_bytes()
     assert record.licence == "CC0"
     assert len(broken) == 1
 
 
-def test_every_source_has_its_module():
-    import importlib
-
-    for name in SOURCES:
-        module = importlib.import_module(f"hzsynth.data.sources.{name}")
-        assert callable(getattr(module, f"import_{name}"))
+def test_every_source_is_in_the_registry_once_with_a_description_and_settings():
+    assert len(set(KINDS)) == len(KINDS)
+    for source in SOURCES:
+        assert source_of(source.kind) is source
+        assert source.description
+        assert source.config() is not None
+    with pytest.raises(InputError, match="KIND is one of"):
+        source_of("unknown")

@@ -1,0 +1,42 @@
+"""Several sets in one; every image still says where it comes from."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from hzsynth.core.image_set import TrainingImage
+from hzsynth.data.sources.base import Found, SourceImage
+from hzsynth.data.sources.folder import find_folder
+
+
+def merged(paths: Sequence[Path]) -> Found:
+    """The images of several sets, as one import.
+
+    A patient's name means nothing outside the set that gave it: it is prefixed with the name of
+    the set's source, so that patient 7 of one hospital is not patient 7 of another.
+
+    Args:
+        paths: image sets or folders.
+
+    Raises:
+        InputError: one of them cannot be used.
+    """
+    images: list[SourceImage] = []
+    lineage: dict[str, tuple[TrainingImage, ...]] = {}
+    remarks: list[str] = []
+    for path in paths:
+        found = find_folder(path)
+        source = path.absolute().name
+        images += [_named(image, source) for image in found.images]
+        remarks += found.remarks
+        for run, training in found.lineage.items():
+            lineage[run] = tuple(sorted({*lineage.get(run, ()), *training}, key=str))
+    return Found(tuple(images), tuple(remarks), lineage)
+
+
+def _named(image: SourceImage, source: str) -> SourceImage:
+    origin = image.source or source
+    group = image.group
+    if group and not group.startswith(f"{origin}/"):
+        group = f"{origin}/{group}"
+    return replace(image, source=origin, group=group)
