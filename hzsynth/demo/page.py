@@ -283,9 +283,9 @@ def _classifier(page: HtmlPage, findings: Findings) -> None:
 
 def _costs(page: HtmlPage, findings: Findings) -> None:
     section = page.section("What it cost")
-    rows = [{"stage": stage, "seconds": value} for stage, value in findings.seconds.items()]
-    rows.append({"stage": "all", "seconds": sum(findings.seconds.values())})
-    section.table(pd.DataFrame(rows), caption=findings.hardware, digits=4)
+    rows = [{"stage": stage, "seconds": round(value)} for stage, value in findings.seconds.items()]
+    rows.append({"stage": "all", "seconds": round(sum(findings.seconds.values()))})
+    section.table(pd.DataFrame(rows), caption=findings.hardware)
     origins = {
         f"ratio {ratio:g}": dict(Counter(r.origin for r in mixture.select("train", findings.label)))
         for ratio, mixture in findings.mixtures.items()
