@@ -1,4 +1,7 @@
-"""What every benchmark shares: both sides in one run, medians of paired ratios, where it ran."""
+"""What every benchmark shares: both sides in one run, medians of paired ratios, where it ran.
+
+Torch is imported where it is needed: worker processes import a benchmark's script anew.
+"""
 
 import argparse
 import csv
@@ -11,8 +14,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 import hzsynth
 
@@ -41,6 +42,8 @@ class Pair:
 
 def hardware() -> str:
     """A short name of the processor (or GPU) and the number of cores in use."""
+    import torch
+
     if torch.cuda.is_available():
         return torch.cuda.get_device_name().replace(" ", "-").lower()
     model = platform.processor() or platform.machine()
@@ -55,6 +58,8 @@ def hardware() -> str:
 
 def versions() -> dict[str, str]:
     """The versions that a figure depends on."""
+    import torch
+
     return {
         "hzsynth": hzsynth.__version__,
         "torch": torch.__version__,
@@ -64,6 +69,8 @@ def versions() -> dict[str, str]:
 
 def seconds(function: Callable[[], object]) -> float:
     """Wall-clock seconds of one call, the device's queue emptied before and after."""
+    import torch
+
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     start = time.perf_counter()

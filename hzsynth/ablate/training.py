@@ -47,7 +47,8 @@ def build_cell(
     }
     settings = BuildConfig.from_sources(None, choices)
     pools = [synthetic[cell.arm.generator]] if cell.arm.generator else []
-    return build_dataset(real, pools, settings, out, progress=progress)
+    # Small pictures: starting further processes for every cell takes longer than they save.
+    return build_dataset(real, pools, settings, out, workers=1, progress=progress)
 
 
 def train_cell(

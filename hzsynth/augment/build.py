@@ -1,29 +1,27 @@
 """The stage `build-dataset`: real, synthetic and augmented images at a chosen ratio."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field
 
-from hzsynth.augment.mixing import Mix, mix_pair
+from hzsynth.augment.mixing import Mix
 from hzsynth.augment.mixture import Arm, ClassPlan, plan_other, plan_target
-from hzsynth.augment.strategies import ONE_IMAGE_NAMES, SETTINGS, Augmenter
+from hzsynth.augment.pool import draw_synthetic
+from hzsynth.augment.recipes import Ingredient, Recipe, follow
+from hzsynth.augment.strategies import ONE_IMAGE_NAMES, Augmenter
 from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError, RefusedError
+from hzsynth.core.image_files import mask_name
 from hzsynth.core.image_set import ImageRecord, ImageSet, TrainingImage
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.lineage import check_lineage
-from hzsynth.core.progress import SILENT, Progress, Task
+from hzsynth.core.partial import carry_out
+from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import derive_seed, numpy_generator
-from hzsynth.data.loading import square
-from hzsynth.data.photos import decode_image
-
-_PARAMETERS = "augmentation"
 
 
 class BuildConfig(Config):
@@ -42,6 +40,16 @@ class BuildConfig(Config):
             "none (each to multiplier x its own n, so that the proportions stay)"
         ),
     )
+    synthetic_classes: Literal["target", "every"] = Field(
+        "target",
+        description=(
+            "which classes get synthetic images; every: each at the same ratio, so that being "
+            "synthetic does not predict the class"
+        ),
+    )
+    weights: tuple[float, ...] = Field(
+        (), description="how much is drawn from each synthetic set; empty: as much as it has"
+    )
     strategies: tuple[str, ...] = Field(
         ONE_IMAGE_NAMES, min_length=1, description="classical augmentations"
     )
@@ -53,20 +61,14 @@ class BuildConfig(Config):
     seed: int = Field(0, ge=0, description="of the choice of images and of augmentations")
 
 
-@dataclass(frozen=True)
-class _Source:
-    """An image to start from, and the set that holds it."""
-
-    images: ImageSet
-    record: ImageRecord
-
-
 def build_dataset(
     real: ImageSet,
     synthetic: Sequence[ImageSet],
     config: BuildConfig,
     out: Path,
     *,
+    dropped: Collection[str] = (),
+    workers: int = 0,
     progress: Progress = SILENT,
     force: bool = False,
 ) -> ImageSet:
@@ -80,6 +82,9 @@ def build_dataset(
         synthetic: sets of generated images, drawn from together.
         config: target class, ratio and the rest.
         out: the new set.
+        dropped: sha256 or file names of synthetic images that must not be used, such as
+            those that an audit found to be copies.
+        workers: processes; 0 takes every available processor.
         progress: where progress is shown.
         force: replace a set that is already there.
 
@@ -93,25 +98,39 @@ def build_dataset(
             generated images.
     """
     plans = _plans(real, config)
-    pool = _synthetic_pool(synthetic, config, plans[config.label].synthetic)
+    pools = {
+        label: draw_synthetic(
+            synthetic, label, plan.synthetic, config.weights, config.seed, dropped
+        )
+        for label, plan in plans.items()
+    }
+    pool = [source for sources in pools.values() for source in sources]
     train = [r for r in real if r.split == "train"]
     held_out = [r for r in real if r.split in ("val", "test")]
     check_lineage([*train, *(s.record for s in pool)], held_out, _merged((real, *synthetic)))
-    augmenter = Augmenter(config.strategies, config.strength)
-    total = sum(plan.total for plan in plans.values()) + len(held_out)
-    with (
-        ImageSetWriter(out, force=force) as writer,
-        progress.task("building", total=total, unit="img") as task,
-    ):
+    key = "\n".join(
+        (__name__, real.digest, *(i.digest for i in synthetic), config.to_toml(), *sorted(dropped))
+    )
+    with ImageSetWriter(out, force, hashlib.sha256(key.encode()).hexdigest()) as writer:
         for images in (real, *synthetic):
             writer.inherit(images)
-        for record in held_out:
-            writer.copy(real, record)
-            task.advance()
+        kitchen = _Kitchen(writer, config)
+        recipes = [kitchen.copied(Ingredient(real.root, r), r.split) for r in held_out]
         for label, plan in plans.items():
-            photographs = [_Source(real, r) for r in train if r.label == label]
-            chosen = pool if label == config.label else []
-            _write_class(writer, photographs, chosen, plan, augmenter, config, task)
+            photographs = [Ingredient(real.root, r) for r in train if r.label == label]
+            recipes += kitchen.of_class(photographs, pools[label], plan)
+        made = carry_out(
+            recipes,
+            follow,
+            writer.done,
+            workers=workers,
+            progress=progress,
+            description="building",
+        )
+        for row in made:
+            if isinstance(row, str):
+                raise InputError(row)
+            writer.register(row)
     return writer.images
 
 
@@ -151,136 +170,86 @@ def _plans(real: ImageSet, config: BuildConfig) -> dict[str, ClassPlan]:
     }[config.balance]
     if config.arm == "real":
         sizes = dict.fromkeys(counts, 0)
+    every = config.synthetic_classes == "every" and config.arm == "mixture"
+    ratio = config.ratio if every else 0.0
     return {
-        label: target if label == config.label else plan_other(count, sizes[label])
+        label: target if label == config.label else plan_other(count, sizes[label], ratio)
         for label, count in counts.items()
     }
 
 
-def _synthetic_pool(
-    synthetic: Sequence[ImageSet], config: BuildConfig, wanted: int
-) -> list[_Source]:
-    """The synthetic images of an arm, drawn without repetition."""
-    if wanted == 0:
-        return []
-    pool = [
-        _Source(images, record)
-        for images in synthetic
-        for record in images
-        if record.label == config.label
-    ]
-    photograph = next((s.record for s in pool if s.record.is_real), None)
-    if photograph is not None:
-        raise InputError(
-            f"--synthetic must hold generated images, but '{photograph.file_name}' is a photograph"
-        )
-    held_out = next((s.record for s in pool if s.record.split in ("val", "test")), None)
-    if held_out is not None:
-        raise RefusedError(
-            f"synthetic image '{held_out.file_name}' is marked {held_out.split}: evaluation is on "
-            "real photographs only"
-        )
-    if len(pool) < wanted:
-        raise InputError(
-            f"{wanted} synthetic images of '{config.label}' are needed, but --synthetic holds "
-            f"{len(pool)}; generate more, or choose a smaller --ratio"
-        )
-    pool.sort(key=lambda s: (s.record.sha256, s.record.file_name))
-    order = numpy_generator(config.seed, "synthetic").permutation(len(pool))
-    return [pool[i] for i in order[:wanted]]
+class _Kitchen:
+    """Writes the recipes of a set, in its order, under names that the writer reserves."""
 
+    def __init__(self, writer: ImageSetWriter, config: BuildConfig) -> None:
+        self._writer, self._config = writer, config
+        self._augmenter = Augmenter(config.strategies, config.strength).description
 
-def _pixels(source: _Source, size: int | None) -> NDArray[np.uint8]:
-    pixels = decode_image(source.images.read_bytes(source.record), source.record.file_name)
-    return pixels if size is None else square(pixels, size)
+    def of_class(
+        self, photographs: Sequence[Ingredient], synthetic: Sequence[Ingredient], plan: ClassPlan
+    ) -> list[Recipe]:
+        """The recipes of one class of the training set by its plan."""
+        copies = [photographs[i % len(photographs)] for i in range(plan.duplicated)]
+        recipes = [
+            self.copied(source, "train") if self._config.size is None else self._resized(source)
+            for source in (*photographs[: plan.real], *synthetic, *copies)
+        ]
+        for part, count in (
+            (photographs, plan.augmented_real),
+            (synthetic, plan.augmented_synthetic),
+        ):
+            recipes += [self._augmented(*taken, part) for taken in _rounds(part, count)]
+        return recipes
 
-
-def _write_class(
-    writer: ImageSetWriter,
-    photographs: Sequence[_Source],
-    synthetic: Sequence[_Source],
-    plan: ClassPlan,
-    augmenter: Augmenter,
-    config: BuildConfig,
-    task: Task,
-) -> None:
-    """Writes one class of the training set by its plan."""
-    originals = [*photographs[: plan.real], *synthetic]
-    copies = [photographs[i % len(photographs)] for i in range(plan.duplicated)]
-    for source in (*originals, *copies):
+    def copied(self, source: Ingredient, split: str) -> Recipe:
+        """A copy, byte for byte, with its mask."""
         record = source.record
-        if config.size is None:
-            writer.copy(source.images, record, split="train")
-        else:
-            _write_resized(writer, source, config.size)
-        task.advance()
-    for part, count in (
-        (photographs, plan.augmented_real),
-        (synthetic, plan.augmented_synthetic),
-    ):
-        for source, number in _rounds(part, count):
-            _write_augmented(writer, source, number, part, augmenter, config)
-            task.advance()
+        path = Path(record.file_name)
+        name = self._writer.reserve(record.label, split, path.stem, path.suffix)
+        mask = mask_name(name) if record.mask else ""
+        row = replace(record, file_name=name, split=split, mask=mask)
+        return Recipe("copy", source, row, self._writer.folder)
+
+    def _resized(self, source: Ingredient) -> Recipe:
+        record = source.record
+        parents = (*record.parents, record.sha256)
+        row = self._row(source, Path(record.file_name).stem, parents=parents)
+        return Recipe("resize", source, row, self._writer.folder, self._config.size)
+
+    def _augmented(self, source: Ingredient, number: int, partners: Sequence[Ingredient]) -> Recipe:
+        record, config = source.record, self._config
+        # The seed follows from the image, not from its place, so arms share their augmentations.
+        seed = derive_seed(config.seed, "augment", record.sha256, number) % 2**32
+        parents, partner = [record.sha256], None
+        rng = numpy_generator(seed, "partner")
+        if config.mix != "none" and rng.random() < 0.5:
+            partner = partners[int(rng.integers(len(partners)))]
+            parents.append(partner.record.sha256)
+        row = self._row(
+            source,
+            f"{Path(record.file_name).stem}-augmented-{number}",
+            parents=tuple(parents),
+            origin="augmented",
+            seed=str(seed),
+        )
+        return Recipe(
+            how="augment",
+            source=source,
+            row=row,
+            folder=self._writer.folder,
+            size=config.size,
+            seed=seed,
+            augmenter=self._augmenter,
+            mix=config.mix,
+            partner=partner,
+        )
+
+    def _row(self, source: Ingredient, stem: str, **changes: Any) -> ImageRecord:
+        name = self._writer.reserve(source.record.label, "train", stem, ".png")
+        return replace(source.record, file_name=name, split="train", mask="", **changes)
 
 
-def _rounds(sources: Sequence[_Source], count: int) -> Iterator[tuple[_Source, int]]:
+def _rounds(sources: Sequence[Ingredient], count: int) -> Iterator[tuple[Ingredient, int]]:
     """Takes every source equally often; gives the source and how often it was taken before."""
     for index in range(count):
         yield sources[index % len(sources)], index // len(sources)
-
-
-def _write_resized(writer: ImageSetWriter, source: _Source, size: int) -> None:
-    record = source.record
-    writer.add(
-        _pixels(source, size),
-        label=record.label,
-        split="train",
-        group=record.group,
-        source=record.source,
-        origin=record.origin,
-        parents=(*record.parents, record.sha256),
-        run=record.run,
-        seed=record.seed,
-        licence=record.licence,
-        name=Path(record.file_name).stem,
-        extra=record.extra,
-    )
-
-
-def _write_augmented(
-    writer: ImageSetWriter,
-    source: _Source,
-    number: int,
-    partners: Sequence[_Source],
-    augmenter: Augmenter,
-    config: BuildConfig,
-) -> None:
-    record = source.record
-    # The seed follows from the image, not from its place, so arms share their augmentations.
-    seed = derive_seed(config.seed, "augment", record.sha256, number) % 2**32
-    pixels, parameters = augmenter(_pixels(source, config.size), seed)
-    parents = [record.sha256]
-    rng = numpy_generator(seed, "mix")
-    extra = dict(record.extra)
-    if config.mix != "none" and rng.random() < 0.5:
-        partner = partners[int(rng.integers(len(partners)))]
-        other = Image.fromarray(_pixels(partner, config.size)).resize(pixels.shape[1::-1])
-        pixels, weight = mix_pair(pixels, np.asarray(other), config.mix, rng)
-        parents.append(partner.record.sha256)
-        extra["mix"] = f"{config.mix} {weight:.4f}"
-    extra[_PARAMETERS] = parameters
-    extra[SETTINGS] = augmenter.description
-    writer.add(
-        pixels,
-        label=record.label,
-        split="train",
-        group=record.group,
-        source=record.source,
-        origin="augmented",
-        parents=parents,
-        run=record.run,
-        seed=seed,
-        licence=record.licence,
-        name=f"{Path(record.file_name).stem}-augmented-{number}",
-        extra=extra,
-    )

@@ -77,6 +77,11 @@ def plan_target(count: int, ratio: float, multiplier: int, arm: Arm = "mixture")
             f"--ratio is between 0 and multiplier - 1 = {multiplier - 1} synthetic images per real "
             f"one, not {ratio:g}"
         )
+    return _filled(count, ratio, total)
+
+
+def _filled(count: int, ratio: float, total: int) -> ClassPlan:
+    """The photographs, `ratio` synthetic images each, and augmentations of both in proportion."""
     synthetic = round(ratio * count)
     rest = total - count - synthetic
     augmented_real = round(rest * count / (count + synthetic))
@@ -88,6 +93,18 @@ def plan_target(count: int, ratio: float, multiplier: int, arm: Arm = "mixture")
     )
 
 
-def plan_other(count: int, size: int) -> ClassPlan:
-    """Plans another class: its photographs, filled with augmentations up to `size` images."""
-    return ClassPlan(real=count, augmented_real=max(0, size - count) if count else 0)
+def plan_other(count: int, size: int, ratio: float = 0.0) -> ClassPlan:
+    """Plans another class: its photographs, filled up to `size` images.
+
+    Args:
+        count: real training images of the class.
+        size: the class is filled up to it; what is there is never cut.
+        ratio: synthetic images per real one. With the target class's ratio both have the same
+            share of synthetic images, so that being synthetic does not predict the class.
+
+    Returns:
+        The plan; empty where there are no photographs.
+    """
+    if not count:
+        return ClassPlan(real=0)
+    return _filled(count, ratio, max(size, count + round(ratio * count)))

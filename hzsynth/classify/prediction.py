@@ -12,8 +12,7 @@ from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
-from hzsynth.data.loading import square
-from hzsynth.data.photos import decode_image
+from hzsynth.data.photos import decode_image, square
 
 _AT_ONCE = 64
 

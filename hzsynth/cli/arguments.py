@@ -21,6 +21,8 @@ RunPath = Annotated[
 ]
 Label = Annotated[str | None, typer.Option("--label", help="Class name.", show_default=False)]
 
+Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 takes every processor.")]
+
 
 def open_set(path: Path) -> "ImageSet":
     """Opens a SET argument (see `data.loading.open_images`)."""

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from hzsynth.cli.arguments import open_set
+from hzsynth.cli.arguments import Workers, open_set
 from hzsynth.cli.session import Session, command
+from hzsynth.core.errors import InputError
 from hzsynth.core.image_set_writer import refuse_existing
 
 
@@ -38,6 +39,17 @@ def register(app: typer.Typer) -> None:
             typer.Option(help="mixture, or a control: real, duplicated, synthetic-only."),
         ] = None,
         size: Annotated[int | None, typer.Option(help="Side of the training images.")] = None,
+        synthetic_classes: Annotated[
+            str | None, typer.Option(help="target, or every: each class at the same ratio.")
+        ] = None,
+        weights: Annotated[
+            str | None, typer.Option(help="One number for each --synthetic, such as 2,1.")
+        ] = None,
+        drop: Annotated[
+            Path | None,
+            typer.Option(help="Text file: sha256 or names of synthetic images not to be used."),
+        ] = None,
+        workers: Workers = 0,
     ) -> None:
         """Fills the target class with real, synthetic and augmented images; proves lineage."""
         from hzsynth.augment.build import BuildConfig, build_dataset
@@ -51,6 +63,8 @@ def register(app: typer.Typer) -> None:
             mix=mix,
             arm=arm,
             size=size,
+            synthetic_classes=synthetic_classes,
+            weights=weights.split(",") if weights else None,
         )
         refuse_existing(session.output, session.force)
         built = build_dataset(
@@ -58,6 +72,8 @@ def register(app: typer.Typer) -> None:
             [open_set(path) for path in synthetic or []],
             config,
             session.output,
+            dropped=_listed(drop),
+            workers=workers,
             progress=session.progress,
             force=session.force,
         )
@@ -72,3 +88,14 @@ def register(app: typer.Typer) -> None:
             },
             f"build-dataset at ratio {config.ratio:g}",
         )
+
+
+def _listed(path: Path | None) -> frozenset[str]:
+    """The lines of a text file."""
+    if path is None:
+        return frozenset()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read --drop '{path}': {error}") from error
+    return frozenset(line.strip() for line in lines if line.strip())

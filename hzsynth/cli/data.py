@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hzsynth.cli.arguments import SetPath, open_set
+from hzsynth.cli.arguments import SetPath, Workers, open_set
 from hzsynth.cli.session import Session, command, group
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set_writer import refuse_existing
@@ -26,7 +26,6 @@ ClassMap = Annotated[
 Target = Annotated[
     str | None, typer.Option(help="Check that this class means what it says (herpes zoster).")
 ]
-Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 takes every processor.")]
 
 
 def _ratios(text: str) -> tuple[float, float, float]:
@@ -169,14 +168,15 @@ def _show_imported(session: Session, imported: "Imported", title: str) -> None:
 
 
 @command(app, "inspect")
-def inspect(session: Session, images: SetPath) -> None:
-    """Counts, sizes, broken files, duplicates, label conflicts, skin tone; --out writes report.html."""
+def inspect(session: Session, images: SetPath, workers: Workers = 0) -> None:
+    """Counts, sizes, broken files, copies, shortcuts, skin tone; --out writes report.html."""
     from hzsynth.data.inspect import inspect_images
     from hzsynth.data.inspect_page import write_inspection
     from hzsynth.data.loading import scan_images
 
-    opened = scan_images(images, skip_broken=True, progress=session.progress)
-    found = inspect_images(opened.images, opened.broken, progress=session.progress)
+    progress = session.progress
+    opened = scan_images(images, skip_broken=True, workers=workers, progress=progress)
+    found = inspect_images(opened.images, opened.broken, workers=workers, progress=progress)
     result = found.to_json()
     if session.out is not None:
         result["report"] = str(write_inspection(found, str(images), session.out))
@@ -200,16 +200,37 @@ def preprocess(
     images: SetPath,
     size: Annotated[int | None, typer.Option(help="Side in pixels.")] = None,
     crop: Annotated[str | None, typer.Option(help="center or lesion.")] = None,
-    color: Annotated[str | None, typer.Option(help="none or shades-of-gray.")] = None,
+    color: Annotated[str | None, typer.Option(help="none, shades-of-gray or standardise.")] = None,
+    color_space: Annotated[str | None, typer.Option(help="of standardise: rgb or hsv.")] = None,
+    remove_annotations: Annotated[
+        bool, typer.Option("--remove-annotations", help="Take logos, text, rulers, pen off.")
+    ] = False,
+    workers: Workers = 0,
 ) -> None:
-    """Crops, resizes, removes the colour of the light; all metadata of the camera is left out."""
-    from hzsynth.data.preprocess import PreprocessConfig, preprocess_images
+    """Crops, resizes, evens colour, takes logos off; all metadata of the camera is left out."""
+    from hzsynth.data.preprocess import PreprocessConfig
+    from hzsynth.data.preprocessing import SHEET, preprocess_images
 
-    config = session.resolve(PreprocessConfig, size=size, crop=crop, color=color)
-    done = preprocess_images(
-        open_set(images), config, session.output, force=session.force, progress=session.progress
+    config = session.resolve(
+        PreprocessConfig,
+        size=size,
+        crop=crop,
+        color=color,
+        color_space=color_space,
+        remove_annotations="crop" if remove_annotations else None,
     )
-    session.show({"set": str(done.root), "images": len(done)}, "data preprocess")
+    done = preprocess_images(
+        open_set(images),
+        config,
+        session.output,
+        force=session.force,
+        workers=workers,
+        progress=session.progress,
+    )
+    session.show(
+        {"set": str(done.root), "images": len(done), "sheet": str(done.root / SHEET)},
+        "data preprocess",
+    )
 
 
 @command(app, "split")
@@ -220,6 +241,7 @@ def split(
     folds: Annotated[
         int | None, typer.Option(help="Write this many cross-validation sets instead.")
     ] = None,
+    workers: Workers = 0,
 ) -> None:
     """Splits by class; patients and near-duplicates never cross."""
     from hzsynth.data.splits import fold_images, split_images
@@ -227,12 +249,24 @@ def split(
     source, seed, progress = open_set(images), session.root_seed, session.progress
     if folds is not None:
         sets = fold_images(
-            source, session.output, folds, seed, force=session.force, progress=progress
+            source,
+            session.output,
+            folds,
+            seed,
+            force=session.force,
+            workers=workers,
+            progress=progress,
         )
         session.show({"sets": [str(fold.root) for fold in sets]}, "data split")
         return
     done = split_images(
-        source, session.output, _ratios(ratios), seed, force=session.force, progress=progress
+        source,
+        session.output,
+        _ratios(ratios),
+        seed,
+        force=session.force,
+        workers=workers,
+        progress=progress,
     )
     counts = {
         part: {label: len(done.select(split=part, label=label)) for label in done.labels}

@@ -21,12 +21,14 @@ from PIL import Image
 
 from hzsynth.core.errors import InputError
 
-ORIGINS = ("real", "phantom", "augmented", "stylegan2", "cyclegan", "diffusion")
+ORIGINS = ("real", "phantom", "augmented", "stylegan2", "cyclegan", "diffusion", "external")
+"""``external``: made by somebody else's generator, of which nobody here knows what it saw."""
 REAL_ORIGINS = ("real", "phantom")
 """Origins that count as photographs: the phantom stands for them where there are none."""
 SPLITS = ("", "train", "val", "test")
 METADATA = "metadata.csv"
 LINEAGE = "lineage"
+_FORMULA = "=+@\t\r"
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,18 @@ def checked_relative(root: Path, name: str) -> Path:
     """Resolves a relative name inside `root`.
 
     Raises:
-        InputError: the name is absolute or leads out of the folder.
+        InputError: the name is absolute or leads out of the folder, or a spreadsheet program
+            would take it for a formula.
     """
     path = root / name
     if not name or Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name:
         raise InputError(f"'{root / METADATA}' names a file outside its folder: '{name}'")
+    if name[0] in _FORMULA:
+        # The table is opened by people, and a formula may send what stands beside it elsewhere.
+        raise InputError(
+            f"'{root / METADATA}' names a file '{name}', which a spreadsheet program takes for a "
+            "formula; rename it"
+        )
     return path
 
 

@@ -65,7 +65,7 @@ def check_lineage(
     Raises:
         RefusedError: an image to train on is, or descends from, a held-out photograph, its
             near-duplicate or another photograph of the same patient; a held-out image is
-            not a photograph; or the list of what a generator learned from is missing.
+            not a photograph; or it is unknown what a generator learned from.
     """
     train, held_out = list(train), list(held_out)
     made = [record for record in held_out if not record.is_real]
@@ -73,6 +73,12 @@ def check_lineage(
         raise RefusedError(
             f"evaluation is on real photographs only, but the held-out images {_names(made)} "
             "are synthetic or augmented"
+        )
+    foreign = [r for r in train if not (r.is_real or r.run or r.parents)]
+    if foreign:
+        raise RefusedError(
+            f"{_names(foreign)} ({foreign[0].origin}) name neither a run nor parents: what their "
+            "generator learned from is unknown, so their lineage cannot be proven"
         )
     known = {record.sha256: record for record in (*held_out, *train)}
     offenders: dict[TrainingImage, list[ImageRecord]] = {}

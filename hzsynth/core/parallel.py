@@ -1,16 +1,27 @@
 """Work on many images by several processes, in order and without holding them all in memory."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
 from typing import TypeVar
-
-from joblib import Parallel, delayed
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-WORTHWHILE = 256
-"""Items below which the start of further processes costs more than it saves."""
+WORTHWHILE = 1000
+"""Items of some milliseconds below which starting further processes costs more than it saves."""
+SLOW = 96
+"""The same for items of a tenth of a second."""
+
+
+_AHEAD = 4
+_LOOK_EVERY_SECONDS = 1.0
 
 
 def available_workers() -> int:
@@ -25,6 +36,7 @@ def parallel_map(
     items: Sequence[Item],
     workers: int = 0,
     *,
+    least: int | None = None,
     at_once: int = 16,
 ) -> Iterator[Result]:
     """Applies a function to every item, by several processes when there are many.
@@ -33,20 +45,56 @@ def parallel_map(
         function: importable by name, or a partial of such a function; no state is shared.
         items: each small enough to be sent to another process.
         workers: processes; 0 takes every available processor, 1 works in this process.
+        least: items below which this process works alone; None: `WORTHWHILE`.
         at_once: items sent to a process together.
 
     Yields:
         The results in the order of the items; only a few are ahead of the reader.
     """
     count = min(workers or available_workers(), max(1, len(items) // at_once))
-    if count == 1 or len(items) < WORTHWHILE:
+    if count == 1 or len(items) < (WORTHWHILE if least is None else least):
         yield from map(function, items)
         return
-    parallel = Parallel(n_jobs=count, batch_size=1, pre_dispatch=4 * count, return_as="generator")
-    groups = (items[start : start + at_once] for start in range(0, len(items), at_once))
-    for results in parallel(delayed(_each)(function, group) for group in groups):
-        yield from results
+    # Spawned and not forked: a fork copies the locks of threads that the child does not have.
+    executor = ProcessPoolExecutor(
+        count, get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
+    )
+    waiting: deque[Future[list[Result]]] = deque()
+    try:
+        for start in range(0, len(items), at_once):
+            with _without_interrupts():
+                waiting.append(executor.submit(_each, function, items[start : start + at_once]))
+            if len(waiting) >= _AHEAD * count:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
-def _each(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Processes that start here never see ctrl-C, which is their parent's business."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     return [function(item) for item in items]
+
+
+def _begin(parent: int) -> None:
+    """Prepares a worker, which ends soon after its parent."""
+    # There is a worker for every processor already.
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+    def watch() -> None:
+        # A parent that is killed cannot tell its workers.
+        while os.getppid() == parent:
+            time.sleep(_LOOK_EVERY_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

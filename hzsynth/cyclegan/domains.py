@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from hzsynth.core.image_set import ImageRecord, ImageSet
 from hzsynth.data.lesion import lesion_mask
-from hzsynth.data.loading import square
-from hzsynth.data.photos import decode_image
+from hzsynth.data.photos import decode_image, square
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,19 @@ bounded by the disk. Bytes are kept as published; only a part of a picture is en
 
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from hzsynth.core.errors import InputError
+from hzsynth.core.image_files import encode_mask, encode_png, mask_name, write_below
 from hzsynth.core.image_set import ImageRecord, ImageSet
-from hzsynth.core.image_set_writer import ImageSetWriter, mask_name, refuse_existing
-from hzsynth.core.parallel import parallel_map
+from hzsynth.core.image_set_writer import ImageSetWriter, refuse_existing
+from hzsynth.core.partial import carry_out
 from hzsynth.core.phash import perceptual_hash
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.data.photos import decode_image
@@ -42,10 +42,11 @@ class Imported:
 
 @dataclass(frozen=True)
 class _Order:
-    """An image to fetch, and the name it gets; an empty name: it is only measured."""
+    """An image to fetch, the name it gets (empty: it is only measured), and terms of use."""
 
     image: SourceImage
     target: str
+    licence: str
 
 
 def import_images(
@@ -77,19 +78,42 @@ def import_images(
     """
     refuse_existing(out, force)
     broken: list[str] = []
-    with ImageSetWriter(out, force) as writer:
-        orders = [_Order(image, _new_name(writer, image)) for image in found.images]
-        for result in _fetched(orders, writer.folder, workers, progress):
+    with ImageSetWriter(out, force, key=_key(found, licence)) as writer:
+        orders = [_Order(image, _new_name(writer, image), licence) for image in found.images]
+        work = partial(_fetch, writer.folder)
+        results = carry_out(
+            orders,
+            work,
+            writer.done,
+            workers=workers,
+            progress=progress,
+            description="importing",
+        )
+        for result in results:
             if isinstance(result, str):
                 if not skip_broken:
                     raise InputError(result)
                 broken.append(result)
-                continue
-            writer.register(replace(result, licence=result.licence or licence))
+            else:
+                writer.register(result)
+        if broken and len(broken) == len(orders):
+            raise InputError(f"none of the {len(orders)} images can be read: {broken[0]}")
         for run, training in found.lineage.items():
             writer.add_lineage(run, training)
-        _refuse_nothing(len(orders), broken)
     return Imported(writer.images, tuple(broken), found.remarks)
+
+
+def _key(found: Found, licence: str) -> str:
+    """Stands for an import: another file, size or time of change is another import."""
+    hasher = hashlib.sha256(repr((__name__, licence)).encode())
+    for image in found.images:
+        try:
+            state = image.location.path.stat()
+            change = (state.st_size, state.st_mtime_ns)
+        except OSError:
+            change = (-1, -1)
+        hasher.update(repr((image, change)).encode())
+    return hasher.hexdigest()
 
 
 def measure_images(
@@ -101,22 +125,11 @@ def measure_images(
         Every image with its row (without a file name), or with the sentence that says why it
         cannot be read.
     """
-    orders = [_Order(image, "") for image in found.images]
-    yield from zip(found.images, _fetched(orders, None, workers, progress), strict=True)
-
-
-def _fetched(
-    orders: Sequence[_Order], folder: Path | None, workers: int, progress: Progress
-) -> Iterator[ImageRecord | str]:
-    with progress.task("reading", total=len(orders), unit="img") as task:
-        for result in parallel_map(partial(_fetch, folder), orders, workers):
-            yield result
-            task.advance(1)
-
-
-def _refuse_nothing(count: int, broken: Sequence[str]) -> None:
-    if broken and len(broken) == count:
-        raise InputError(f"none of the {count} images can be read: {broken[0]}")
+    orders = [_Order(image, "", "") for image in found.images]
+    results = carry_out(
+        orders, partial(_fetch, None), {}, workers=workers, progress=progress, description="reading"
+    )
+    yield from zip(found.images, results, strict=True)
 
 
 def _new_name(writer: ImageSetWriter, image: SourceImage) -> str:
@@ -141,18 +154,14 @@ def _fetch(folder: Path | None, order: _Order) -> ImageRecord | str:
             parents = (*parents, hashlib.sha256(data).hexdigest())
             left, upper, right, lower = _inside(image, pixels.shape[1], pixels.shape[0])
             pixels = np.ascontiguousarray(pixels[upper:lower, left:right])
-            data = _png(pixels)
+            data = encode_png(pixels)
         mask = None if image.mask is None else _mask(image.mask)
     except InputError as error:
         return str(error)
     if folder is not None:
-        target = folder / order.target
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
+        write_below(folder, order.target, data)
         if mask is not None:
-            place = folder / mask_name(order.target)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(mask)
+            write_below(folder, mask_name(order.target), mask)
     return ImageRecord(
         file_name=order.target,
         label=image.label,
@@ -167,7 +176,7 @@ def _fetch(folder: Path | None, order: _Order) -> ImageRecord | str:
         phash=perceptual_hash(pixels),
         width=pixels.shape[1],
         height=pixels.shape[0],
-        licence=image.licence,
+        licence=image.licence or order.licence,
         mask="" if mask is None or not order.target else mask_name(order.target),
         extra=dict(image.extra),
     )
@@ -185,15 +194,9 @@ def _inside(image: SourceImage, width: int, height: int) -> tuple[int, int, int,
     return box
 
 
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=3)
-    return buffer.getvalue()
-
-
 def _mask(location: Location) -> bytes:
     try:
         with Image.open(io.BytesIO(location.read())) as picture:
-            return _png(np.where(np.asarray(picture.convert("L")) > 127, 255, 0).astype(np.uint8))
+            return encode_mask(np.asarray(picture.convert("L")) > 127)
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"the mask '{location}' cannot be read: {error}") from error

@@ -30,7 +30,9 @@ def write_inspection(found: Inspection, name: str, out: Path) -> Path:
         "label conflicts among copies": len(found.duplicates.label_conflicts),
         "photographs in two splits": len(found.duplicates.split_leaks),
         "images below 128 px": found.small,
-        "images with camera metadata": found.metadata,
+        "images below 64 px": found.tiny,
+        "blurred images": found.blurred,
+        "images with EXIF": found.metadata.get("EXIF", 0),
         "images without a named patient": found.without_group,
     }
     serious = [k for k in list(troubles)[:4] if troubles[k]]
@@ -52,6 +54,7 @@ def write_inspection(found: Inspection, name: str, out: Path) -> Path:
         alt="Bars of the number of images of each class.",
     )
     section.items(troubles)
+    _shortcuts(page, found)
     tone = page.section("Skin tone")
     rows = [{"class": label, **values} for label, values in found.tone.items()]
     tone.table(
@@ -61,10 +64,22 @@ def write_inspection(found: Inspection, name: str, out: Path) -> Path:
     )
     tone.items(found.tone_bins)
     sizes = page.section("Files")
-    sizes.items({**{f"format {k}": v for k, v in found.formats.items()}, **found.shorter_side})
+    sizes.items(
+        {
+            **{f"format {name}": count for name, count in found.formats.items()},
+            **{f"hidden {name}": count for name, count in found.metadata.items()},
+            **{f"shorter side, {name}, px": value for name, value in found.shorter_side.items()},
+            **{f"longer to shorter side, {name}": value for name, value in found.aspect.items()},
+        }
+    )
     for sentence in found.broken:
         sizes.note(sentence)
     copies = page.section("Copies and conflicts")
+    rate = 1 - found.duplicates.distinct / max(1, found.duplicates.files)
+    copies.text(
+        f"{found.duplicates.files} readable images show {found.duplicates.distinct} different "
+        f"photographs: {rate:.1%} are copies."
+    )
     for cluster in found.duplicates.clusters:
         copies.text("One photograph: " + ", ".join(cluster))
     for conflict in found.duplicates.label_conflicts:
@@ -75,3 +90,35 @@ def write_inspection(found: Inspection, name: str, out: Path) -> Path:
     path = out if out.suffix == ".html" else out / "report.html"
     page.write(path)
     return path
+
+
+def _shortcuts(page: HtmlPage, found: Inspection) -> None:
+    """What a network may learn instead of the disease."""
+    section = page.section("What tells the class apart from the disease")
+    section.text(
+        f"Association of source and class (Cramér's V, bias-corrected): {found.association:.2f}; "
+        "0 tells nothing, 1 tells all."
+    )
+    for sentence in found.shortcuts:
+        section.note(sentence)
+    sources = pd.DataFrame(found.sources).fillna(0).astype(int)
+    section.table(
+        sources.rename_axis("class").reset_index(), caption="Images of every class by source."
+    )
+    kinds = sorted({kind for counts in found.annotations.values() for kind in counts})
+    if kinds:
+        rows = [
+            {
+                "class": label,
+                **{
+                    kind: f"{counts.get(kind, 0)} ({counts.get(kind, 0) / found.classes[label]:.0%})"
+                    for kind in kinds
+                },
+            }
+            for label, counts in found.annotations.items()
+        ]
+        section.table(
+            pd.DataFrame(rows),
+            caption="Images in which an annotation was found; a logo that one class carries more "
+            "often gives it away. `hzsynth data preprocess --remove-annotations` takes them off.",
+        )

@@ -25,6 +25,9 @@ from hzsynth.data.skin_tone import skin_mask
 # Units of a*. Two halves of healthy skin differ by less than the first once the light's surface is
 # gone; without that step only the second is beyond what light does.
 _CONTRAST, _CONTRAST_UNDER_LIGHT = 3.8, 6.0
+# Units of CIELAB distance; shading over a limb stays below.
+_SALIENCE = 12.0
+_MOST = 0.6
 _LEAST_SKIN = 0.02
 _LEAST_SHARE = 0.002
 _FIT_ROUNDS = 4
@@ -63,6 +66,34 @@ def lesion_mask(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
         # A redness as large as the picture goes with the light's surface: look without it.
         marked = _stands_out(red, skin, _CONTRAST_UNDER_LIGHT)
     return _cleaned(marked)
+
+
+def salient_mask(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where the lesion is, by redness, or else by any colour that stands out from the skin.
+
+    Crusts, scars, ulcers and pigment are not redder than skin: without a red part, skin whose
+    CIELAB colour differs most from the typical skin is taken (Otsu's threshold).
+
+    Args:
+        pixels: H x W x 3, uint8 sRGB.
+
+    Returns:
+        H x W, True inside; nothing is marked when no part stands out.
+    """
+    red = lesion_mask(pixels)
+    if 0 < red.mean() < _MOST:
+        return red
+    # Nothing is red, or nearly all is: then the skin is redder than a crust, and not the lesion.
+    skin = binary_erosion(skin_mask(pixels), iterations=2, border_value=1)
+    if skin.mean() < _LEAST_SKIN:
+        return red
+    colour = rgb2lab(pixels)
+    difference = np.sqrt(((colour - np.median(colour[skin], axis=0)) ** 2).sum(axis=-1))
+    smooth = gaussian_filter(difference, 0.02 * max(pixels.shape[:2]))
+    # The skin's own surface: a lesion may be no skin by its colour, but lies within it.
+    around = binary_fill_holes(binary_closing(skin, disk(max(1, round(0.02 * len(skin))))))
+    salient = _cleaned(_stands_out(smooth, around, _SALIENCE))
+    return salient if salient.any() else red
 
 
 def _without_light(red: NDArray[np.float64], skin: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -5,14 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import COLUMNS, METADATA, ImageRecord, ImageSet, read_table
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.data.importing import measure_images
-from hzsynth.data.photos import decode_image
+from hzsynth.data.photos import decode_image, square
 from hzsynth.data.sources.folder import find_folder
 
 
@@ -72,26 +70,6 @@ def scan_images(
             f"none of the {len(found.images)} images in '{path}' can be read: {broken[0]}"
         )
     return OpenedImages(ImageSet(path, good, found.lineage), tuple(broken))
-
-
-def square(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Crops the central square and resizes it, antialiased.
-
-    Args:
-        pixels: H x W x 3, uint8.
-        size: side of the result, pixels.
-
-    Returns:
-        size x size x 3, uint8.
-    """
-    height, width = pixels.shape[:2]
-    side = min(height, width)
-    left, top = (width - side) // 2, (height - side) // 2
-    # Cropped before it is resized: the filter must not look at what was cut away.
-    central = np.ascontiguousarray(pixels[top : top + side, left : left + side])
-    if side == size:
-        return central
-    return np.asarray(Image.fromarray(central).resize((size, size), Image.Resampling.BICUBIC))
 
 
 def load_pixels(images: ImageSet, size: int) -> torch.Tensor:

@@ -26,17 +26,18 @@ def merged(paths: Sequence[Path]) -> Found:
     remarks: list[str] = []
     for path in paths:
         found = find_folder(path)
-        source = path.absolute().name
-        images += [_named(image, source) for image in found.images]
+        images += [_named(image, path.absolute().name) for image in found.images]
         remarks += found.remarks
         for run, training in found.lineage.items():
             lineage[run] = tuple(sorted({*lineage.get(run, ()), *training}, key=str))
     return Found(tuple(images), tuple(remarks), lineage)
 
 
-def _named(image: SourceImage, source: str) -> SourceImage:
-    origin = image.source or source
+def _named(image: SourceImage, folder: str) -> SourceImage:
+    source = image.source or folder
+    # "DATA SET/device" has its patients in the data set: several devices see one person.
+    dataset = source.partition("/")[0]
     group = image.group
-    if group and not group.startswith(f"{origin}/"):
-        group = f"{origin}/{group}"
-    return replace(image, source=origin, group=group)
+    if group and not group.startswith(f"{dataset}/"):
+        group = f"{dataset}/{group}"
+    return replace(image, source=source, group=group)

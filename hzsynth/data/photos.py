@@ -63,6 +63,45 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
             raise InputError(f"'{name}' is damaged or cut off: {error}") from error
 
 
+def square(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Crops the central square and resizes it, antialiased.
+
+    Args:
+        pixels: H x W x 3, uint8.
+        size: side of the result, pixels.
+
+    Returns:
+        size x size x 3, uint8.
+    """
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 2
+    # Cropped before it is resized: the filter must not look at what was cut away.
+    central = np.ascontiguousarray(pixels[top : top + side, left : left + side])
+    if side == size:
+        return central
+    return np.asarray(Image.fromarray(central).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def fitted(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """The whole picture inside a white square, for looking at.
+
+    Args:
+        pixels: H x W x 3, uint8.
+        side: of the square, pixels.
+
+    Returns:
+        side x side x 3, uint8; nothing is cut away and nothing stretched.
+    """
+    picture = Image.fromarray(pixels)
+    scale = side / max(picture.size)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    square = Image.new("RGB", (side, side), (255, 255, 255))
+    shown = picture.resize(size, Image.Resampling.LANCZOS)
+    square.paste(shown, ((side - size[0]) // 2, (side - size[1]) // 2))
+    return np.asarray(square)
+
+
 def _opened(data: bytes, name: str) -> Image.Image:
     if not data:
         raise InputError(f"'{name}' is empty, expected an image")

@@ -1,39 +1,60 @@
-"""Brings photographs to one size, crop and colour, and strips their metadata.
+"""Brings photographs to one size, crop and colour, takes annotations off, and strips metadata.
 
 Colour: shades-of-gray (Finlayson and Trezzi, 2004) estimates the light as the Minkowski
 mean (p = 6) of every channel and divides it out, which takes away much of a camera's tint.
+Standardisation (after Reinhard et al., 2001) gives every photograph the mean and the spread that
+the skin of the set's typical photograph has, in RGB or, with the hue left alone, in HSV.
 """
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
+from skimage.color import hsv2rgb, rgb2hsv
 
 from hzsynth.core.config import Config
-from hzsynth.core.image_set import ImageSet
-from hzsynth.core.image_set_writer import ImageSetWriter, refuse_existing
-from hzsynth.core.progress import SILENT, Progress
-from hzsynth.data.lesion import lesion_mask
-from hzsynth.data.photos import decode_image
+from hzsynth.data.annotations import annotation_mask, find_annotations, remove_annotations
+from hzsynth.data.lesion import salient_mask
+from hzsynth.data.overlays import LogoTemplate
+from hzsynth.data.skin_tone import skin_mask
 
 _MINKOWSKI = 6
 _MARGIN = 0.15
+_LEAST_SKIN = 0.02
+_GAINS = (0.5, 2.0)
+_STATISTICS_SIDE = 160
 
 Box = tuple[int, int, int, int]
+Floats = NDArray[np.float64]
 
 
 class PreprocessConfig(Config):
-    """Settings of `preprocess_images`."""
+    """Settings of the stage `preprocess_images`."""
 
     size: int = Field(224, ge=16, le=2048, description="side of the square result, pixels")
     crop: Literal["center", "lesion"] = Field(
         "center", description="the central square, or the square around the lesion"
     )
-    color: Literal["none", "shades-of-gray"] = Field(
-        "none", description="shades-of-gray divides the estimated colour of the light out"
+    color: Literal["none", "shades-of-gray", "standardise"] = Field(
+        "none",
+        description=(
+            "shades-of-gray divides the estimated colour of the light out (a picture that shows "
+            "nothing but skin turns grey); standardise gives every photograph the mean and "
+            "spread of the set's typical one"
+        ),
+    )
+    color_space: Literal["rgb", "hsv"] = Field(
+        "rgb", description="of standardise; hsv leaves the hue alone"
+    )
+    remove_annotations: Literal["no", "inpaint", "crop"] = Field(
+        "no",
+        description=(
+            "logos, text, rulers and pen marks: inpaint them; or crop caption strips away and "
+            "inpaint the rest"
+        ),
     )
 
 
@@ -55,6 +76,53 @@ def shades_of_gray(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return corrected
 
 
+def color_statistics(pixels: NDArray[np.uint8], space: Literal["rgb", "hsv"]) -> Floats:
+    """Mean and standard deviation of the skin's channels.
+
+    Args:
+        pixels: H x W x 3, uint8 sRGB.
+        space: rgb, or hsv of which saturation and value are taken.
+
+    Returns:
+        2 x C (C is 3 or 2), in [0, 1]; of the whole picture where hardly any skin is seen.
+    """
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((_STATISTICS_SIDE, _STATISTICS_SIDE), Image.Resampling.BOX)
+    small = np.asarray(picture)
+    skin = skin_mask(small)
+    values = _channels(small, space)[skin if skin.mean() > _LEAST_SKIN else slice(None)]
+    values = values.reshape(-1, values.shape[-1])
+    return np.stack([values.mean(axis=0), values.std(axis=0)])
+
+
+def _channels(pixels: NDArray[np.uint8], space: str) -> Floats:
+    values: Floats = pixels / 255 if space == "rgb" else rgb2hsv(pixels)[..., 1:]
+    return values
+
+
+def standardise(
+    pixels: NDArray[np.uint8], reference: Floats, space: Literal["rgb", "hsv"]
+) -> NDArray[np.uint8]:
+    """Gives a photograph's skin the mean and spread of a reference.
+
+    Args:
+        pixels: H x W x 3, uint8 sRGB.
+        reference: 2 x C, see `color_statistics`.
+        space: rgb or hsv.
+
+    Returns:
+        The changed picture, same shape; spreads are scaled by .5 to 2 at most, so that a flat
+        photograph's noise does not become a pattern.
+    """
+    own = color_statistics(pixels, space)
+    gains = np.clip(reference[1] / np.maximum(own[1], 1e-6), *_GAINS)
+    moved = np.clip((_channels(pixels, space) - own[0]) * gains + reference[0], 0, 1)
+    if space == "hsv":
+        moved = hsv2rgb(np.concatenate([rgb2hsv(pixels)[..., :1], moved], axis=-1))
+    result: NDArray[np.uint8] = np.round(moved * 255).astype(np.uint8)
+    return result
+
+
 def center_box(height: int, width: int) -> Box:
     """Left, top, right and bottom of the central square."""
     side = min(height, width)
@@ -63,108 +131,98 @@ def center_box(height: int, width: int) -> Box:
 
 
 def lesion_box(mask: NDArray[np.bool_]) -> Box:
-    """The smallest square around a lesion, with a margin, that fits into the picture.
+    """The smallest square around a lesion, with a margin; it never cuts the lesion.
 
     Args:
         mask: H x W, True inside the lesion.
 
     Returns:
         Left, top, right and bottom; the central square when the mask is empty. The side is at
-        least half the picture's shorter side, since skin around a lesion is part of its looks.
+        least half the picture's shorter side, since skin around a lesion is part of its looks. A
+        lesion longer than the shorter side gives a square that is larger than the
+        picture there (see `padded_crop`).
     """
     height, width = mask.shape
     if not mask.any():
         return center_box(height, width)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    extent = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+    extent = int(max(rows[-1] - rows[0], columns[-1] - columns[0])) + 1
     shorter = min(height, width)
     side = int(np.clip(round(extent * (1 + 2 * _MARGIN)), -(-shorter // 2), shorter))
-    left = int(np.clip((columns[0] + columns[-1] + 1 - side) // 2, 0, width - side))
-    top = int(np.clip((rows[0] + rows[-1] + 1 - side) // 2, 0, height - side))
+    side = max(side, extent)
+    left = _placed(int(columns[0] + columns[-1] + 1 - side) // 2, side, width)
+    top = _placed(int(rows[0] + rows[-1] + 1 - side) // 2, side, height)
     return left, top, left + side, top + side
+
+
+def _placed(start: int, side: int, length: int) -> int:
+    """Inside the picture where it fits, otherwise with the picture in the middle."""
+    if side > length:
+        return (length - side) // 2
+    return int(np.clip(start, 0, length - side))
+
+
+def padded_crop(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    """Crops a box; what lies outside of the picture is its mirror image.
+
+    Args:
+        pixels: H x W x 3 or H x W, uint8.
+        box: left, top, right and bottom; may reach beyond the picture.
+
+    Returns:
+        The part, with the box's shape.
+    """
+    left, top, right, bottom = box
+    height, width = pixels.shape[:2]
+    before, after = (max(0, -top), max(0, -left)), (max(0, bottom - height), max(0, right - width))
+    inside = pixels[max(0, top) : min(bottom, height), max(0, left) : min(right, width)]
+    if not any(before) and not any(after):
+        return np.ascontiguousarray(inside)
+    widths = [(before[0], after[0]), (before[1], after[1])] + [(0, 0)] * (pixels.ndim - 2)
+    return np.pad(inside, widths, mode="symmetric")
 
 
 def preprocess_image(
     pixels: NDArray[np.uint8],
     config: PreprocessConfig,
     mask: NDArray[np.bool_] | None = None,
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
+    reference: Floats | None = None,
+    logos: Sequence[LogoTemplate] = (),
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
     """Preprocesses one photograph.
 
     Args:
         pixels: H x W x 3, uint8.
-        config: size, crop and colour.
+        config: the settings.
         mask: H x W lesion mask that goes through the same crop, or None; without one a
             lesion crop looks for the lesion itself.
+        reference: of ``standardise``, see `color_statistics`.
+        logos: those that the set's photographs share (see `overlays.learn_logos`).
 
     Returns:
-        size x size x 3 uint8, and the mask, size x size, or None when there was none.
+        size x size x 3 uint8; the mask, size x size, or None when there was none; and where
+        annotations were, H x W of the given picture, or None when there were none.
     """
+    annotated = None
+    if config.remove_annotations != "no":
+        annotated = annotation_mask(pixels.shape[:2], find_annotations(pixels, logos))
+        pixels, kept = remove_annotations(pixels, annotated, config.remove_annotations)
+        left, top, right, bottom = kept
+        mask = None if mask is None else mask[top:bottom, left:right]
     if config.crop == "lesion":
-        box = lesion_box(lesion_mask(pixels) if mask is None else mask)
+        box = lesion_box(salient_mask(pixels) if mask is None else mask)
     else:
         box = center_box(*pixels.shape[:2])
     if config.color == "shades-of-gray":
         pixels = shades_of_gray(pixels)
+    elif config.color == "standardise" and reference is not None:
+        pixels = standardise(pixels, reference, config.color_space)
     target = (config.size, config.size)
     # Cropped before it is resized: the filter must not look at what was cut away.
-    picture = Image.fromarray(pixels).crop(box).resize(target, Image.Resampling.LANCZOS)
-    if mask is None:
-        return np.asarray(picture), None
-    whole = Image.fromarray(mask.astype(np.uint8) * 255)
-    shrunk = whole.crop(box).resize(target, Image.Resampling.BILINEAR)
-    return np.asarray(picture), np.asarray(shrunk) > 127
-
-
-def preprocess_images(
-    images: ImageSet,
-    config: PreprocessConfig,
-    out: Path,
-    *,
-    force: bool = False,
-    progress: Progress = SILENT,
-) -> ImageSet:
-    """Writes the set again, preprocessed, as PNG without any metadata of the camera.
-
-    Args:
-        images: the set.
-        config: size, crop and colour.
-        out: folder of the new set.
-        force: replace a set at `out`.
-        progress: where progress is shown.
-
-    Returns:
-        The new set; label, split, group, source, origin, parents, run and licence stay.
-
-    Raises:
-        InputError: an image cannot be read, or `out` is taken.
-    """
-    refuse_existing(out, force)
-    with (
-        ImageSetWriter(out, force) as writer,
-        progress.task("preprocessing", total=len(images), unit="img") as task,
-    ):
-        writer.inherit(images)
-        for record in images:
-            pixels = decode_image(images.read_bytes(record), str(images.path(record)))
-            mask = images.read_mask(record)
-            if mask is not None and mask.shape != pixels.shape[:2]:
-                mask = None
-            made, made_mask = preprocess_image(pixels, config, mask)
-            writer.add(
-                made,
-                label=record.label,
-                split=record.split,
-                group=record.group,
-                source=record.source,
-                origin=record.origin,
-                parents=record.parents,
-                run=record.run,
-                seed=record.seed,
-                licence=record.licence,
-                mask=made_mask,
-                name=Path(record.file_name).stem,
-                extra=record.extra,
-            )
-            task.advance(1)
-    return writer.images
+    picture = Image.fromarray(padded_crop(pixels, box)).resize(target, Image.Resampling.LANCZOS)
+    shrunk = None
+    if mask is not None:
+        whole = Image.fromarray(padded_crop(mask.astype(np.uint8) * 255, box))
+        shrunk = np.asarray(whole.resize(target, Image.Resampling.BILINEAR)) > 127
+    found = annotated if annotated is not None and annotated.any() else None
+    return np.asarray(picture), shrunk, found

@@ -7,6 +7,7 @@ border. Units are dealt, largest first, to the part that lacks most of their cla
 one nearest to the wanted shares is kept.
 """
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from hzsynth.core.image_set import ImageRecord, ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter, refuse_existing
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import numpy_generator
+from hzsynth.data.card import attach_card
 from hzsynth.data.duplicates import connected, duplicate_clusters
 
 PARTS = ("train", "val", "test")
@@ -122,6 +124,7 @@ def split_images(
     seed: int = 0,
     *,
     force: bool = False,
+    workers: int = 0,
     progress: Progress = SILENT,
 ) -> ImageSet:
     """Writes the set again with every image in train, val or test.
@@ -132,6 +135,7 @@ def split_images(
         ratios: shares of train, val and test; they need not sum to 100.
         seed: another seed gives another division.
         force: replace a set at `out`.
+        workers: processes; 0 takes every available processor.
         progress: where progress is shown.
 
     Returns:
@@ -145,10 +149,11 @@ def split_images(
         raise InputError(f"--ratios needs three positive numbers such as 70/15/15, not {shown}")
     refuse_existing(out, force)
     part = _parts(images, ratios, seed, progress)
-    with ImageSetWriter(out, force) as writer:
+    with ImageSetWriter(out, force, _key(images, part)) as writer:
         writer.inherit(images)
-        for record, number in zip(images, part.tolist(), strict=True):
-            writer.copy(images, record, split=PARTS[number])
+        places = [(r, {"split": PARTS[n]}) for r, n in zip(images, part.tolist(), strict=True)]
+        writer.copy_all(images, places, workers=workers, progress=progress)
+        attach_card(writer, images.root.name)
     return writer.images
 
 
@@ -159,6 +164,7 @@ def fold_images(
     seed: int = 0,
     *,
     force: bool = False,
+    workers: int = 0,
     progress: Progress = SILENT,
 ) -> tuple[ImageSet, ...]:
     """Writes K sets, ``out/fold-0`` and on, for cross-validation.
@@ -172,6 +178,7 @@ def fold_images(
         folds: K, at least 3.
         seed: another seed gives another division.
         force: replace sets at `out`.
+        workers: processes; 0 takes every available processor.
         progress: where progress is shown.
 
     Returns:
@@ -186,12 +193,21 @@ def fold_images(
     made = []
     for fold in range(folds):
         names = {fold: "test", (fold + 1) % folds: "val"}
-        with ImageSetWriter(out / f"fold-{fold}", force) as writer:
+        with ImageSetWriter(out / f"fold-{fold}", force, _key(images, part)) as writer:
             writer.inherit(images)
-            for record, number in zip(images, part.tolist(), strict=True):
-                writer.copy(images, record, split=names.get(number, "train"))
+            places = [
+                (record, {"split": names.get(number, "train")})
+                for record, number in zip(images, part.tolist(), strict=True)
+            ]
+            writer.copy_all(images, places, workers=workers, progress=progress)
+            attach_card(writer, f"{images.root.name}, fold {fold}")
         made.append(writer.images)
     return tuple(made)
+
+
+def _key(images: ImageSet, part: NDArray[np.int64]) -> str:
+    """Stands for a division, so that an interrupted one is gone on with."""
+    return hashlib.sha256(f"{__name__} {images.digest} {part.tolist()}".encode()).hexdigest()
 
 
 def _parts(

@@ -30,12 +30,14 @@ def write_real(path, train=4, turned=None):
     return writer.images
 
 
-def write_synthetic(path, count=40, seen=(), parents=(), run="gan-1", split="", origin="stylegan2"):
+def write_synthetic(
+    path, count=40, seen=(), parents=(), run="gan-1", split="", origin="stylegan2", label="zoster"
+):
     with ImageSetWriter(path) as writer:
         for index in range(count):
             writer.add(
-                picture(5000 + index),
-                label="zoster",
+                picture(5000 + index + 1000 * len(label + run)),
+                label=label,
                 split=split,
                 origin=origin,
                 run=run if origin != "real" else "",

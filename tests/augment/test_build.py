@@ -1,4 +1,5 @@
 from collections import Counter
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_set import ImageSet, TrainingImage
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.phash import perceptual_hash
+from hzsynth.core.progress import Progress, Task
 from hzsynth.data.photos import decode_image
 from tests.augment.conftest import picture, write_synthetic
 
@@ -63,6 +65,40 @@ def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(real, synthetic, tm
     ]
     assert digests[0] == digests[1]
     assert len(set(digests)) == 3
+
+
+def test_the_number_of_processes_and_an_interruption_change_nothing(
+    real, synthetic, tmp_path, monkeypatch
+):
+    class Stopping(Progress):
+        """Asks to stop after some images."""
+
+        @contextmanager
+        def task(self, description, total, unit="it", done=0):
+            class Three(Task):
+                count = 0
+
+                def _show(self, amount, note):
+                    self.count += 1
+                    if self.count == 13:
+                        raise KeyboardInterrupt
+
+            yield Three()
+
+    config = _config(mix="cutmix", size=24)
+    whole = build_dataset(real, [synthetic], config, tmp_path / "whole", workers=1)
+    monkeypatch.setattr("hzsynth.core.parallel.WORTHWHILE", 8)
+    two = build_dataset(real, [synthetic], config, tmp_path / "two", workers=2)
+    with pytest.raises(KeyboardInterrupt):
+        build_dataset(real, [synthetic], config, tmp_path / "cut", workers=1, progress=Stopping())
+    assert not (tmp_path / "cut").exists()
+    cut = build_dataset(real, [synthetic], config, tmp_path / "cut", workers=1)
+    files = [
+        {str(f.relative_to(images.root)): f.read_bytes() for f in images.root.rglob("*.*")}
+        for images in (whole, two, cut)
+    ]
+    assert files[0] == files[1] == files[2]
+    assert not [entry for entry in tmp_path.iterdir() if entry.name.startswith(".")]
 
 
 def test_a_smaller_ratio_uses_some_of_the_larger_ones_images(real, synthetic, tmp_path):
@@ -136,3 +172,33 @@ def test_a_set_without_a_split_or_the_class_is_refused(real, synthetic, tmp_path
         build_dataset(synthetic, [synthetic], _config(), tmp_path / "out")
     with pytest.raises(InputError, match="not a class"):
         build_dataset(real, [synthetic], _config(label="shingles"), tmp_path / "out")
+
+
+def test_every_class_can_get_the_same_share_of_synthetic_images(real, tmp_path):
+    pools = [write_synthetic(tmp_path / name, count=40, label=name) for name in real.labels]
+    config = _config(ratio=1.5, synthetic_classes="every")
+    built = build_dataset(real, pools, config, tmp_path / "out")
+    assert _origins(built) == {"real": 4, "stylegan2": 6, "augmented": 14}
+    assert _origins(built, "eczema") == {"real": 6, "stylegan2": 9}
+    both = build_dataset(
+        real, pools, _config(ratio=1.5, synthetic_classes="every", balance="all"), tmp_path / "all"
+    )
+    assert sum(_origins(both, "eczema").values()) == 24
+    with pytest.raises(InputError, match=r"synthetic images of 'eczema' are needed"):
+        build_dataset(real, pools[1:] if real.labels[0] == "eczema" else pools[:1], config,
+                      tmp_path / "few")  # fmt: skip
+
+
+def test_sets_are_drawn_from_by_weight_and_dropped_images_stay_out(real, tmp_path):
+    pools = [write_synthetic(tmp_path / name, count=20, run=name) for name in ("one", "two")]
+    built = build_dataset(real, pools, _config(weights=(3, 1)), tmp_path / "out")
+    assert Counter(r.run for r in built.select("train", origin="stylegan2")) == {"one": 6, "two": 2}
+    smaller = build_dataset(real, pools, _config(weights=(3, 1), ratio=1), tmp_path / "smaller")
+    chosen = [{r.sha256 for r in s.select("train", origin="stylegan2")} for s in (smaller, built)]
+    assert chosen[0] < chosen[1]
+    without = build_dataset(
+        real, pools, _config(weights=(3, 1)), tmp_path / "without", dropped=chosen[1]
+    )
+    assert not chosen[1] & {r.sha256 for r in without.select("train", origin="stylegan2")}
+    with pytest.raises(InputError, match="one positive number for each of the 2"):
+        build_dataset(real, pools, _config(weights=(1,)), tmp_path / "wrong")

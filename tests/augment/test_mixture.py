@@ -56,3 +56,14 @@ def test_other_classes_are_filled_but_never_cut():
     assert plan_other(40, 100).total == 100
     assert plan_other(40, 10).total == 40
     assert plan_other(0, 100).total == 0
+
+
+@given(
+    n=st.integers(1, 80), other=st.integers(1, 80), ratio=st.floats(0, 9), size=st.integers(0, 900)
+)
+def test_the_same_ratio_gives_every_class_the_same_share_of_synthetic_images(n, other, ratio, size):
+    shares = []
+    for plan in (plan_target(n, ratio, 10), plan_other(other, size, ratio)):
+        shares.append((plan.synthetic + plan.augmented_synthetic) / plan.total)
+    # Whole images: half an image of the originals and half of the augmentations each.
+    assert abs(shares[0] - shares[1]) <= 1.5 / n + 1.5 / other

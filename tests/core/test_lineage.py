@@ -66,6 +66,11 @@ def test_a_generator_without_its_list_cannot_be_proven():
         check_lineage([_made("fake", run="gan-1")], [TEST_PHOTO], {})
 
 
+def test_images_of_somebody_elses_generator_cannot_be_proven():
+    with pytest.raises(RefusedError, match=r"'foreign.*unknown"):
+        check_lineage([_made("foreign")], [TEST_PHOTO], {})
+
+
 def test_evaluation_is_on_photographs_only():
     with pytest.raises(RefusedError, match="real photographs only"):
         check_lineage([], [replace(TEST_PHOTO, origin="augmented")], {})
@@ -91,6 +96,9 @@ def test_random_families_no_leak_passes_and_no_clean_set_is_refused(data):
         if any(p.sha256 in leaks for p in parents) or any(
             p.sha256 in leaks for p in runs.get(run, ())
         ):
+            leaks.add(child.sha256)
+        if not run and not parents:
+            # Made by nobody knows what: it cannot be proven clean either.
             leaks.add(child.sha256)
         made.append(child)
     train = [*photos, *made]

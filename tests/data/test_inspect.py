@@ -4,12 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageSet
+from hzsynth.core.image_set import ImageRecord, ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
-from hzsynth.data.inspect import inspect_images
+from hzsynth.data.inspect import inspect_images, source_association, source_shortcuts
+from hzsynth.data.inspect_page import write_inspection
 from hzsynth.data.loading import open_images, scan_images
 from hzsynth.data.sources.phantom import render_phantom
 
@@ -38,7 +39,7 @@ def test_what_is_there_and_what_is_wrong(folder):
     assert found.classes == {"eczema": 2, "normal": 2}
     assert found.splits == {"train": {"eczema": 2, "normal": 1}, "test": {"normal": 1}}
     assert found.formats == {"JPEG": 1, "PNG": 3}
-    assert found.metadata == 1
+    assert found.metadata == {"EXIF": 1}
     assert found.small == 4
     assert found.shorter_side == {"smallest": 96.0, "median": 96.0, "largest": 96.0}
     assert found.without_group == 4
@@ -89,7 +90,7 @@ def test_the_two_cohorts_have_two_tones(tmp_path):
 
 
 def test_the_tone_is_that_of_the_skin_and_not_of_the_lesion():
-    from hzsynth.data.inspect import skin_angle
+    from hzsynth.data.facts import skin_angle
     from hzsynth.data.skin_tone import individual_typology_angle
 
     skin, sore = (205, 160, 135), (150, 50, 45)
@@ -100,3 +101,44 @@ def test_the_tone_is_that_of_the_skin_and_not_of_the_lesion():
     mask[10:50, 5:60] = True
     assert skin_angle(pixels, mask) == pytest.approx(expected, abs=0.01)
     assert skin_angle(pixels) == pytest.approx(expected, abs=1)
+
+
+def _records(*pairs):
+    return [
+        ImageRecord(f"{i}.png", label, source=source) for i, (label, source) in enumerate(pairs)
+    ]
+
+
+def test_association_of_source_and_class_has_its_known_values():
+    apart = _records(*[("zoster", "a"), ("normal", "b")] * 50)
+    mixed = _records(*[(la, so) for la in ("zoster", "normal") for so in "ab" for _ in range(25)])
+    assert source_association(apart) == pytest.approx(1.0)
+    assert source_association(mixed) == 0
+    assert source_association(_records(*[("zoster", "a")] * 5)) == 0
+    # Two sources that mean nothing, dealt to 40 images by chance: the correction takes the bias.
+    rng = np.random.default_rng(0)
+    chance = [
+        source_association(_records(*zip(rng.choice(list("xyz"), 40), rng.choice(list("ab"), 40))))
+        for _ in range(60)
+    ]
+    assert np.mean(chance) < 0.1
+    assert len(source_shortcuts(apart)) == 2
+    assert "and it holds nothing else" in source_shortcuts(apart)[0]
+    assert source_shortcuts(mixed) == ()
+
+
+def test_blur_and_hidden_metadata_are_counted(tmp_path):
+    folder = tmp_path / "photos" / "eczema"
+    folder.mkdir(parents=True)
+    for patient in range(4):
+        picture = Image.fromarray(render_phantom("eczema", "western", patient, 0, 128)[0])
+        picture.save(folder / f"{patient}.png")
+        if patient < 2:
+            blurred = picture.filter(ImageFilter.GaussianBlur(4))
+            blurred.save(folder / f"blurred-{patient}.jpg", comment=b"ward 7")
+    found = inspect_images(open_images(tmp_path / "photos"))
+    assert found.blurred == 2
+    assert found.metadata == {"comment": 2}
+    assert found.aspect == {"smallest": 1.0, "median": 1.0, "largest": 1.0}
+    page = write_inspection(found, "photos", tmp_path / "page").read_text(encoding="utf-8")
+    assert "blurred images" in page

@@ -101,6 +101,21 @@ def read_member(path: Path, stored: str, limit: int) -> bytes:
     return data
 
 
+def read_start(path: Path, stored: str, size: int) -> bytes:
+    """The first bytes of a member, at most `size`; the rest is not unpacked.
+
+    Raises:
+        InputError: there is no such member, or it is damaged.
+    """
+    try:
+        with _kept_open(path).open(stored) as member:
+            return member.read(size)
+    except KeyError:
+        raise InputError(f"'{path}' has no member '{stored}'") from None
+    except _DAMAGE as error:
+        raise InputError(f"'{path}:{stored}' is damaged: {error}") from error
+
+
 def _opened(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)

@@ -12,7 +12,7 @@ from typing import Any
 from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import TrainingImage
-from hzsynth.data.sources.archives import read_member
+from hzsynth.data.sources.archives import read_member, read_start
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jp2"}
@@ -51,6 +51,20 @@ class Location:
             if self.path.stat().st_size > limit:
                 raise InputError(f"'{self}' is larger than {limit >> 20} MB, no photograph is")
             return self.path.read_bytes()
+        except OSError as error:
+            raise InputError(f"cannot read '{self}': {error.strerror}") from error
+
+    def read_start(self, size: int) -> bytes:
+        """The first bytes, at most `size`.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        if self.member:
+            return read_start(self.path, self.member, size)
+        try:
+            with self.path.open("rb") as file:
+                return file.read(size)
         except OSError as error:
             raise InputError(f"cannot read '{self}': {error.strerror}") from error
 

@@ -1,0 +1,146 @@
+"""Import, hash and split 100,000 images: throughput, peak memory, and two processes against one.
+
+The images are 1,000 phantom photographs (128 px), each in 100 variants (a crop of a few pixels
+and another brightness, encoded as JPEG), so that no two files are equal. Scaling is measured on
+5,000 of them, alternately with one and with two processes; then all are imported and split
+with memory sampled twice a second over this process and all its children (proportional set
+size, so that shared pages count once).
+"""
+
+import io
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+from common import Pair, measure_pairs, parse_fast, report
+from PIL import Image, ImageEnhance
+
+from hzsynth.core.image_set import ImageSet
+from hzsynth.core.parallel import parallel_map
+from hzsynth.data.importing import import_images
+from hzsynth.data.sources.folder import find_folder
+from hzsynth.data.sources.phantom import render_phantom
+from hzsynth.data.splits import split_images
+
+_CLASSES = ("herpes_zoster", "eczema", "normal", "insect_bite")
+_SIDE = 128
+
+
+def render(number: int) -> bytes:
+    """One phantom photograph as PNG."""
+    pixels, _ = render_phantom(_CLASSES[number % 4], "western", number // 4, 0, _SIDE)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_variants(root: Path, photographs: int, variants: int) -> None:
+    for number, data in enumerate(parallel_map(render, range(photographs))):
+        rng = np.random.default_rng(number)
+        picture = Image.open(io.BytesIO(data)).convert("RGB")
+        folder = root / _CLASSES[number % 4]
+        folder.mkdir(parents=True, exist_ok=True)
+        for variant in range(variants):
+            left, top = (int(v) for v in rng.integers(0, 5, 2))
+            part = picture.crop((left, top, _SIDE - 4 + left, _SIDE - 4 + top))
+            part = ImageEnhance.Brightness(part).enhance(float(rng.uniform(0.9, 1.1)))
+            part.save(folder / f"{number:04d}-{variant:03d}.jpg", quality=90)
+
+
+class PeakMemory:
+    """Samples the memory of this process and its children; `peak` in bytes."""
+
+    def __init__(self) -> None:
+        self.peak, self._stop = 0, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "PeakMemory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.5):
+            self.peak = max(self.peak, sum(map(_proportional, _family(os.getpid()))))
+
+
+def _family(process: int) -> list[int]:
+    """The process and all its descendants."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            except OSError:
+                continue
+            parents.setdefault(parent, []).append(int(entry.name))
+    family, waiting = [], [process]
+    while waiting:
+        member = waiting.pop()
+        family.append(member)
+        waiting += parents.get(member, [])
+    return family
+
+
+def _proportional(process: int) -> int:
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+def importing(source: Path, target: Path, workers: int) -> ImageSet:
+    shutil.rmtree(target, ignore_errors=True)
+    return import_images(find_folder(source), target, workers=workers).images
+
+
+def main() -> None:
+    fast = parse_fast(__doc__ or "")
+    photographs, variants = (100, 20) if fast else (1000, 100)
+    with tempfile.TemporaryDirectory(prefix="hzsynth-scale-") as name:
+        root = Path(name)
+        start = time.perf_counter()
+        write_variants(root / "all", photographs, variants)
+        print(
+            f"made {photographs * variants} files, {time.perf_counter() - start:.0f} s",
+            file=sys.stderr,
+        )
+        few = root / "few"
+        for file in sorted((root / "all").rglob("*.jpg"))[:: 1 if fast else 20]:
+            (few / file.parent.name).mkdir(parents=True, exist_ok=True)
+            os.link(file, few / file.parent.name / file.name)
+        pairs: list[Pair] = measure_pairs(
+            f"import of {len(list(few.rglob('*.jpg')))} images, two processes against one",
+            lambda: importing(few, root / "two", 2),
+            lambda: importing(few, root / "one", 1),
+            repeats=3,
+        )
+        with PeakMemory() as memory:
+            start = time.perf_counter()
+            images = importing(root / "all", root / "set", 0)
+            middle = time.perf_counter()
+            done = split_images(images, root / "split")
+            end = time.perf_counter()
+        count = len(images)
+        print(
+            f"{count} images: imported and hashed at {count / (middle - start):.0f} images/s, "
+            f"split in {end - middle:.0f} s ({len({r.split for r in done})} parts), "
+            f"peak memory {memory.peak / 2**30:.2f} GB; scaling "
+            f"{statistics.median(p.ratio for p in pairs):.2f}",
+            file=sys.stderr,
+        )
+    report("import_scale", "import by two processes over one", 1.7, pairs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""The files of a set as any process writes them: encoded without metadata, below the set's folder."""
+
+import hashlib
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hzsynth.core.image_set import ImageRecord
+
+
+def mask_name(file_name: str) -> str:
+    """Where the mask of an image lies, relative to the set."""
+    name = PurePosixPath(file_name).with_suffix(".png").as_posix()
+    return "masks/" + name.removeprefix("images/")
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """H x W x 3 (or H x W) uint8 as PNG without any metadata."""
+    buffer = io.BytesIO()
+    # Level 3: a fifth of the default's time for some 3 % more bytes.
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+def encode_mask(mask: NDArray[np.bool_]) -> bytes:
+    """H x W booleans as a PNG of 0 and 255."""
+    return encode_png(mask.astype(np.uint8) * 255)
+
+
+def write_below(folder: Path, name: str, data: bytes) -> None:
+    """Writes a file of a set that is not published yet; its folders are made."""
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(data)
+
+
+@dataclass(frozen=True)
+class CopyOrder:
+    """An image (and mask) to be copied byte for byte.
+
+    Attributes:
+        image: the file.
+        mask: its mask's file, or None.
+        folder: the new set's folder.
+        row: its row in the new set.
+    """
+
+    image: Path
+    mask: Path | None
+    folder: Path
+    row: ImageRecord
+
+    @property
+    def target(self) -> str:
+        """The new file name."""
+        return self.row.file_name
+
+
+def copy_files(order: CopyOrder) -> ImageRecord | str:
+    """Copies an image and its mask.
+
+    Returns:
+        The row with the digest of what was copied, or the sentence why that cannot be done:
+        a file is not there any more, or it is no longer what the row says.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    pairs = [(order.image, order.target)]
+    if order.mask is not None:
+        pairs.append((order.mask, mask_name(order.target)))
+    contents = []
+    for source, name in pairs:
+        try:
+            contents.append((name, source.read_bytes()))
+        except OSError as error:
+            return f"cannot read '{source}': {error.strerror}"
+    digest = hashlib.sha256(contents[0][1]).hexdigest()
+    if order.row.sha256 and digest != order.row.sha256:
+        return f"'{order.image}' has changed since the set was written"
+    for name, data in contents:
+        write_below(order.folder, name, data)
+    return replace(order.row, sha256=digest)
