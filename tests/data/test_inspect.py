@@ -118,7 +118,9 @@ def test_association_of_source_and_class_has_its_known_values():
     # Two sources that mean nothing, dealt to 40 images by chance: the correction takes the bias.
     rng = np.random.default_rng(0)
     chance = [
-        source_association(_records(*zip(rng.choice(list("xyz"), 40), rng.choice(list("ab"), 40))))
+        source_association(
+            _records(*zip(rng.choice(list("xyz"), 40), rng.choice(list("ab"), 40), strict=True))
+        )
         for _ in range(60)
     ]
     assert np.mean(chance) < 0.1

@@ -8,10 +8,10 @@ from PIL import Image, ImageCms
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
-from hzsynth.data.loading import open_images
-from hzsynth.data.photos import decode_image
 from hzsynth.data.facts import hidden_metadata
 from hzsynth.data.lesion import salient_mask
+from hzsynth.data.loading import open_images
+from hzsynth.data.photos import decode_image
 from hzsynth.data.preprocess import (
     PreprocessConfig,
     color_statistics,
@@ -22,8 +22,8 @@ from hzsynth.data.preprocess import (
     standardise,
 )
 from hzsynth.data.preprocessing import SHEET, preprocess_images
-from hzsynth.data.sources.phantom import render_phantom
 from hzsynth.data.skin_tone import individual_typology_angle
+from hzsynth.data.sources.phantom import render_phantom
 
 
 def test_the_centre_is_cropped():
