@@ -13,7 +13,18 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import typer
 
 import hzsynth
-from hzsynth.cli import ablate, build_dataset, classify, cyclegan, data, demo, gan, score, weights
+from hzsynth.cli import (
+    ablate,
+    audit,
+    build_dataset,
+    classify,
+    cyclegan,
+    data,
+    demo,
+    gan,
+    score,
+    weights,
+)
 from hzsynth.core.errors import HzsynthError
 from hzsynth.core.interrupt import INTERRUPTED, deferred_interrupts
 
@@ -44,7 +55,7 @@ def _root(
     """Do synthetic images help a classifier of a rare skin disease, which, and how many?"""
 
 
-for _module in (demo, score, build_dataset):
+for _module in (demo, score, audit, build_dataset):
     _module.register(app)
 for _name, _group in (
     ("data", data.app),

@@ -1,0 +1,222 @@
+"""Statistics of copying and membership: does a generated set give its training photographs away?
+
+All start from distances to the nearest training photograph, of generated images on one side
+and of held-out photographs on the other: what a set of new photographs does by chance is the
+standard. Papers: the C_T test (Meehan et al. 2020, arXiv 2004.05675), authenticity (Alaa et
+al. 2022, arXiv 2102.08921), membership inference by the nearest sample (Chen et al. 2020, arXiv
+1909.03935) with the true-positive rate at a low false-positive rate (Carlini et al. 2022, arXiv
+2112.03570). Distance alone is no proof of privacy (arXiv 2505.01524).
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn.metrics import roc_curve
+
+Floats = NDArray[np.float64]
+
+_FALSE_POSITIVES = 0.01
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """How near generated images are to training photographs, against held-out photographs.
+
+    Attributes:
+        quantile: of the held-out distances that the threshold stands for.
+        threshold: distance below which an image counts as near.
+        near: generated images below the threshold.
+        count: generated images.
+        share: near / count; about `quantile` is expected of new photographs.
+        p_near: exact probability that exchangeable images give as many near ones or more.
+        c_t: z score of the Mann-Whitney test, generated against held-out distances: below -3
+            the generated images are nearer to the training photographs than new ones are.
+        p_c_t: one-sided, of being nearer.
+        noticeable: smallest share that would be significant at this number of photographs.
+        authentic: share of generated images that are farther from their nearest training
+            photograph than that is from its own nearest other one.
+    """
+
+    quantile: float
+    threshold: float
+    near: int
+    count: int
+    share: float
+    p_near: float
+    c_t: float
+    p_c_t: float
+    noticeable: float
+    authentic: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def nearness(
+    fake: Floats,
+    held_out: Floats,
+    train: Floats,
+    nearest: NDArray[np.int64],
+    quantile: float,
+    level: float = 0.01,
+) -> Nearness:
+    """Compares distances to the nearest training photograph.
+
+    Args:
+        fake: M distances of the generated images.
+        held_out: K distances of held-out photographs, at least 2.
+        train: N distances of each training photograph to the nearest other one.
+        nearest: M indices of the training photographs that are nearest to the generated images.
+        quantile: of the held-out distances, in (0, 1).
+        level: of the test, for what would be noticed.
+
+    Returns:
+        The comparison.
+    """
+    # The r-th smallest held-out distance: r - 1 held-out photographs are nearer.
+    rank = max(1, int(np.ceil(quantile * len(held_out))))
+    threshold = float(np.sort(held_out)[rank - 1])
+    near = int((fake < threshold).sum())
+    c_t, p_c_t = mann_whitney(fake, held_out)
+    return Nearness(
+        quantile=quantile,
+        threshold=threshold,
+        near=near,
+        count=len(fake),
+        share=near / len(fake),
+        p_near=near_probability(near, len(fake), rank, len(held_out)),
+        c_t=c_t,
+        p_c_t=p_c_t,
+        noticeable=noticeable_share(len(fake), rank, len(held_out), level),
+        authentic=float((fake > train[nearest]).mean()),
+    )
+
+
+def near_probability(near: int, fakes: int, rank: int, held_out: int) -> float:
+    """P(at least `near` of the generated images come before the `rank`-th held-out photograph).
+
+    In a random order of exchangeable images the number of generated ones before the r-th held-out
+    photograph is negative hypergeometric: exact, however few the held-out photographs are.
+
+    Args:
+        near: generated images observed below the threshold.
+        fakes: generated images.
+        rank: which held-out distance is the threshold, from 1.
+        held_out: held-out photographs.
+
+    Returns:
+        The one-sided p-value.
+    """
+    if near <= 0:
+        return 1.0
+    return float(stats.nhypergeom(fakes + held_out, fakes, rank).sf(near - 1))
+
+
+def noticeable_share(fakes: int, rank: int, held_out: int, level: float) -> float:
+    """The smallest share of near images that `near_probability` calls significant.
+
+    Args:
+        fakes: generated images.
+        rank: which held-out distance is the threshold, from 1.
+        held_out: held-out photographs.
+        level: of the test.
+
+    Returns:
+        A share in (0, 1]; above 1 where not even copies alone would be noticed.
+    """
+    survival = stats.nhypergeom(fakes + held_out, fakes, rank).sf(np.arange(fakes))
+    enough = np.flatnonzero(survival < level)
+    return float((enough[0] + 1) / fakes) if len(enough) else float("inf")
+
+
+def mann_whitney(first: Floats, second: Floats) -> tuple[float, float]:
+    """The z score of the Mann-Whitney U test with ties, and the one-sided p of first < second."""
+    m, n = len(first), len(second)
+    ranks = stats.rankdata(np.concatenate([first, second]))
+    u = ranks[:m].sum() - m * (m + 1) / 2
+    _, ties = np.unique(ranks, return_counts=True)
+    total = m + n
+    tied = float((ties**3 - ties).sum()) / (total * (total - 1))
+    variance = m * n / 12 * (total + 1 - tied)
+    if variance <= 0:
+        return 0.0, 1.0
+    z = (u - m * n / 2) / np.sqrt(variance)
+    return float(z), float(stats.norm.cdf(z))
+
+
+@dataclass(frozen=True)
+class Membership:
+    """How well one can tell, from the generated images alone, who was in the training set.
+
+    Attributes:
+        auc: area under the ROC curve of "the nearest generated image is near"; .5 is chance.
+        low: lower end of its 95 % interval (bootstrap over photographs).
+        high: upper end.
+        tpr: true-positive rate at 1 % false positives.
+        members: training photographs.
+        others: held-out photographs.
+        control: mean AUC of training photographs against other training photographs; .5 is right.
+        control_spread: its standard deviation over random halves.
+    """
+
+    auc: float
+    low: float
+    high: float
+    tpr: float
+    members: int
+    others: int
+    control: float
+    control_spread: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def membership(
+    members: Floats, others: Floats, rng: np.random.Generator, replicates: int = 1000
+) -> Membership:
+    """Membership inference by the distance to the nearest generated image.
+
+    Args:
+        members: N distances of training photographs, at least 4.
+        others: K distances of held-out photographs, at least 2.
+        rng: of the bootstrap and of the control's halves.
+        replicates: of the bootstrap.
+
+    Returns:
+        The attack's success, and that of the same attack on two halves of the members.
+    """
+    areas = [
+        _area(rng.choice(members, len(members)), rng.choice(others, len(others)))
+        for _ in range(replicates)
+    ]
+    controls = []
+    for _ in range(200):
+        order = rng.permutation(len(members))
+        half = len(order) // 2
+        controls.append(_area(members[order[:half]], members[order[half:]]))
+    truth = np.r_[np.ones(len(members)), np.zeros(len(others))]
+    false, true, _ = roc_curve(truth, -np.r_[members, others])
+    low, high = np.quantile(areas, (0.025, 0.975))
+    return Membership(
+        auc=_area(members, others),
+        low=float(low),
+        high=float(high),
+        tpr=float(true[false <= _FALSE_POSITIVES].max()),
+        members=len(members),
+        others=len(others),
+        control=float(np.mean(controls)),
+        control_spread=float(np.std(controls)),
+    )
+
+
+def _area(members: Floats, others: Floats) -> float:
+    """The probability that a member lies nearer than another photograph (ties count half)."""
+    m, n = len(members), len(others)
+    ranks = stats.rankdata(np.concatenate([members, others]))
+    return float(1 - (ranks[:m].sum() - m * (m + 1) / 2) / (m * n))
