@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -184,14 +184,40 @@ def inspect(session: Session, images: SetPath, workers: Workers = 0) -> None:
 
 
 @command(app, "dedup")
-def dedup(session: Session, images: SetPath) -> None:
-    """Keeps the best copy of every photograph; flips, quarter turns and re-encodings are found."""
-    from hzsynth.data.duplicates import deduplicate
+def dedup(
+    session: Session,
+    images: SetPath,
+    conflicts: Annotated[
+        str,
+        typer.Option(help="Copies with different labels: refuse, drop them, or majority."),
+    ] = "refuse",
+    crops: Annotated[
+        bool | None,
+        typer.Option(help="Look for parts of photographs; by default up to 10,000 images."),
+    ] = None,
+    workers: Workers = 0,
+) -> None:
+    """Keeps the best copy of every photograph; flips, turns, re-encodings, logos, crops."""
+    from typing import get_args
 
+    from hzsynth.data.duplicates import SHEET, Conflicts, deduplicate
+
+    if conflicts not in get_args(Conflicts):
+        allowed = ", ".join(get_args(Conflicts))
+        raise InputError(f"--conflicts is one of {allowed}, not '{conflicts}'")
     kept, found = deduplicate(
-        open_set(images), session.output, force=session.force, progress=session.progress
+        open_set(images),
+        session.output,
+        force=session.force,
+        conflicts=cast("Conflicts", conflicts),
+        crops=crops,
+        workers=workers,
+        progress=session.progress,
     )
-    session.show({"set": str(kept.root), "images": len(kept), **asdict(found)}, "data dedup")
+    sheet = str(kept.root / SHEET)
+    session.show(
+        {"set": str(kept.root), "images": len(kept), "sheet": sheet, **asdict(found)}, "data dedup"
+    )
 
 
 @command(app, "preprocess")

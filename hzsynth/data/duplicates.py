@@ -1,44 +1,38 @@
-"""Finds copies of one photograph: mirrored, turned, brightened, squashed, encoded again.
+"""Copies of one photograph: mirrored, turned, recoloured, squashed, encoded again, cut or marked.
 
-Two steps. The perceptual hash (`core.phash`, the smallest distance over the eight flips
-and quarter turns) proposes pairs; small thumbnails confirm them by normalised correlation, in the
-orientation in which they fit best: of the whole picture, of its details, and of the fine details
-in most of its blocks. The last keeps two limbs with the same archive's logo apart. Hashes that
-nearly agree (`core.phash.NEAR_DUPLICATE`, what lineage refuses) need no confirmation.
-Copies form clusters: connected components of the confirmed pairs.
+`data.copy_search` finds them; here they are numbered, reported, and all but the best of each taken
+out of a set.
 """
 
+import hashlib
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter, refuse_existing
-from hzsynth.core.phash import NEAR_DUPLICATE, hash_bits, orientations
 from hzsynth.core.progress import SILENT, Progress
-from hzsynth.data.photos import decode_image
+from hzsynth.data.copy_search import Copies, find_copies
+from hzsynth.data.merge_sheet import best_copy, cluster_members, merge_sheet
 
-# Measured on 558 clinical photographs and 300 phantoms, each against a turned, brightened,
-# squashed JPEG-40 copy of itself (99 % of the copies pass) and against all the others.
-_CANDIDATE = 0.31
-_WHOLE, _DETAIL, _BLOCKS = 0.90, 0.55, 0.28
-
-_SIDE = 32
-_BLOCKS_A_SIDE = 4
-
-FloatArray = NDArray[np.floating]
+Conflicts = Literal["refuse", "drop", "majority"]
+SHEET = "audit/merged.png"
 
 
 @dataclass(frozen=True)
 class DuplicateReport:
     """What a search for copies found.
+
+    Every join makes one photograph of two: files - distinct = exact + near + crops.
 
     Attributes:
         files: images that were searched.
@@ -46,6 +40,10 @@ class DuplicateReport:
         clusters: the file names of every photograph that occurs more than once.
         label_conflicts: clusters whose copies have different labels, as ``name: label``.
         split_leaks: clusters whose copies lie in different splits, as ``name: split``.
+        exact: joins of files with equal bytes.
+        near: joins of whole pictures.
+        crops: joins that only keypoints found: parts of a photograph, or heavily marked ones.
+        crops_searched: whether crops were looked for; in large sets they are not.
     """
 
     files: int
@@ -53,6 +51,10 @@ class DuplicateReport:
     clusters: tuple[tuple[str, ...], ...]
     label_conflicts: tuple[dict[str, str], ...]
     split_leaks: tuple[dict[str, str], ...]
+    exact: int = 0
+    near: int = 0
+    crops: int = 0
+    crops_searched: bool = False
 
 
 def connected(count: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
@@ -74,137 +76,45 @@ def connected(count: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.int64]
     return result
 
 
-def duplicate_clusters(images: ImageSet, progress: Progress = SILENT) -> NDArray[np.int64]:
+def duplicate_clusters(
+    images: ImageSet,
+    progress: Progress = SILENT,
+    *,
+    crops: bool | None = None,
+    workers: int = 0,
+) -> NDArray[np.int64]:
     """Numbers the photographs of a set: copies of one photograph get one number.
 
     Args:
         images: the set.
         progress: where progress is shown.
+        crops: whether to look for parts of a photograph (see `copy_search.find_copies`).
+        workers: processes; 0 takes every available processor.
 
     Returns:
         N cluster numbers, in the order of the records.
 
     Raises:
-        InputError: an image that has to be looked at cannot be read.
+        InputError: an image cannot be read.
     """
-    records = images.records
-    first_with: dict[str, int] = {}
-    pairs = [
-        (first_with.setdefault(record.sha256, row), row)
-        for row, record in enumerate(records)
-        if record.sha256
-    ]
-    candidates, distances = candidate_pairs([record.phash for record in records])
-    certain = distances <= NEAR_DUPLICATE
-    pairs += [(int(a), int(b)) for a, b in candidates[certain]]
-    doubtful = candidates[~certain]
-    needed = np.unique(doubtful)
-    place = {int(row): position for position, row in enumerate(needed)}
-    thumbnails = np.empty((len(needed), _SIDE, _SIDE))
-    with progress.task("comparing", total=len(needed), unit="img") as task:
-        for row, position in place.items():
-            record = records[row]
-            thumbnails[position] = thumbnail(
-                decode_image(images.read_bytes(record), str(images.path(record)))
-            )
-            task.advance(1)
-    for a, b in doubtful:
-        if same_photograph(thumbnails[place[int(a)]], thumbnails[place[int(b)]]):
-            pairs.append((int(a), int(b)))
-    return connected(len(records), pairs)
+    return find_copies(images, progress, crops=crops, workers=workers).clusters
 
 
-def candidate_pairs(
-    hashes: list[str], threshold: float = _CANDIDATE
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """All pairs of hashes that are near in one of the eight orientations.
-
-    Args:
-        hashes: N perceptual hashes; empty ones pair with nothing.
-        threshold: largest share of differing bits.
-
-    Returns:
-        P x 2 indices with first < second, and the P distances.
-    """
-    rows = np.array([i for i, digest in enumerate(hashes) if digest], dtype=np.int64)
-    if len(rows) < 2:
-        return np.empty((0, 2), np.int64), np.empty(0)
-    views = np.stack([orientations(hash_bits(hashes[i])) for i in rows])
-    words = np.packbits(views.reshape(len(rows), 8, -1), axis=2).view(np.uint64)
-    upright = np.ascontiguousarray(words[:, 0].T)
-    bits = views.shape[-1] ** 2 - 1
-    found, distances = [], []
-    for position in range(len(rows) - 1):
-        # One of the 256 bits is unused, so that a count fits in 8 bits.
-        differing = np.zeros((8, len(rows) - position - 1), np.uint8)
-        for word, others in zip(words[position].T, upright, strict=True):
-            differing += np.bitwise_count(word[:, None] ^ others[None, position + 1 :])
-        distance = differing.min(axis=0) / bits
-        near = np.flatnonzero(distance <= threshold)
-        found.append(np.stack([np.full(len(near), rows[position]), rows[position + 1 + near]], 1))
-        distances.append(distance[near])
-    return np.concatenate(found), np.concatenate(distances)
-
-
-def thumbnail(pixels: NDArray[np.uint8]) -> FloatArray:
-    """The luminance of a picture, squeezed to 32 x 32 pixels (grey levels)."""
-    small = Image.fromarray(pixels).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
-    return np.asarray(small, dtype=np.float64)
-
-
-def _correlation(first: FloatArray, second: FloatArray) -> FloatArray:
-    """Normalised correlation over the last axis."""
-    first = first - first.mean(axis=-1, keepdims=True)
-    second = second - second.mean(axis=-1, keepdims=True)
-    norms = np.sqrt((first**2).sum(axis=-1) * (second**2).sum(axis=-1))
-    product: FloatArray = (first * second).sum(axis=-1) / np.maximum(norms, 1e-9)
-    return product
-
-
-def _details(picture: FloatArray, scale: float) -> FloatArray:
-    """What is smaller than some pixels: without it, a limb's outline alone looks like a copy."""
-    details: FloatArray = picture - gaussian_filter(picture, scale)
-    return details
-
-
-def _blocks(picture: FloatArray) -> FloatArray:
-    n, side = _BLOCKS_A_SIDE, _SIDE // _BLOCKS_A_SIDE
-    return picture.reshape(n, side, n, side).transpose(0, 2, 1, 3).reshape(n * n, -1)
-
-
-def same_photograph(first: FloatArray, second: FloatArray) -> bool:
-    """Whether two thumbnails show one photograph.
-
-    Args:
-        first: 32 x 32 grey levels (see `thumbnail`).
-        second: another.
-
-    Returns:
-        True when one is a flip or quarter turn of the other, up to light, contrast and noise.
-    """
-    turned = [np.rot90(second, quarter) for quarter in range(4)]
-    views = np.stack([*turned, *(view[:, ::-1] for view in turned)])
-    whole = _correlation(first.reshape(1, -1), views.reshape(8, -1))
-    best = views[int(whole.argmax())]
-    if whole.max() < _WHOLE:
-        return False
-    if _correlation(_details(first, 4).ravel(), _details(best, 4).ravel()) < _DETAIL:
-        return False
-    blocks = _correlation(_blocks(_details(first, 1.5)), _blocks(_details(best, 1.5)))
-    return float(np.percentile(blocks, 25)) >= _BLOCKS
-
-
-def report_duplicates(images: ImageSet, clusters: NDArray[np.int64]) -> DuplicateReport:
-    """Describes clusters.
+def report_duplicates(images: ImageSet, found: Copies | NDArray[np.int64]) -> DuplicateReport:
+    """Describes what a search found.
 
     Args:
         images: the set.
-        clusters: N numbers of `duplicate_clusters`.
+        found: of `copy_search.find_copies`; or the N numbers alone, then the report does not say
+            how they were found.
 
     Returns:
         The report.
     """
-    copies = [members for members in _members(images, clusters) if len(members) > 1]
+    if not isinstance(found, Copies):
+        found = Copies(found, 0, 0, 0, False)
+    clusters = found.clusters
+    copies = [members for members in cluster_members(images, clusters) if len(members) > 1]
     return DuplicateReport(
         files=len(images),
         distinct=len(set(clusters.tolist())),
@@ -219,21 +129,11 @@ def report_duplicates(images: ImageSet, clusters: NDArray[np.int64]) -> Duplicat
             for members in copies
             if len({r.split for r in members}) > 1
         ),
+        exact=found.exact,
+        near=found.near,
+        crops=found.crops,
+        crops_searched=found.crops_searched,
     )
-
-
-def _members(images: ImageSet, clusters: NDArray[np.int64]) -> list[list[ImageRecord]]:
-    members: dict[int, list[ImageRecord]] = {}
-    for record, cluster in zip(images, clusters.tolist(), strict=True):
-        members.setdefault(cluster, []).append(record)
-    return list(members.values())
-
-
-def best_copy(copies: list[ImageRecord]) -> ImageRecord:
-    """The copy to keep: of the most frequent label, then largest, then with a known patient."""
-    labels = [r.label for r in copies]
-    frequency = {label: labels.count(label) for label in labels}
-    return max(copies, key=lambda r: (frequency[r.label], r.width * r.height, bool(r.group)))
 
 
 def _merged_groups(images: ImageSet, clusters: NDArray[np.int64]) -> dict[str, str]:
@@ -241,7 +141,7 @@ def _merged_groups(images: ImageSet, clusters: NDArray[np.int64]) -> dict[str, s
     names = sorted({r.group for r in images if r.group})
     number = {name: i for i, name in enumerate(names)}
     pairs = []
-    for members in _members(images, clusters):
+    for members in cluster_members(images, clusters):
         groups = [number[r.group] for r in members if r.group]
         pairs += [(groups[0], other) for other in groups[1:]]
     component = connected(len(names), pairs)
@@ -250,7 +150,14 @@ def _merged_groups(images: ImageSet, clusters: NDArray[np.int64]) -> dict[str, s
 
 
 def deduplicate(
-    images: ImageSet, out: Path, *, force: bool = False, progress: Progress = SILENT
+    images: ImageSet,
+    out: Path,
+    *,
+    force: bool = False,
+    conflicts: Conflicts = "refuse",
+    crops: bool | None = None,
+    workers: int = 0,
+    progress: Progress = SILENT,
 ) -> tuple[ImageSet, DuplicateReport]:
     """Writes a set that holds every photograph once.
 
@@ -261,21 +168,49 @@ def deduplicate(
         images: the set.
         out: folder of the new set.
         force: replace a set at `out`.
+        conflicts: photographs whose copies have different labels: ``refuse`` the set, ``drop`` all
+            their copies, or keep the label of the ``majority`` (the best copy's in a tie).
+        crops: whether to look for parts of a photograph (see `copy_search.find_copies`).
+        workers: processes; 0 takes every available processor.
         progress: where progress is shown.
 
     Returns:
-        The new set, and what was found in the old one.
+        The new set, with a sheet of what was merged in ``audit/merged.png``, and what was found
+        in the old one.
 
     Raises:
-        InputError: an image cannot be read, or `out` is taken.
+        InputError: an image cannot be read, copies have different labels, or `out` is taken.
     """
     refuse_existing(out, force)
-    clusters = duplicate_clusters(images, progress)
+    found = find_copies(images, progress, crops=crops, workers=workers)
+    clusters = found.clusters
+    report = report_duplicates(images, found)
+    if report.label_conflicts and conflicts == "refuse":
+        raise InputError(_conflict_sentence(report))
     same_patient = _merged_groups(images, clusters)
-    with ImageSetWriter(out, force) as writer:
+    kept = []
+    for members in cluster_members(images, clusters):
+        if conflicts == "drop" and len({record.label for record in members}) > 1:
+            continue
+        groups = [r.group for r in members if r.group]
+        kept.append((best_copy(members), {"group": same_patient[groups[0]] if groups else ""}))
+    key = f"{__name__} {images.digest} {clusters.tolist()} {conflicts}"
+    with ImageSetWriter(out, force, hashlib.sha256(key.encode()).hexdigest()) as writer:
         writer.inherit(images)
-        for members in _members(images, clusters):
-            kept = best_copy(members)
-            groups = [r.group for r in members if r.group]
-            writer.copy(images, kept, group=same_patient[groups[0]] if groups else "")
-    return writer.images, report_duplicates(images, clusters)
+        writer.copy_all(images, kept, workers=workers, progress=progress)
+        buffer = io.BytesIO()
+        Image.fromarray(merge_sheet(images, clusters)).save(buffer, "PNG")
+        writer.attach(SHEET, buffer.getvalue())
+    return writer.images, report
+
+
+def _conflict_sentence(report: DuplicateReport) -> str:
+    count = len(report.label_conflicts)
+    shown = "; ".join(
+        ", ".join(f"'{name}' is {label}" for name, label in conflict.items())
+        for conflict in report.label_conflicts[:3]
+    )
+    return (
+        f"{count} photographs have copies with different labels ({shown}"
+        f"{'; ...' if count > 3 else ''}): correct them, or choose --conflicts drop or majority"
+    )

@@ -19,7 +19,8 @@ from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageRecord, ImageSet
 from hzsynth.core.parallel import SLOW, parallel_map
 from hzsynth.core.progress import SILENT, Progress
-from hzsynth.data.duplicates import DuplicateReport, duplicate_clusters, report_duplicates
+from hzsynth.data.copy_search import find_copies
+from hzsynth.data.duplicates import DuplicateReport, report_duplicates
 from hzsynth.data.facts import ImageFacts, image_facts
 from hzsynth.data.overlays import learn_logos_of_set
 from hzsynth.data.photos import decode_image, square
@@ -190,7 +191,7 @@ def inspect_images(
         association=source_association(good),
         shortcuts=source_shortcuts(good),
         broken=tuple(unreadable),
-        duplicates=report_duplicates(readable, duplicate_clusters(readable, progress)),
+        duplicates=report_duplicates(readable, find_copies(readable, progress, workers=workers)),
         tone={
             label: {"mean": float(np.mean(values)), "deviation": float(np.std(values))}
             for label, values in sorted(angles.items())

@@ -1,25 +1,41 @@
 """Copies in disguise are found, strangers are left alone."""
 
 import io
+import itertools
+from pathlib import Path
 
 import networkx
 import numpy as np
 import pytest
 from PIL import Image
 
+from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageRecord
 from hzsynth.core.image_set_writer import ImageSetWriter
-from hzsynth.core.phash import hash_distance, perceptual_hash
+from hzsynth.core.phash import hash_distance
+from hzsynth.data import candidates, copy_search
+from hzsynth.data.appearance import appearance, structure_hash, thumbnail
+from hzsynth.data.candidates import candidate_pairs
+from hzsynth.data.copies import agreement, same_photograph
+from hzsynth.data.copy_search import find_copies
 from hzsynth.data.duplicates import (
-    candidate_pairs,
+    SHEET,
     connected,
     deduplicate,
     duplicate_clusters,
     report_duplicates,
-    same_photograph,
-    thumbnail,
 )
+from hzsynth.data.merge_sheet import merge_sheet
 from hzsynth.data.photos import decode_image
+from hzsynth.data.registration import TURNS, mirrored, place
 from hzsynth.data.sources.phantom import LABELS, render_phantom
+from hzsynth.data.votes import voted_pairs
+
+
+def _encoded(pixels, quality=40):
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=quality)
+    return decode_image(buffer.getvalue(), "copy")
 
 
 def _disguise(pixels, rng):
@@ -27,10 +43,38 @@ def _disguise(pixels, rng):
     view = view[:, ::-1] if rng.random() < 0.5 else view
     view = np.clip((view - 128.0) * rng.uniform(0.8, 1.2) + 128 + rng.uniform(-20, 20), 0, 255)
     picture = Image.fromarray(np.ascontiguousarray(view.astype(np.uint8)))
-    width, height = rng.integers(70, 140, 2)
-    buffer = io.BytesIO()
-    picture.resize((width, height)).save(buffer, "JPEG", quality=40)
-    return decode_image(buffer.getvalue(), "copy")
+    width, height = rng.integers(len(pixels) * 0.73, len(pixels) * 1.46, 2)
+    return _encoded(picture.resize((int(width), int(height))))
+
+
+def _cut(pixels, rng):
+    side = round(0.8 * len(pixels))
+    top, left = rng.integers(0, len(pixels) - side + 1, 2)
+    return np.ascontiguousarray(pixels[top : top + side, left : left + side])
+
+
+def _marked(pixels, corner, share=0.1):
+    """A white block with dark script over a share of the area, in one of the four corners."""
+    marked = pixels.copy()
+    side = round(len(pixels) * share**0.5)
+    rows = slice(0, side) if corner < 2 else slice(-side, None)
+    columns = slice(0, side) if corner % 2 else slice(-side, None)
+    marked[rows, columns] = 255
+    marked[rows, columns][side // 3 : side // 2, 4:-4:3] = 20
+    return marked
+
+
+@pytest.fixture
+def set_of(tmp_path):
+    """Writes pictures as a set."""
+
+    def write(pictures):
+        with ImageSetWriter(tmp_path / "pictures") as writer:
+            for pixels in pictures:
+                writer.add(np.ascontiguousarray(pixels), label="any", origin="real")
+        return writer.images
+
+    return write
 
 
 def test_components_agree_with_networkx(rng):
@@ -46,40 +90,188 @@ def test_components_agree_with_networkx(rng):
         assert firsts == sorted(firsts)
 
 
-def test_candidates_agree_with_comparing_one_by_one(rng):
-    base = rng.integers(0, 256, (3, 32), dtype=np.uint8)
+@pytest.mark.parametrize("count", [3, 40])
+def test_candidates_agree_with_comparing_one_by_one(rng, monkeypatch, count):
+    # Blocks smaller than the table, so that pairs lie within, beside and across them.
+    monkeypatch.setattr(candidates, "_ROWS", 7)
+    monkeypatch.setattr(candidates, "_COLUMNS", 16)
+    base = rng.integers(0, 256, (count, 32), dtype=np.uint8)
+    noise = rng.integers(0, 256, (2, count, 32), dtype=np.uint8)
     hashes = [b.tobytes().hex() for b in base]
-    hashes += [
-        np.bitwise_xor(b, rng.integers(0, 2, 32, dtype=np.uint8)).tobytes().hex() for b in base
-    ]
+    hashes += [b.tobytes().hex() for b in base ^ (noise[0] & noise[1])]
     hashes += ["", hashes[0]]
-    pairs, distances = candidate_pairs(hashes, threshold=0.45)
+    pairs, distances = candidate_pairs(hashes, threshold=0.43)
     expected = {
         (i, j): hash_distance(hashes[i], hashes[j])
         for i in range(len(hashes))
         for j in range(i + 1, len(hashes))
-        if hash_distance(hashes[i], hashes[j]) <= 0.45
+        if hash_distance(hashes[i], hashes[j]) <= 0.43
     }
     found = dict(zip(map(tuple, pairs.tolist()), distances.tolist(), strict=True))
     assert found == pytest.approx(expected)
+    assert len(found) > count
 
 
-def test_nothing_to_compare():
-    assert len(candidate_pairs([])[0]) == len(candidate_pairs(["", "ff" * 32, ""])[0]) == 0
+def test_nothing_to_compare(set_of):
+    assert (
+        len(candidate_pairs([], 0.3)[0]) == len(candidate_pairs(["", "ff" * 32, ""], 0.3)[0]) == 0
+    )
+    assert len(voted_pairs([])) == 0
+    plain = np.full((40, 40, 3), (200, 160, 140), np.uint8)
+    assert structure_hash(thumbnail(plain)) is None
+    # Pictures without any structure are not known to be one photograph.
+    found = find_copies(set_of([plain, plain - 20, plain - 40]))
+    assert (found.clusters.tolist(), found.crops_searched) == ([0, 1, 2], True)
+
+
+def test_the_structure_hash_knows_its_mirror_images():
+    pixels, _ = render_phantom("eczema", "western", 3, 0, 128)
+    upright = structure_hash(thumbnail(pixels)).tobytes().hex()
+    for quarter in range(4):
+        for view in (np.rot90(pixels, quarter), np.rot90(pixels, quarter)[:, ::-1]):
+            turned = structure_hash(thumbnail(np.ascontiguousarray(view))).tobytes().hex()
+            assert hash_distance(upright, turned) <= 0.05
+    marked = structure_hash(thumbnail(_marked(pixels, 2))).tobytes().hex()
+    assert hash_distance(upright, marked) <= 0.25
 
 
 def test_disguised_copies_are_found_and_strangers_are_not(rng):
-    pictures = [render_phantom(label, "western", p, 0, 96)[0] for label in LABELS for p in range(6)]
-    copies = [_disguise(p, rng) for p in pictures]
-    hashes = [perceptual_hash(p) for p in pictures]
-    thumbnails = [thumbnail(p) for p in pictures]
-    found = [
-        hash_distance(h, perceptual_hash(c)) <= 0.31 and same_photograph(t, thumbnail(c))
-        for h, t, c in zip(hashes, thumbnails, copies, strict=True)
+    pictures = [
+        render_phantom(label, "western", p, 0, 128)[0] for label in LABELS for p in range(4)
     ]
-    assert np.mean(found) >= 0.95
-    pairs, _ = candidate_pairs(hashes)
-    assert not any(same_photograph(thumbnails[i], thumbnails[j]) for i, j in pairs)
+    thumbnails = [thumbnail(p) for p in pictures]
+    copies = [thumbnail(_disguise(p, rng)) for p in pictures]
+    marked = [thumbnail(_marked(p, i % 4)) for i, p in enumerate(pictures)]
+    for others in (copies, marked):
+        found = [same_photograph(t, c) for t, c in zip(thumbnails, others, strict=True)]
+        assert np.mean(found) >= 0.95
+    assert not any(same_photograph(a, b) for a, b in itertools.pairwise(thumbnails))
+
+
+def test_a_mirrored_points_descriptor_is_a_permutation():
+    pixels, _ = render_phantom("herpes_zoster", "western", 2, 0, 128)
+    plain, flipped = appearance(pixels), appearance(np.ascontiguousarray(pixels[:, ::-1]))
+    own = mirrored(plain.descriptors).astype(float)
+    off = np.linalg.norm(own[:, None] - flipped.descriptors[None], axis=2).min(axis=1)
+    unmirrored = np.linalg.norm(
+        plain.descriptors.astype(float)[:, None] - flipped.descriptors[None], axis=2
+    ).min(axis=1)
+    assert np.median(off) < 40 < 120 < np.median(unmirrored)
+
+
+def test_a_crop_is_placed_where_it_was_cut():
+    pixels, _ = render_phantom("herpes_zoster", "western", 2, 0, 200)
+    whole = appearance(pixels)
+    part = np.ascontiguousarray(pixels[30:190, 10:150])
+    # From shares of the whole to shares of the part: 160 of 200 high, 140 of 200 wide.
+    cut = np.array([[200 / 140, 0, -10 / 140], [0, 200 / 160, -30 / 160], [0, 0, 1]])
+    for turn, matrix in enumerate(TURNS):
+        view = np.rot90(part, turn % 4)
+        view = view[::-1] if turn >= 4 else view
+        found = place(whole, appearance(np.ascontiguousarray(view)))
+        inverse = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))
+        assert found.support >= 10
+        np.testing.assert_allclose(found.matrix, (inverse @ cut)[:2], atol=0.02)
+        close = agreement(whole.thumbnail, thumbnail(np.ascontiguousarray(view)), found.matrix)
+        assert close.is_copy
+        assert close.overlap >= 0.5
+
+
+def test_crops_and_marked_copies_are_found_among_other_views(set_of, rng):
+    labels = [label for label in LABELS if label != "normal"]
+    pictures = [render_phantom(label, "western", p, 0, 192)[0] for label in labels for p in (1, 2)]
+    views = [render_phantom(label, "western", p, 1, 192)[0] for label in labels for p in (1, 2)]
+    copies = [_encoded(_cut(p, rng), 70) for p in pictures]
+    copies = [np.rot90(c, i) if i % 2 else c[:, ::-1] for i, c in enumerate(copies)]
+    images = set_of([*pictures, *copies, *views])
+    found = find_copies(images)
+    count = len(pictures)
+    numbers = found.clusters
+    hits = numbers[:count] == numbers[count : 2 * count]
+    assert hits.mean() >= 0.85
+    assert len(set(numbers.tolist())) == 3 * count - hits.sum()
+    assert found.crops == hits.sum() - found.near
+    without = find_copies(images, crops=False)
+    assert not without.crops_searched
+    assert without.crops == 0
+    assert len(set(without.clusters.tolist())) > 2 * count
+
+
+def test_strangers_with_one_logo_stay_apart(set_of):
+    groups = [render_phantom("herpes_zoster", "western", p, 0, 128)[0] for p in (4, 5)]
+    patches = [render_phantom("normal", "western", p, 0, 128)[0] for p in range(4)]
+    logos = [_marked(p, 2) for p in (*groups, *patches)]
+    stamped = [render_phantom("normal", "western", p, 0, 128, logo=True)[0] for p in range(10, 14)]
+    # The same skin from two places.
+    views = [render_phantom("eczema", "western", 6, view, 128)[0] for view in range(3)]
+    pictures = [*logos, *stamped, *views]
+    assert len(set(duplicate_clusters(set_of(pictures)).tolist())) == len(pictures)
+
+
+def test_equal_files_are_joined_unseen(set_of, monkeypatch):
+    pictures = [render_phantom("eczema", "western", p, 0, 64)[0] for p in range(2)]
+    images = set_of([pictures[0], pictures[1], pictures[0], pictures[0][:, ::-1], pictures[1]])
+    seen = []
+    read = copy_search.read_appearance
+
+    def spy(root: Path, keypoints: bool, record: ImageRecord):
+        seen.append(record.file_name)
+        return read(root, keypoints, record)
+
+    monkeypatch.setattr(copy_search, "read_appearance", spy)
+    found = find_copies(images)
+    assert found.clusters.tolist() == [0, 1, 0, 0, 1]
+    assert (found.exact, found.near, found.crops) == (2, 1, 0)
+    assert seen == [images.records[i].file_name for i in (0, 1, 3)]
+    report = report_duplicates(images, found)
+    assert report.files - report.distinct == report.exact + report.near + report.crops
+    assert (report.exact, report.crops_searched) == (2, True)
+
+
+def test_frames_of_one_scene_cost_a_look_each(set_of, monkeypatch, rng):
+    frame, _ = render_phantom("eczema", "western", 1, 0, 64)
+    frames = [np.clip(frame + rng.normal(0, 3, frame.shape), 0, 255) for _ in range(30)]
+    images = set_of([f.astype(np.uint8) for f in frames])
+    looks = []
+
+    def spy(first, second):
+        looks.append(1)
+        return same_photograph(first, second)
+
+    monkeypatch.setattr(copy_search, "same_photograph", spy)
+    monkeypatch.setattr(copy_search, "NEAR_DUPLICATE", 0.0)
+    assert set(find_copies(images, crops=False).clusters.tolist()) == {0}
+    assert len(looks) == len(frames) - 1
+
+
+def test_a_crop_of_a_scene_with_many_frames_is_found(set_of, monkeypatch, rng):
+    frame, _ = render_phantom("herpes_zoster", "western", 2, 0, 128)
+    frames = [np.clip(frame + rng.normal(0, 0.5, frame.shape), 0, 255) for _ in range(16)]
+    images = set_of([*(f.astype(np.uint8) for f in frames), frame[5:105, 20:120]])
+    voters = []
+
+    def spy(looks):
+        voters.append(len(looks))
+        return voted_pairs(looks)
+
+    monkeypatch.setattr(copy_search, "voted_pairs", spy)
+    assert set(find_copies(images).clusters.tolist()) == {0}
+    # What all of many frames show would count as a logo: three of them vote, and the crop.
+    assert voters == [4]
+
+
+def test_a_sheet_shows_what_was_merged(phantoms):
+    clusters = duplicate_clusters(phantoms)
+    sheet = merge_sheet(phantoms, clusters)
+    report = report_duplicates(phantoms, clusters)
+    framed = (sheet == (0, 150, 80)).all(axis=2)
+    # One frame of 4 pixels around 120 by 120 in every row.
+    assert framed.sum() == len(report.clusters) * (128**2 - 120**2)
+    assert (merge_sheet(phantoms, clusters, limit=1).shape[0] - 4) * len(report.clusters) == (
+        sheet.shape[0] - 4
+    )
+    alone = merge_sheet(phantoms, np.arange(len(phantoms)))
+    assert not (alone == (0, 150, 80)).all(axis=2).any()
 
 
 def test_the_phantoms_copies_are_found(phantoms):
@@ -121,7 +313,7 @@ def tangled(tmp_path):
 
 
 def test_the_best_copy_stays_and_patients_are_joined(tangled, tmp_path):
-    kept, report = deduplicate(tangled, tmp_path / "out")
+    kept, report = deduplicate(tangled, tmp_path / "out", conflicts="majority")
     assert (report.files, report.distinct) == (4, 2)
     assert sorted(report.label_conflicts[0].values()) == [
         "eczema",
@@ -133,6 +325,17 @@ def test_the_best_copy_stays_and_patients_are_joined(tangled, tmp_path):
     assert (zoster.label, zoster.width) == ("herpes_zoster", 96)
     assert zoster.group == eczema.group == "p1"
     assert len(tangled) == 4
+    assert (tmp_path / "out" / SHEET).is_file()
+
+
+def test_copies_with_different_labels_are_refused_or_dropped(tangled, tmp_path):
+    with pytest.raises(InputError, match="1 photographs have copies with different labels"):
+        deduplicate(tangled, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    kept, report = deduplicate(tangled, tmp_path / "out", conflicts="drop")
+    conflicting = set(report.label_conflicts[0])
+    assert len(conflicting) == 3
+    assert [r.label for r in kept] == [r.label for r in tangled if r.file_name not in conflicting]
 
 
 def test_a_set_without_copies_stays(tmp_path, phantoms):
