@@ -1,10 +1,10 @@
-"""Import, hash and split 100,000 images: throughput, peak memory, and two processes against one.
+"""Import, hash, split and inspect 100,000 images: throughput, memory, two processes against one.
 
 The images are 1,000 phantom photographs (128 px), each in 100 variants (a crop of a few pixels
 and another brightness, encoded as JPEG), so that no two files are equal. Scaling is measured on
-5,000 of them, alternately with one and with two processes; then all are imported and split
-with memory sampled twice a second over this process and all its children (proportional set
-size, so that shared pages count once).
+20,000 of them, alternately with one and with two processes; then all are imported, split and
+inspected with memory sampled twice a second over this process and all its children
+(proportional set size, so that shared pages count once).
 """
 
 import io
@@ -24,6 +24,7 @@ from PIL import Image, ImageEnhance
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.parallel import parallel_map
 from hzsynth.data.importing import import_images
+from hzsynth.data.inspect import inspect_images
 from hzsynth.data.sources.folder import find_folder
 from hzsynth.data.sources.phantom import render_phantom
 from hzsynth.data.splits import split_images
@@ -116,7 +117,7 @@ def main() -> None:
             file=sys.stderr,
         )
         few = root / "few"
-        for file in sorted((root / "all").rglob("*.jpg"))[:: 1 if fast else 20]:
+        for file in sorted((root / "all").rglob("*.jpg"))[:: 1 if fast else 5]:
             (few / file.parent.name).mkdir(parents=True, exist_ok=True)
             os.link(file, few / file.parent.name / file.name)
         pairs: list[Pair] = measure_pairs(
@@ -130,11 +131,14 @@ def main() -> None:
             images = importing(root / "all", root / "set", 0)
             middle = time.perf_counter()
             done = split_images(images, root / "split")
+            later = time.perf_counter()
+            inspect_images(done)
             end = time.perf_counter()
         count = len(images)
         print(
             f"{count} images: imported and hashed at {count / (middle - start):.0f} images/s, "
-            f"split in {end - middle:.0f} s ({len({r.split for r in done})} parts), "
+            f"split in {later - middle:.0f} s ({len({r.split for r in done})} parts), inspected at "
+            f"{count / (end - later):.0f} images/s, "
             f"peak memory {memory.peak / 2**30:.2f} GB; scaling "
             f"{statistics.median(p.ratio for p in pairs):.2f}",
             file=sys.stderr,

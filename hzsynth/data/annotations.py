@@ -27,6 +27,7 @@ _TEXT_PARTS, _TEXT_SHARE, _TEXT_CONTRAST, _TEXT_EDGE = 8, (0.16, 0.6), 68, 74
 _TEXT_LARGEST = 0.10
 _BANNER_THICKNESS = 0.025, 0.25
 _SIDE_THICKNESS = 0.1
+_ABOVE_STRIP = 8
 _BANNER_EVEN, _BANNER_SHARE, _BANNER_STEP, _BANNER_STRAIGHT = 10, 0.8, 9, 0.93
 _PEN_HUES = 95, 155
 _PEN_SATURATION, _PEN_DARKER = 55, 12
@@ -229,12 +230,14 @@ def _banners(pixels: NDArray[np.uint8]) -> list[Annotation]:
 
 def _strip(pixels: NDArray[np.int16], most: float) -> int:
     """Thickness of an even strip at the lower border, a share `most` at most; 0 for none."""
+    thinnest, thickest = round(_BANNER_THICKNESS[0] * len(pixels)), round(most * len(pixels))
+    pixels = pixels[-(thickest + _ABOVE_STRIP) :]
     height = len(pixels)
-    colour = np.median(pixels[-3:].reshape(-1, 3), axis=0)
-    even = (np.abs(pixels - colour).max(axis=2) <= _BANNER_EVEN).mean(axis=1)
-    thinnest, thickest = round(_BANNER_THICKNESS[0] * height), round(most * height)
+    # Twice the colour, as a median of an even number may lie between two grey levels.
+    colour = np.rint(2 * np.median(pixels[-3:].reshape(-1, 3), axis=0)).astype(np.int16)
+    even = (_largest(2 * pixels - colour) <= 2 * _BANNER_EVEN).mean(axis=1)
     # The step between the rows before and after each row: a strip's edge takes three of them.
-    steps = np.abs(pixels[:-3] - pixels[3:]).max(axis=2)
+    steps = _largest(pixels[:-3] - pixels[3:])
     straight = (steps > _BANNER_STEP).mean(axis=1) >= _BANNER_STRAIGHT
     for thickness in range(max(4, thinnest), min(thickest, height - 3) + 1):
         edge = height - thickness
@@ -244,10 +247,16 @@ def _strip(pixels: NDArray[np.int16], most: float) -> int:
             # Letters take a part of some rows; the strip as a whole is of one colour.
             and np.median(inside) >= _BANNER_SHARE
             and inside.min() >= 0.35
-            and even[max(0, edge - 8) : edge - 1].mean() < 0.3
+            and even[max(0, edge - _ABOVE_STRIP) : edge - 1].mean() < 0.3
         ):
             return thickness
     return 0
+
+
+def _largest(differences: NDArray[np.int16]) -> NDArray[np.int16]:
+    """The largest of the three channels' magnitudes; several times faster than a reduction."""
+    red, green, blue = (np.abs(differences[:, :, channel]) for channel in range(3))
+    return np.maximum(np.maximum(red, green), blue)
 
 
 def _pen(pixels: NDArray[np.uint8]) -> list[Annotation]:

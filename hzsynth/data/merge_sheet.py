@@ -1,5 +1,7 @@
 """A sheet of what was merged, to be looked at before a copy is given up."""
 
+from pathlib import PurePosixPath
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from hzsynth.report.contact_sheet import contact_sheet
 
 _SIDE = 128
 _FRAME = 4
-_MOST_COPIES = 8
+_COLUMNS = 8
 _KEPT = (0, 150, 80)
 
 
@@ -30,38 +32,49 @@ def best_copy(copies: list[ImageRecord]) -> ImageRecord:
 
 
 def merge_sheet(
-    images: ImageSet, clusters: NDArray[np.int64], limit: int = 40
+    images: ImageSet, clusters: NDArray[np.int64], limit: int = 80
 ) -> NDArray[np.uint8]:
     """Shows the copies of every photograph that occurs more than once.
 
     Args:
         images: the set that was searched.
         clusters: N numbers of `duplicate_clusters`.
-        limit: rows at most; the photographs with most copies come first.
+        limit: photographs at most; those with most copies come first.
 
     Returns:
-        The sheet, H x W x 3 uint8: a row a photograph, the copy that is kept first and in a green
-        frame, at most 8 copies; one empty place when nothing was merged.
+        The sheet, H x W x 3 uint8, 8 pictures wide: of each photograph the copy that is kept, in a
+        green frame, then at most 7 others; empty when nothing was merged.
 
     Raises:
         InputError: an image cannot be read.
     """
     merged = [members for members in cluster_members(images, clusters) if len(members) > 1]
     merged.sort(key=len, reverse=True)
-    columns = min(max(map(len, merged), default=1), _MOST_COPIES)
-    empty = np.full((_SIDE, _SIDE, 3), 255, np.uint8)
-    pictures, captions = [], []
+    pictures: list[NDArray[np.uint8]] = []
+    captions: list[str] = []
     for members in merged[:limit]:
         kept = best_copy(members)
-        row = [kept, *(record for record in members if record is not kept)][:columns]
+        row = [kept, *(record for record in members if record is not kept)][:_COLUMNS]
+        if len(pictures) % _COLUMNS + len(row) > _COLUMNS:
+            _fill_row(pictures, captions)
         pictures += [_picture(images, record, record is kept) for record in row]
-        captions += [("kept: " if record is kept else "") + record.file_name for record in row]
-        pictures += [empty] * (columns - len(row))
-        captions += [""] * (columns - len(row))
-    if not pictures:
-        pictures, captions = [empty], ["nothing merged"]
+        captions += [PurePosixPath(record.file_name).stem for record in row]
+    if not merged:
+        pictures, captions = [_empty()], ["nothing merged"]
+    elif len(pictures) > _COLUMNS:
+        _fill_row(pictures, captions)
     pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
-    return contact_sheet(pixels, columns, captions)
+    return contact_sheet(pixels, min(len(pictures), _COLUMNS), captions)
+
+
+def _fill_row(pictures: list[NDArray[np.uint8]], captions: list[str]) -> None:
+    missing = -len(pictures) % _COLUMNS
+    pictures += [_empty()] * missing
+    captions += [""] * missing
+
+
+def _empty() -> NDArray[np.uint8]:
+    return np.full((_SIDE, _SIDE, 3), 255, np.uint8)
 
 
 def _picture(images: ImageSet, record: ImageRecord, kept: bool) -> NDArray[np.uint8]:
