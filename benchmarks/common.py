@@ -10,6 +10,7 @@ import os
 import platform
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -87,6 +88,55 @@ def measure_pairs(
     ours()
     theirs()
     return [Pair(case, seconds(ours), seconds(theirs)) for _ in range(repeats)]
+
+
+class PeakMemory:
+    """Samples twice a second the memory of this process and its children; `peak` in bytes.
+
+    Proportional set sizes (Linux), so that pages that processes share count once.
+    """
+
+    def __init__(self) -> None:
+        self.peak, self._stop = 0, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "PeakMemory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.5):
+            self.peak = max(self.peak, sum(map(_proportional, _family(os.getpid()))))
+
+
+def _family(process: int) -> list[int]:
+    """The process and all its descendants."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            except OSError:
+                continue
+            parents.setdefault(parent, []).append(int(entry.name))
+    family, waiting = [], [process]
+    while waiting:
+        member = waiting.pop()
+        family.append(member)
+        waiting += parents.get(member, [])
+    return family
+
+
+def _proportional(process: int) -> int:
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 def parse_fast(description: str) -> bool:

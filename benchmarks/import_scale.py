@@ -13,12 +13,11 @@ import shutil
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
-from common import Pair, measure_pairs, parse_fast, report
+from common import Pair, PeakMemory, measure_pairs, parse_fast, report
 from PIL import Image, ImageEnhance
 
 from hzsynth.core.image_set import ImageSet
@@ -52,52 +51,6 @@ def write_variants(root: Path, photographs: int, variants: int) -> None:
             part = picture.crop((left, top, _SIDE - 4 + left, _SIDE - 4 + top))
             part = ImageEnhance.Brightness(part).enhance(float(rng.uniform(0.9, 1.1)))
             part.save(folder / f"{number:04d}-{variant:03d}.jpg", quality=90)
-
-
-class PeakMemory:
-    """Samples the memory of this process and its children; `peak` in bytes."""
-
-    def __init__(self) -> None:
-        self.peak, self._stop = 0, threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> "PeakMemory":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.5):
-            self.peak = max(self.peak, sum(map(_proportional, _family(os.getpid()))))
-
-
-def _family(process: int) -> list[int]:
-    """The process and all its descendants."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            except OSError:
-                continue
-            parents.setdefault(parent, []).append(int(entry.name))
-    family, waiting = [], [process]
-    while waiting:
-        member = waiting.pop()
-        family.append(member)
-        waiting += parents.get(member, [])
-    return family
-
-
-def _proportional(process: int) -> int:
-    try:
-        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 def importing(source: Path, target: Path, workers: int) -> ImageSet:

@@ -54,7 +54,14 @@ class BuildConfig(Config):
         ONE_IMAGE_NAMES, min_length=1, description="classical augmentations"
     )
     strength: float = Field(1.0, gt=0, le=2, description="scales every augmentation")
-    mix: Mix = Field("none", description="mix half of the augmented images within their class")
+    mix: Mix = Field("none", description="mix half of the augmented images with another one")
+    mix_classes: Literal["own", "any"] = Field(
+        "own",
+        description=(
+            "whom an image is mixed with: one of its own class, or a photograph of any class, "
+            "each class equally likely (the mixed image then has a soft label)"
+        ),
+    )
     size: int | None = Field(
         None, ge=16, le=2048, description="side of the written training images; None keeps each"
     )
@@ -114,11 +121,13 @@ def build_dataset(
     with ImageSetWriter(out, force, hashlib.sha256(key.encode()).hexdigest()) as writer:
         for images in (real, *synthetic):
             writer.inherit(images)
-        kitchen = _Kitchen(writer, config)
+        photographs = {
+            label: [Ingredient(real.root, r) for r in train if r.label == label] for label in plans
+        }
+        kitchen = _Kitchen(writer, config, [part for part in photographs.values() if part])
         recipes = [kitchen.copied(Ingredient(real.root, r), r.split) for r in held_out]
         for label, plan in plans.items():
-            photographs = [Ingredient(real.root, r) for r in train if r.label == label]
-            recipes += kitchen.of_class(photographs, pools[label], plan)
+            recipes += kitchen.of_class(photographs[label], pools[label], plan)
         made = carry_out(
             recipes,
             follow,
@@ -181,8 +190,10 @@ def _plans(real: ImageSet, config: BuildConfig) -> dict[str, ClassPlan]:
 class _Kitchen:
     """Writes the recipes of a set, in its order, under names that the writer reserves."""
 
-    def __init__(self, writer: ImageSetWriter, config: BuildConfig) -> None:
-        self._writer, self._config = writer, config
+    def __init__(
+        self, writer: ImageSetWriter, config: BuildConfig, classes: Sequence[Sequence[Ingredient]]
+    ) -> None:
+        self._writer, self._config, self._classes = writer, config, classes
         self._augmenter = Augmenter(config.strategies, config.strength).description
 
     def of_class(
@@ -198,7 +209,7 @@ class _Kitchen:
             (photographs, plan.augmented_real),
             (synthetic, plan.augmented_synthetic),
         ):
-            recipes += [self._augmented(*taken, part) for taken in _rounds(part, count)]
+            recipes += [self._augmented(*taken, part) for taken in _shares(part, count)]
         return recipes
 
     def copied(self, source: Ingredient, split: str) -> Recipe:
@@ -223,6 +234,8 @@ class _Kitchen:
         parents, partner = [record.sha256], None
         rng = numpy_generator(seed, "partner")
         if config.mix != "none" and rng.random() < 0.5:
+            if config.mix_classes == "any":
+                partners = self._classes[int(rng.integers(len(self._classes)))]
             partner = partners[int(rng.integers(len(partners)))]
             parents.append(partner.record.sha256)
         row = self._row(
@@ -249,7 +262,12 @@ class _Kitchen:
         return replace(source.record, file_name=name, split="train", mask="", **changes)
 
 
-def _rounds(sources: Sequence[Ingredient], count: int) -> Iterator[tuple[Ingredient, int]]:
-    """Takes every source equally often; gives the source and how often it was taken before."""
-    for index in range(count):
-        yield sources[index % len(sources)], index // len(sources)
+def _shares(sources: Sequence[Ingredient], count: int) -> Iterator[tuple[Ingredient, int]]:
+    """Takes every source equally often, one after the other, so that each is decoded once.
+
+    Yields:
+        The source, and how often it was taken before.
+    """
+    for index, source in enumerate(sources):
+        for number in range((count - index + len(sources) - 1) // len(sources)):
+            yield source, number

@@ -1,15 +1,18 @@
 """MixUp and CutMix of two images (arXiv:1710.09412, arXiv:1905.04899).
 
-`build-dataset --mix` mixes images of one class, so labels stay hard; mixing across classes
-belongs in a training loop, where labels may be soft.
+`build-dataset --mix` mixes images of one class, so labels stay hard, or of any two
+(``--mix-classes any``): then each mixed image has a soft label, the shares of its classes.
 """
 
+import json
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Mix = Literal["none", "mixup", "cutmix"]
+SOFT_LABEL = "soft_label"
+"""Column of a set: the classes of a mixed image with their shares, as JSON; empty where one is."""
 
 
 def mixup(first: NDArray[np.uint8], second: NDArray[np.uint8], weight: float) -> NDArray[np.uint8]:
@@ -41,14 +44,23 @@ def cutmix(
     Returns:
         H x W x 3 uint8.
     """
-    height, width = first.shape[:2]
-    half = 0.5 * np.sqrt(1 - weight)
-    top, bottom = (round((centre[0] + s * half) * height) for s in (-1, 1))
-    left, right = (round((centre[1] + s * half) * width) for s in (-1, 1))
-    rows, columns = slice(max(0, top), max(0, bottom)), slice(max(0, left), max(0, right))
+    rows, columns = _rectangle(first.shape, weight, centre)
     mixed = first.copy()
     mixed[rows, columns] = second[rows, columns]
     return mixed
+
+
+def _rectangle(
+    shape: tuple[int, ...], weight: float, centre: tuple[float, float]
+) -> tuple[slice, slice]:
+    height, width = shape[:2]
+    half = 0.5 * np.sqrt(1 - weight)
+    top, bottom = (round((centre[0] + s * half) * height) for s in (-1, 1))
+    left, right = (round((centre[1] + s * half) * width) for s in (-1, 1))
+    return (
+        slice(max(0, top), min(height, max(0, bottom))),
+        slice(max(0, left), min(width, max(0, right))),
+    )
 
 
 def mix_pair(
@@ -63,9 +75,27 @@ def mix_pair(
         rng: source of the weight and the place.
 
     Returns:
-        The mixed image and the weight of the first one.
+        The mixed image and the share of the first one in it, in [0.5, 1]: of light for MixUp, of
+        area for CutMix, whose rectangle may be cut off by the border.
     """
     weight = float(rng.uniform(0.5, 1.0))
     if kind == "mixup":
         return mixup(first, second, weight), weight
-    return cutmix(first, second, weight, (float(rng.random()), float(rng.random()))), weight
+    centre = float(rng.random()), float(rng.random())
+    rows, columns = _rectangle(first.shape, weight, centre)
+    height, width = first.shape[:2]
+    pasted = (rows.stop - rows.start) * (columns.stop - columns.start) / (height * width)
+    return cutmix(first, second, weight, centre), 1 - pasted
+
+
+def soft_label(first: str, second: str, share: float) -> str:
+    """The soft label of a mixed image as text; empty when both have one class.
+
+    Args:
+        first: class of the first image.
+        second: class of the second.
+        share: of the first one, in [0, 1].
+    """
+    return (
+        "" if first == second else json.dumps({first: round(share, 4), second: round(1 - share, 4)})
+    )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hzsynth.augment.mixing import Mix, mix_pair
+from hzsynth.augment.mixing import SOFT_LABEL, Mix, mix_pair, soft_label
 from hzsynth.augment.strategies import SETTINGS, Augmenter
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_files import CopyOrder, copy_files, encode_png, write_below
@@ -45,9 +45,21 @@ class Ingredient:
         Raises:
             InputError: the file cannot be read.
         """
-        images = ImageSet(self.root, (self.record,))
-        pixels = decode_image(images.read_bytes(self.record), str(images.path(self.record)))
-        return pixels if size is None else square(pixels, size)
+        path = ImageSet(self.root, (self.record,)).path(self.record)
+        return _decoded(path, self.record.sha256, size)
+
+
+# The augmentations of one photograph follow one another.
+@lru_cache(maxsize=2)
+def _decoded(path: Path, _digest: str, size: int | None) -> NDArray[np.uint8]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read '{path}': {error.strerror}") from None
+    pixels = decode_image(data, str(path))
+    pixels = pixels if size is None else square(pixels, size)
+    pixels.flags.writeable = False
+    return pixels
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,7 @@ class Recipe:
         seed: of the augmentation.
         augmenter: an `Augmenter.description`.
         mix: how it is mixed with the partner.
-        partner: a second image of its class, or None.
+        partner: a second image, or None.
     """
 
     how: Literal["copy", "resize", "augment"]
@@ -121,8 +133,11 @@ def _made(recipe: Recipe) -> tuple[NDArray[np.uint8], dict[str, str]]:
     if recipe.partner is not None:
         other = Image.fromarray(recipe.partner.pixels(recipe.size)).resize(pixels.shape[1::-1])
         rng = numpy_generator(recipe.seed, "mix")
-        pixels, weight = mix_pair(pixels, np.asarray(other), recipe.mix, rng)
-        extra["mix"] = f"{recipe.mix} {weight:.4f}"
+        pixels, share = mix_pair(pixels, np.asarray(other), recipe.mix, rng)
+        extra["mix"] = f"{recipe.mix} {share:.4f}"
+        soft = soft_label(recipe.source.record.label, recipe.partner.record.label, share)
+        if soft:
+            extra[SOFT_LABEL] = soft
     return pixels, extra
 
 

@@ -90,7 +90,7 @@ def _cutout(strength: float, side: int) -> list[Any]:
         num_holes_range=(1, 3), hole_height_range=extent, hole_width_range=extent, fill=127, p=0.7
     )
     # In shares of the side: a mesh of a few pixels vanishes when a large photograph is reduced.
-    mesh = max(2, side // 16), max(3, side // 8)
+    mesh = max(2, side // 8), max(3, side // 4)
     grid = albumentations.GridDropout(
         ratio=0.3 * strength, unit_size_range=mesh, random_offset=True, fill=127, p=0.3
     )

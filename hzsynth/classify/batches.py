@@ -19,7 +19,7 @@ class Batch:
         flipped: bool B, which are mirrored left to right.
         varied: bool B, which are augmented otherwise (see `Matching`).
         pixels: uint8 B x 3 x H x W, mirrored and augmented already.
-        targets: int64 B.
+        targets: int64 B; or float32 B x C, shares of the classes, where images are mixed.
     """
 
     indices: torch.Tensor
@@ -68,7 +68,7 @@ class Batches:
         varied = torch.zeros(self._size, dtype=torch.bool)
         if self._matching is not None:
             pixels, varied = self._matching(pixels, indices, step)
-        return Batch(indices, flipped, varied, pixels, self._images.targets[indices])
+        return Batch(indices, flipped, varied, pixels, self._images.learned[indices])
 
     def once(self) -> torch.Tensor:
         """Every training image once, varied as in a batch but not mirrored: uint8 N x 3 x H x W."""

@@ -50,7 +50,7 @@ def distillation_loss(
 
     Args:
         student: N x C logits.
-        targets: int64 N, the true classes.
+        targets: int64 N, the true classes; or float32 N x C, their shares.
         teachers: N x C probabilities p_T at the temperature (see `ensemble_probabilities`).
         alpha: a in [0, 1], the share of the teachers.
         temperature: T.

@@ -111,7 +111,7 @@ class LinearProbe:
     Args:
         network: in the linear phase (evaluation mode, see `set_mode`) whenever it is asked.
         images: makes them, uint8 N x 3 x H x W; called when the phase begins.
-        targets: int64 N.
+        targets: int64 N, or float32 N x C, shares of the classes.
         weights: float C, of the classes.
         normalisation: mean and standard deviation of the network's input.
         compute: device and precision.

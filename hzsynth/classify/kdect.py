@@ -296,7 +296,7 @@ def student_phases(
     if config.pretrained != "none":
         probing = linear_steps("lp-ft", config.stage_steps, config.linear_share)
     probe_weights = class_weights(targets, len(data.labels), balanced or config.balanced_sampler)
-    probe = LinearProbe(student, batches.once, targets, probe_weights, scale, compute)
+    probe = LinearProbe(student, batches.once, data.train.learned, probe_weights, scale, compute)
     rate, head_rate = config.learning_rate, config.head_learning_rate
     phases = [Phase("linear probing", probing, False, 0.0, head_rate, probe)]
     for names in stages:

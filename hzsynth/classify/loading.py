@@ -1,9 +1,12 @@
 """What a classifier learns from: the split column turned into arrays, lineage checked first."""
 
+import json
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional
 
+from hzsynth.augment.mixing import SOFT_LABEL
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageRecord, ImageSet
 from hzsynth.core.lineage import check_lineage
@@ -17,10 +20,18 @@ class LabelledImages:
     Attributes:
         pixels: uint8 N x 3 x size x size.
         targets: int64 N, places in `TrainingData.labels`.
+        soft: float32 N x C, shares of the classes where images of several were mixed (see
+            `augment.mixing`); None when every image shows one class.
     """
 
     pixels: torch.Tensor
     targets: torch.Tensor
+    soft: torch.Tensor | None = None
+
+    @property
+    def learned(self) -> torch.Tensor:
+        """What a loss compares with: `soft` if there is any, else `targets`."""
+        return self.targets if self.soft is None else self.soft
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -92,4 +103,27 @@ def load_training_data(images: ImageSet, size: int, label: str) -> TrainingData:
 
 def _decoded(part: ImageSet, labels: tuple[str, ...], size: int) -> LabelledImages:
     targets = torch.tensor([labels.index(record.label) for record in part], dtype=torch.int64)
-    return LabelledImages(load_pixels(part, size), targets)
+    return LabelledImages(load_pixels(part, size), targets, _soft(part, targets, labels))
+
+
+def _soft(part: ImageSet, targets: torch.Tensor, labels: tuple[str, ...]) -> torch.Tensor | None:
+    mixed = {i: text for i, r in enumerate(part) if (text := r.extra.get(SOFT_LABEL))}
+    if not mixed:
+        return None
+    soft = functional.one_hot(targets, len(labels)).float()
+    for place, text in mixed.items():
+        try:
+            shares = {
+                labels.index(label): float(share) for label, share in json.loads(text).items()
+            }
+        except (ValueError, AttributeError, TypeError):
+            shares = {}
+        if min(shares.values(), default=-1.0) < 0 or abs(sum(shares.values()) - 1) > 1e-3:
+            raise InputError(
+                f"{SOFT_LABEL} of '{part.records[place].file_name}' must give shares of classes of "
+                f"the set that add up to 1, not '{text}'"
+            )
+        soft[place] = 0
+        for label, share in shares.items():
+            soft[place, label] = share
+    return soft

@@ -202,7 +202,7 @@ def classifier_phases(
         len(data.labels),
         config.balanced_sampler or config.class_weights == "balanced",
     )
-    probe = LinearProbe(network, batches.once, data.train.targets, probe_weights, scale, compute)
+    probe = LinearProbe(network, batches.once, data.train.learned, probe_weights, scale, compute)
     supervised = SupervisedLoss(network, batches, weights, scale, compute)
     # After linear probing the head fits the features already and moves with the body.
     head_rate = config.head_learning_rate if probing == 0 else config.learning_rate

@@ -1,13 +1,18 @@
 """hzsynth audit: copying and membership; exit 3 when the gate fails."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hzsynth.cli.arguments import known_label, open_set
 from hzsynth.cli.session import Session, command
-from hzsynth.core.errors import RefusedError
+from hzsynth.core.errors import InputError, RefusedError
+
+if TYPE_CHECKING:
+    from hzsynth.core.devices import Compute
+    from hzsynth.core.image_set import ImageSet
+    from hzsynth.score.discriminator_attack import Judge
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +35,21 @@ def register(app: typer.Typer) -> None:
         ] = None,
         label: Annotated[str | None, typer.Option(help="Audit only this class.")] = None,
         size: Annotated[int | None, typer.Option(help="Side of the comparison, pixels.")] = None,
+        run: Annotated[
+            Path | None,
+            typer.Option(
+                "--run",
+                metavar="RUN",
+                help="GAN run that made FAKE: its discriminator is asked who was in training.",
+            ),
+        ] = None,
+        gate_discriminator: Annotated[
+            bool,
+            typer.Option(
+                "--gate-discriminator",
+                help="Fail on the discriminator too (by default it informs: no weights leave).",
+            ),
+        ] = False,
     ) -> None:
         """Looks for copied photographs and for membership; exit 3 when the gate fails.
 
@@ -37,8 +57,11 @@ def register(app: typer.Typer) -> None:
         """
         from hzsynth.score.audit import AuditConfig, audit_images
         from hzsynth.score.audit_page import write_audit
+        from hzsynth.score.discriminator_attack import check_training_lists
 
-        config = session.resolve(AuditConfig, size=size)
+        config = session.resolve(
+            AuditConfig, size=size, label=label, gate_discriminator=gate_discriminator or None
+        )
         generated, photographs = open_set(fake), open_set(train)
         if holdout is None:
             unseen = photographs.replace_records(
@@ -50,10 +73,19 @@ def register(app: typer.Typer) -> None:
                 kept = [record for record in unseen if record.split in ("val", "test")]
                 unseen = unseen.replace_records(kept)
         photographs = photographs.training_part()
-        if label is not None:
-            known_label(photographs, label)
+        judge = None if run is None else _judge(run, generated, session.compute)
+        if config.gate_discriminator and judge is None:
+            raise InputError("--gate-discriminator needs --run: whose discriminator is asked")
+        lists = dict(generated.lineage)
+        if judge is not None:
+            lists[judge.run] = judge.trained_on
+        remarks = check_training_lists(
+            lists, photographs, unseen.records, [judge.run] if judge else []
+        )
+        if config.label is not None:
+            known_label(photographs, config.label)
             generated, photographs, unseen = (
-                images.select(label=label) for images in (generated, photographs, unseen)
+                images.select(label=config.label) for images in (generated, photographs, unseen)
             )
         result = audit_images(
             generated,
@@ -61,8 +93,12 @@ def register(app: typer.Typer) -> None:
             unseen,
             config,
             compute=session.compute,
+            judge=judge,
+            remarks=remarks,
             progress=session.progress,
         )
+        for remark in remarks:
+            session.say(remark)
         page = write_audit(result, generated, photographs, unseen, session.output)
         shown = {key: value for key, value in result.to_json().items() if key != "dropped"}
         session.show(
@@ -77,3 +113,45 @@ def register(app: typer.Typer) -> None:
         )
         if not result.passed:
             raise RefusedError(result.sentence())
+
+
+def _judge(path: Path, generated: "ImageSet", compute: "Compute") -> "Judge":
+    """The discriminator of a run's last checkpoint; the score room may not know the GAN's.
+
+    Raises:
+        InputError: no GAN run, it did not make these images, or its discriminator is gone.
+    """
+    import torch
+
+    from hzsynth.core.checkpoint import load_checkpoint
+    from hzsynth.core.run import RunDir
+    from hzsynth.gan.config import GanConfig
+    from hzsynth.gan.networks import build_discriminator, to_float
+    from hzsynth.score.discriminator_attack import Judge
+
+    run = RunDir.load(path, "gan")
+    if run.id not in {record.run for record in generated} | set(generated.lineage):
+        raise InputError(f"none of the generated images was made by the run '{path}' ({run.id})")
+    file = path / "checkpoint.safetensors"
+    if not file.is_file():
+        raise InputError(
+            f"the run '{path}' has no discriminator any more ({file.name} is gone): audit without "
+            "--run"
+        )
+    stored = load_checkpoint(file, "gan")
+    config = GanConfig.from_sources(None, run.config)
+    network = build_discriminator(config)
+    network.load_state_dict({**network.state_dict(), **stored["state"]["discriminator"]})
+    network = network.to(compute.device).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def score(pixels: torch.Tensor) -> torch.Tensor:
+        # One at a time: the residual discriminator looks at the spread within its batch.
+        # With the mirror image, since half of the photographs were mirrored in training.
+        scores = []
+        for picture in to_float(pixels).to(compute.device).split(1):
+            logits = [network(network.observe(view)) for view in (picture, picture.flip(3))]
+            scores.append(torch.cat(logits).float().mean())
+        return torch.stack(scores)
+
+    return Judge(run.id, run.training_images(), config.resolution, int(stored["step"]), score)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -10,6 +10,10 @@ from hzsynth.cli.arguments import Workers, open_set
 from hzsynth.cli.session import Session, command
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set_writer import refuse_existing
+
+if TYPE_CHECKING:
+    from hzsynth.augment.build import BuildConfig
+    from hzsynth.core.image_set import ImageSet
 
 
 def register(app: typer.Typer) -> None:
@@ -34,6 +38,16 @@ def register(app: typer.Typer) -> None:
         ] = None,
         balance: Annotated[str | None, typer.Option(help="none, target or all.")] = None,
         mix: Annotated[str | None, typer.Option(help="none, mixup or cutmix.")] = None,
+        mix_classes: Annotated[
+            str | None,
+            typer.Option(help="own, or any: mixed across classes, with soft labels."),
+        ] = None,
+        strategies: Annotated[
+            str | None, typer.Option(help="Comma-separated augmentations; by default all.")
+        ] = None,
+        strength: Annotated[
+            float | None, typer.Option(help="Scales every augmentation, up to 2.")
+        ] = None,
         arm: Annotated[
             str | None,
             typer.Option(help="mixture, or a control: real, duplicated, synthetic-only."),
@@ -49,6 +63,17 @@ def register(app: typer.Typer) -> None:
             Path | None,
             typer.Option(help="Text file: sha256 or names of synthetic images not to be used."),
         ] = None,
+        keep: Annotated[
+            str,
+            typer.Option(
+                "--filter",
+                help="Leave out synthetic images: none, plausible (keep those), authentic, both.",
+            ),
+        ] = "none",
+        report: Annotated[
+            bool,
+            typer.Option(help="Probe how easily synthetic images are told; audit/mixture.json."),
+        ] = True,
         workers: Workers = 0,
     ) -> None:
         """Fills the target class with real, synthetic and augmented images; proves lineage."""
@@ -61,33 +86,96 @@ def register(app: typer.Typer) -> None:
             multiplier=multiplier,
             balance=balance,
             mix=mix,
+            mix_classes=mix_classes,
+            strategies=[s.strip() for s in strategies.split(",")] if strategies else None,
+            strength=strength,
             arm=arm,
             size=size,
             synthetic_classes=synthetic_classes,
             weights=weights.split(",") if weights else None,
         )
         refuse_existing(session.output, session.force)
+        photographs, made = open_set(real), [open_set(path) for path in synthetic or []]
+        dropped = _listed(drop) | _misfits(session, photographs, made, config, keep)
         built = build_dataset(
-            open_set(real),
-            [open_set(path) for path in synthetic or []],
+            photographs,
+            made,
             config,
             session.output,
-            dropped=_listed(drop),
+            dropped=dropped,
             workers=workers,
             progress=session.progress,
             force=session.force,
         )
         target = Counter(r.origin for r in built.select("train", config.label))
-        session.show(
-            {
-                "set": str(built.root),
-                "train": len(built.select("train")),
-                "val": len(built.select("val")),
-                "test": len(built.select("test")),
-                f"{config.label} in train": dict(target),
-            },
-            f"build-dataset at ratio {config.ratio:g}",
-        )
+        shown = {
+            "set": str(built.root),
+            "train": len(built.select("train")),
+            "val": len(built.select("val")),
+            "test": len(built.select("test")),
+            f"{config.label} in train": dict(target),
+        }
+        if report:
+            shown |= _reported(session, built, config.label)
+        session.show(shown, f"build-dataset at ratio {config.ratio:g}")
+
+
+def _misfits(
+    session: Session, real: "ImageSet", synthetic: list["ImageSet"], config: "BuildConfig", how: str
+) -> frozenset[str]:
+    """Synthetic images that --filter leaves out."""
+    if how == "none":
+        return frozenset()
+    from typing import get_args
+
+    from hzsynth.score.feature_cache import default_cache_folder
+    from hzsynth.score.selection import Filter, select_images
+
+    if how not in get_args(Filter):
+        raise InputError(f"--filter is one of {', '.join(get_args(Filter))}, not '{how}'")
+    selection = select_images(
+        synthetic,
+        real,
+        None if config.synthetic_classes == "every" else config.label,
+        cast("Filter", how),
+        compute=session.compute,
+        cache=default_cache_folder(),
+        progress=session.progress,
+    )
+    session.say(
+        f"--filter {how}: {len(selection.dropped)} of {selection.looked_at} synthetic images are "
+        f"left out ({selection.implausible} implausible, {selection.copies} nearer to a photograph "
+        "than its neighbour)"
+    )
+    return selection.dropped
+
+
+def _reported(session: Session, built: "ImageSet", label: str) -> dict[str, str]:
+    """Writes what the mixture could teach besides the disease into the set's audit folder."""
+    import io
+    import json
+
+    from PIL import Image
+
+    from hzsynth.core.files import atomic_write_bytes, atomic_write_text
+    from hzsynth.score.feature_cache import default_cache_folder
+    from hzsynth.score.mixture import describe_mixture
+
+    mixture = describe_mixture(
+        built,
+        label,
+        compute=session.compute,
+        seed=session.root_seed,
+        cache=default_cache_folder(),
+        progress=session.progress,
+    )
+    folder = built.root / "audit"
+    buffer = io.BytesIO()
+    Image.fromarray(mixture.sheet).save(buffer, "PNG")
+    atomic_write_bytes(folder / "mixture.png", buffer.getvalue())
+    text = json.dumps(mixture.to_json(), indent=2, ensure_ascii=False)
+    atomic_write_text(folder / "mixture.json", text + "\n")
+    return {"mixture": mixture.sentence(), "sheet": str(folder / "mixture.png")}
 
 
 def _listed(path: Path | None) -> frozenset[str]:

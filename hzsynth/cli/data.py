@@ -259,6 +259,31 @@ def preprocess(
     )
 
 
+@command(app, "export")
+def export(
+    session: Session,
+    images: SetPath,
+    to: Annotated[str, typer.Option(help="webdataset or parquet.")] = "webdataset",
+    shard_size: Annotated[int, typer.Option(help="Images a file at most.")] = 1000,
+) -> None:
+    """Writes a set as WebDataset shards or Parquet files for large trainings."""
+    from typing import get_args
+
+    from hzsynth.data.export import Form, export_set
+
+    if to not in get_args(Form):
+        raise InputError(f"--to is one of {', '.join(get_args(Form))}, not '{to}'")
+    files = export_set(
+        open_set(images),
+        cast("Form", to),
+        session.output,
+        shard_size=shard_size,
+        force=session.force,
+        progress=session.progress,
+    )
+    session.show({"folder": str(session.output), "files": list(files)}, "data export")
+
+
 @command(app, "split")
 def split(
     session: Session,

@@ -16,12 +16,14 @@ import hzsynth
 from hzsynth.cli import (
     ablate,
     audit,
+    augment,
     build_dataset,
     classify,
     cyclegan,
     data,
     demo,
     gan,
+    release,
     score,
     weights,
 )
@@ -55,10 +57,11 @@ def _root(
     """Do synthetic images help a classifier of a rare skin disease, which, and how many?"""
 
 
-for _module in (demo, score, audit, build_dataset):
+for _module in (demo, score, audit, release, build_dataset):
     _module.register(app)
 for _name, _group in (
     ("data", data.app),
+    ("augment", augment.app),
     ("gan", gan.app),
     ("cyclegan", cyclegan.app),
     ("classify", classify.app),

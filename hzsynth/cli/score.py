@@ -19,21 +19,41 @@ def register(app: typer.Typer) -> None:
         fake: Annotated[Path, typer.Argument(metavar="FAKE", help="Generated images.")],
         metrics: Annotated[
             str | None,
-            typer.Option(help="Comma-separated: kid,fid,frechet,prdc,vendi,tone,memorisation."),
+            typer.Option(
+                help="Comma-separated: kid, frechet, frechet-infinity, fid, fid-infinity, is, prdc, "
+                "vendi, tone, memorisation."
+            ),
         ] = None,
         features: Annotated[
             str | None,
             typer.Option(
-                help="efficientnet-lite0, efficientnet-lite1, efficientnet-lite2, inception."
+                help="efficientnet-lite0, efficientnet-lite1, efficientnet-lite2, inception, dinov2."
             ),
         ] = None,
         inception_weights: Annotated[
             Path | None, typer.Option(help="Weights file for inception features (hash-checked).")
         ] = None,
+        dinov2_weights: Annotated[
+            Path | None,
+            typer.Option(help="Weights file for dinov2 features (small or base), stamped."),
+        ] = None,
+        by: Annotated[
+            str | None,
+            typer.Option(
+                help="Also score each value of label, split, source, another column, or tone."
+            ),
+        ] = None,
         label: Annotated[
             str | None, typer.Option(help="Compare only this class of REAL and FAKE.")
         ] = None,
         subset_size: Annotated[int | None, typer.Option(help="Images in a KID subset.")] = None,
+        cache: Annotated[
+            Path | None,
+            typer.Option(
+                help="Folder that keeps features (HZSYNTH_CACHE or ~/.cache/hzsynth/features)."
+            ),
+        ] = None,
+        no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no features.")] = False,
     ) -> None:
         """Scores a generated set: KID with its real-vs-real floor, precision, tone, copies.
 
@@ -41,13 +61,16 @@ def register(app: typer.Typer) -> None:
         """
         from hzsynth.cli.arguments import known_label
         from hzsynth.core.files import atomic_write_text
+        from hzsynth.score.feature_cache import default_cache_folder
         from hzsynth.score.scoring import ScoreConfig, score_images
 
         config = session.resolve(
             ScoreConfig,
-            metrics=metrics.split(",") if metrics else None,
+            metrics=[m.strip() for m in metrics.split(",")] if metrics else None,
             features=features,
             inception_weights=inception_weights,
+            dinov2_weights=dinov2_weights,
+            by=by,
             subset_size=subset_size,
         )
         photographs, generated = open_set(real), open_set(fake)
@@ -55,8 +78,15 @@ def register(app: typer.Typer) -> None:
             photographs = photographs.select(label=known_label(photographs, label))
             generated = generated.select(label=known_label(generated, label))
         report = score_images(
-            photographs, generated, config, compute=session.compute, progress=session.progress
+            photographs,
+            generated,
+            config,
+            compute=session.compute,
+            progress=session.progress,
+            cache=None if no_cache else cache or default_cache_folder(),
         )
+        for remark in report.remarks:
+            session.say(remark)
         result = report.to_json()
         if session.out is not None:
             import json

@@ -1,6 +1,7 @@
 """Writing that a kill or a full disk cannot leave half done: write aside, then rename."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,6 +51,36 @@ def replacing(path: Path) -> Iterator[Path]:
         raise explain_os_error("write to", path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Gives a temporary sibling folder to fill; it becomes `path` on success, else it is removed.
+
+    Args:
+        path: the folder to be made; one that is there is replaced as a whole.
+
+    Yields:
+        The temporary folder.
+
+    Raises:
+        InputError: the place cannot be written to (no permission, disk full).
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:80]}."))
+        filled, old = temporary / "new", temporary / "old"
+        filled.mkdir()
+        yield filled
+        if path.exists():
+            os.replace(path, old)
+        os.replace(filled, path)
+    except OSError as error:
+        raise explain_os_error("write to", path, error) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:

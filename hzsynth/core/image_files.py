@@ -1,13 +1,12 @@
 """The files of a set as any process writes them: encoded without metadata, below the set's folder."""
 
 import hashlib
-import io
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from hzsynth.core.image_set import ImageRecord
 
@@ -19,11 +18,23 @@ def mask_name(file_name: str) -> str:
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """H x W x 3 (or H x W) uint8 as PNG without any metadata."""
-    buffer = io.BytesIO()
-    # Level 3: a fifth of the default's time for some 3 % more bytes.
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=3)
-    return buffer.getvalue()
+    """H x W x 3 (RGB) or H x W uint8 as PNG without any metadata."""
+    # Cheap prediction and run lengths: a third of Pillow's time at level 3, 2 % more bytes.
+    done, data = cv2.imencode(
+        ".png",
+        cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels,
+        [
+            cv2.IMWRITE_PNG_COMPRESSION,
+            1,
+            cv2.IMWRITE_PNG_FILTER,
+            cv2.IMWRITE_PNG_FILTER_UP,
+            cv2.IMWRITE_PNG_STRATEGY,
+            cv2.IMWRITE_PNG_STRATEGY_RLE,
+        ],
+    )
+    if not done:
+        raise ValueError(f"no PNG can be made of an array of shape {pixels.shape}")
+    return data.tobytes()
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> bytes:
@@ -34,8 +45,12 @@ def encode_mask(mask: NDArray[np.bool_]) -> bytes:
 def write_below(folder: Path, name: str, data: bytes) -> None:
     """Writes a file of a set that is not published yet; its folders are made."""
     target = folder / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(data)
+    try:
+        target.write_bytes(data)
+    except FileNotFoundError:
+        # Once for each folder; asking before every file takes as long as writing it.
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
 
 
 @dataclass(frozen=True)

@@ -47,12 +47,13 @@ def safe_name(text: str) -> str:
     return name or "_"
 
 
-def refuse_existing(path: Path, force: bool = False) -> None:
+def refuse_existing(path: Path, force: bool = False, marker: str = METADATA) -> None:
     """Refuses an output that already holds something.
 
     Args:
         path: the output folder.
-        force: whether an ImageSet there may be replaced.
+        force: whether what is there may be replaced, when hzsynth has written it.
+        marker: file that hzsynth's folders of this kind hold.
 
     Raises:
         InputError: the place is taken, or its parent cannot be written to.
@@ -61,10 +62,10 @@ def refuse_existing(path: Path, force: bool = False) -> None:
         if not path.is_dir():
             raise InputError(f"--out '{path}' is a file, expected a new folder")
         taken = any(path.iterdir())
-        if taken and not (force and (path / METADATA).is_file()):
+        if taken and not (force and (path / marker).is_file()):
             raise InputError(
                 f"--out '{path}' already exists and is not empty; name a new folder"
-                + (" or use --force" if (path / METADATA).is_file() else "")
+                + (" or use --force" if (path / marker).is_file() else "")
             )
     parent = path.absolute().parent
     while not parent.exists():

@@ -89,7 +89,9 @@ def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Res
 def _begin(parent: int) -> None:
     """Prepares a worker, which ends soon after its parent."""
     # There is a worker for every processor already.
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"
+    os.environ["OPENCV_FOR_THREADS_NUM"] = "1"
 
     def watch() -> None:
         # A parent that is killed cannot tell its workers.

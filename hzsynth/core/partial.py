@@ -12,7 +12,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
@@ -106,7 +105,7 @@ class PartialFolder:
 
 
 def _line(record: ImageRecord) -> str:
-    return json.dumps(asdict(record), ensure_ascii=False) + "\n"
+    return json.dumps(vars(record), ensure_ascii=False) + "\n"
 
 
 def _remove_abandoned(parent: Path, prefix: str, mine: Path | None) -> None:

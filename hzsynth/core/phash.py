@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.fft import dctn
+from scipy.fft import dct
 
 SIDE = 16
 """Coefficients a side; the hash has ``SIDE * SIDE`` bits, the first (the mean) unused."""
@@ -30,12 +30,15 @@ turns, squashing and mild re-encoding stay below; harsh disguises may not, so
 # signs are noise: two plain patches of skin must not be called duplicates.
 _FLAT = 0.6
 
+_PIXELS = 64
+_COSINES = dct(np.eye(_PIXELS), axis=0, norm="ortho")[:SIDE]
+
 
 def _luminance_coefficients(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    small = Image.fromarray(pixels).convert("L").resize((64, 64), Image.Resampling.BOX)
-    spectrum = dctn(np.asarray(small, dtype=np.float64), norm="ortho")
-    low: NDArray[np.float64] = spectrum[:SIDE, :SIDE] / 64
-    return low
+    small = Image.fromarray(pixels).convert("L").resize((_PIXELS, _PIXELS), Image.Resampling.BOX)
+    # Only the low frequencies: two small products take a tenth of the whole transform's time.
+    low: NDArray[np.float64] = _COSINES @ np.asarray(small, dtype=np.float64) @ _COSINES.T
+    return low / _PIXELS
 
 
 def perceptual_hash(pixels: NDArray[np.uint8]) -> str:

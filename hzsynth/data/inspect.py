@@ -19,6 +19,7 @@ from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageRecord, ImageSet
 from hzsynth.core.parallel import SLOW, parallel_map
 from hzsynth.core.progress import SILENT, Progress
+from hzsynth.data.association import association
 from hzsynth.data.copy_search import find_copies
 from hzsynth.data.duplicates import DuplicateReport, report_duplicates
 from hzsynth.data.facts import ImageFacts, image_facts
@@ -218,33 +219,8 @@ def _counts(records: Sequence[ImageRecord]) -> dict[str, int]:
 
 
 def source_association(records: Sequence[ImageRecord]) -> float:
-    """How far the source of an image tells its class: bias-corrected Cramér's V.
-
-    Bergsma 2013 (J. Korean Statistical Society 42): without the correction a few images alone
-    give a large value.
-
-    Args:
-        records: the images.
-
-    Returns:
-        0 (tells nothing) to 1 (tells all); 0 where there is one source or one class only.
-    """
-    sources = sorted({record.source for record in records})
-    labels = sorted({record.label for record in records})
-    if min(len(sources), len(labels)) < 2:
-        return 0.0
-    table = np.zeros((len(sources), len(labels)))
-    for record in records:
-        table[sources.index(record.source), labels.index(record.label)] += 1
-    count = table.sum()
-    expected = table.sum(1, keepdims=True) * table.sum(0, keepdims=True) / count
-    phi = ((table - expected) ** 2 / expected).sum() / count
-    rows, columns = len(sources), len(labels)
-    corrected = max(0.0, phi - (rows - 1) * (columns - 1) / (count - 1))
-    narrow = min(
-        rows - (rows - 1) ** 2 / (count - 1) - 1, columns - (columns - 1) ** 2 / (count - 1) - 1
-    )
-    return float(np.sqrt(min(1.0, corrected / narrow))) if narrow > 0 else 0.0
+    """How far the source of an image tells its class (see `data.association`)."""
+    return association([(record.source, record.label) for record in records])
 
 
 def source_shortcuts(records: Sequence[ImageRecord]) -> tuple[str, ...]:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import timm
 import torch
+from timm.layers import BatchNormAct2d  # type: ignore[attr-defined]
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.weights import find_weights, load_state_dict
@@ -164,6 +166,33 @@ class LiteFeatures(nn.Module):
         return features
 
 
+def fold_batch_norms(network: nn.Module) -> nn.Module:
+    """Folds every batch norm that directly follows a convolution into it, in place.
+
+    Args:
+        network: in evaluation mode, its modules declared in the order in which they run (timm's
+            EfficientNets and torch-fidelity's Inception are).
+
+    Returns:
+        The same network; its outputs are equal up to rounding, at some two thirds of the time.
+    """
+    convolution = ""
+    for name, child in list(network.named_children()):
+        if isinstance(child, nn.Conv2d):
+            convolution = name
+        elif isinstance(child, nn.BatchNorm2d) and convolution:
+            fused = fuse_conv_bn_eval(getattr(network, convolution), child)
+            setattr(network, convolution, fused)
+            # timm's batch norm applies the activation, too.
+            activated = isinstance(child, BatchNormAct2d)
+            setattr(network, name, child.act if activated else nn.Identity())
+            convolution = ""
+        elif not isinstance(child, nn.Identity):
+            fold_batch_norms(child)
+            convolution = ""
+    return network
+
+
 class LiteEmbedding(nn.Module):
     """Frozen pooled EfficientNet-Lite features: uint8 N x 3 x H x W -> float32 N x D.
 
@@ -176,9 +205,11 @@ class LiteEmbedding(nn.Module):
 
     def __init__(self, name: str = "efficientnet-lite0") -> None:
         super().__init__()
-        self.body = create_backbone(name, num_classes=1000, pretrained="imagenet")
-        self.body.reset_classifier(0)  # type: ignore[operator]
-        self.dim = int(self.body.num_features)  # type: ignore[arg-type]
+        body = create_backbone(name, num_classes=1000, pretrained="imagenet")
+        body.reset_classifier(0)  # type: ignore[operator]
+        self.dim = int(body.num_features)  # type: ignore[arg-type]
+        body = fold_batch_norms(body.eval())
+        self.body = body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.requires_grad_(False)
         self.train(False)
 
@@ -189,12 +220,19 @@ class LiteEmbedding(nn.Module):
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Embeds uint8 images of any size (each is resized to 224 px, antialiased)."""
-        pixels = functional.interpolate(
-            images.float(), size=(224, 224), mode="bicubic", antialias=True, align_corners=False
-        )
-        pixels = pixels.clamp(0, 255) / 127.5 - 1.0
+        pixels = resized_to_224(images) / 127.5 - 1.0
         embedded: torch.Tensor = self.body(pixels.contiguous(memory_format=torch.channels_last))
         return embedded.float()
+
+
+def resized_to_224(images: torch.Tensor) -> torch.Tensor:
+    """Uint8 N x 3 x H x W -> float32 N x 3 x 224 x 224 in [0, 255], bicubic and antialiased."""
+    pixels = images.float()
+    if images.shape[-2:] == (224, 224):
+        return pixels  # what the filter would return, too
+    return functional.interpolate(
+        pixels, size=(224, 224), mode="bicubic", antialias=True, align_corners=False
+    ).clamp(0, 255)
 
 
 @lru_cache(maxsize=4)

@@ -24,6 +24,8 @@ from hzsynth.report.style import (
     use_fonts,
 )
 from hzsynth.score.audit import AuditResult, SpaceAudit
+from hzsynth.score.copying import Membership
+from hzsynth.score.discriminator_attack import DiscriminatorAttack
 from hzsynth.score.spaces import Distances
 
 PAGE, FIGURES, DROP = "report.html", "audit.json", "drop.txt"
@@ -63,14 +65,19 @@ def write_audit(
         alt="Rows of generated images with their nearest photographs.",
     )
     page.section("What each comparison says").table(
-        pd.DataFrame([_row(audit) for audit in result.spaces]),
+        pd.DataFrame([*map(_row, result.spaces), *_discriminator_row(result.discriminator)]),
         caption="near: share of images below the threshold, with the exact probability that "
         "new photographs give as many; C_T: below -3 the images are nearer than new photographs; "
         "authentic: farther from a training photograph than that is from its neighbour; "
         "membership: how well the images tell who was in the training set (AUC, .5 is chance; "
         "true positives at 1 % false ones); control: the same between two halves of the training "
-        "photographs, which must lie near .5.",
+        "photographs, which must lie near .5. The discriminator's row is the attack of somebody "
+        "who holds the network.",
     )
+    if result.discriminator is not None:
+        page.section("The discriminator").text(result.discriminator.sentence())
+    if result.remarks:
+        page.section("What the lineage leaves open").text(f"{'; '.join(result.remarks)}.")
     figures = page.section("Distances")
     for distances, audit in zip(result.distances, result.spaces, strict=True):
         figures.figure(
@@ -90,16 +97,38 @@ def write_audit(
 
 
 def _row(audit: SpaceAudit) -> dict[str, str]:
-    near, attack = audit.nearness, audit.membership
+    near = audit.nearness
     return {
         "compared by": audit.space,
         "near": f"{near.share:.0%} of {near.count} (p = {near.p_near:.2g})",
         "C_T": f"{near.c_t:.1f}",
         "authentic": f"{near.authentic:.0%}",
+        **_membership_cells(audit.membership),
+        "gate": "fails" if audit.failures else "passes",
+    }
+
+
+def _discriminator_row(attack: DiscriminatorAttack | None) -> list[dict[str, str]]:
+    if attack is None:
+        return []
+    verdict = "fails" if attack.failures else "passes"
+    return [
+        {
+            "compared by": "discriminator's score",
+            "near": "",
+            "C_T": "",
+            "authentic": "",
+            **_membership_cells(attack.membership),
+            "gate": verdict if attack.gates else f"informs (it {verdict})",
+        }
+    ]
+
+
+def _membership_cells(attack: Membership) -> dict[str, str]:
+    return {
         "membership AUC": f"{attack.auc:.2f} ({attack.low:.2f} to {attack.high:.2f})",
         "TPR at 1 %": f"{attack.tpr:.2f}",
         "control AUC": f"{attack.control:.2f} ± {attack.control_spread:.2f}",
-        "gate": "fails" if audit.failures else "passes",
     }
 
 

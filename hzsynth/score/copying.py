@@ -19,6 +19,7 @@ from sklearn.metrics import roc_curve
 Floats = NDArray[np.float64]
 
 _FALSE_POSITIVES = 0.01
+_HALVINGS = 200
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,16 @@ def near_probability(near: int, fakes: int, rank: int, held_out: int) -> float:
     """
     if near <= 0:
         return 1.0
-    return float(stats.nhypergeom(fakes + held_out, fakes, rank).sf(near - 1))
+    return float(_at_least(np.array([near]), fakes, rank, held_out)[0])
+
+
+def _at_least(near: NDArray[np.int64], fakes: int, rank: int, held_out: int) -> Floats:
+    """The same for many counts from 1."""
+    # At least x generated images come first when the first x + r - 1 hold fewer than r photographs:
+    # the hypergeometric distribution, which SciPy computes a hundred times faster.
+    first = near + rank - 1
+    found: Floats = stats.hypergeom.cdf(rank - 1, fakes + held_out, held_out, first)
+    return found
 
 
 def noticeable_share(fakes: int, rank: int, held_out: int, level: float) -> float:
@@ -128,8 +138,7 @@ def noticeable_share(fakes: int, rank: int, held_out: int, level: float) -> floa
     Returns:
         A share in (0, 1]; above 1 where not even copies alone would be noticed.
     """
-    survival = stats.nhypergeom(fakes + held_out, fakes, rank).sf(np.arange(fakes))
-    enough = np.flatnonzero(survival < level)
+    enough = np.flatnonzero(_at_least(np.arange(1, fakes + 1), fakes, rank, held_out) < level)
     return float((enough[0] + 1) / fakes) if len(enough) else float("inf")
 
 
@@ -153,9 +162,10 @@ class Membership:
     """How well one can tell, from the generated images alone, who was in the training set.
 
     Attributes:
-        auc: area under the ROC curve of "the nearest generated image is near"; .5 is chance.
+        auc: area under the ROC curve of the attack's figure; .5 is chance.
         low: lower end of its 95 % interval (bootstrap over photographs).
         high: upper end.
+        z: z score of the Mann-Whitney test, negative where members are told.
         tpr: true-positive rate at 1 % false positives.
         members: training photographs.
         others: held-out photographs.
@@ -166,6 +176,7 @@ class Membership:
     auc: float
     low: float
     high: float
+    z: float
     tpr: float
     members: int
     others: int
@@ -180,43 +191,45 @@ class Membership:
 def membership(
     members: Floats, others: Floats, rng: np.random.Generator, replicates: int = 1000
 ) -> Membership:
-    """Membership inference by the distance to the nearest generated image.
+    """Membership inference by any figure that is smaller for members.
 
     Args:
-        members: N distances of training photographs, at least 4.
-        others: K distances of held-out photographs, at least 2.
+        members: N figures of training photographs, such as distances to the nearest generated
+            image, at least 4.
+        others: K figures of held-out photographs, at least 2.
         rng: of the bootstrap and of the control's halves.
         replicates: of the bootstrap.
 
     Returns:
         The attack's success, and that of the same attack on two halves of the members.
     """
-    areas = [
-        _area(rng.choice(members, len(members)), rng.choice(others, len(others)))
-        for _ in range(replicates)
-    ]
-    controls = []
-    for _ in range(200):
-        order = rng.permutation(len(members))
-        half = len(order) // 2
-        controls.append(_area(members[order[:half]], members[order[half:]]))
-    truth = np.r_[np.ones(len(members)), np.zeros(len(others))]
-    false, true, _ = roc_curve(truth, -np.r_[members, others])
+    n, k = len(members), len(others)
+    wins = _wins(members, others)
+    drawn_members = rng.multinomial(n, np.full(n, 1 / n), replicates)
+    drawn_others = rng.multinomial(k, np.full(k, 1 / k), replicates)
+    # A resampled AUC is the same table of wins under other weights.
+    areas = ((drawn_members.astype(np.float64) @ wins) * drawn_others).sum(axis=1) / (n * k)
+    half = n // 2
+    first = rng.permuted(np.tile(np.arange(n) < half, (_HALVINGS, 1)), axis=1).astype(np.float64)
+    controls = ((first @ _wins(members, members)) * (1 - first)).sum(axis=1) / (half * (n - half))
+    truth = np.r_[np.ones(n), np.zeros(k)]
+    # Every threshold: by default collinear points are left out, and with them the best at 1 %.
+    false, true, _ = roc_curve(truth, -np.r_[members, others], drop_intermediate=False)
     low, high = np.quantile(areas, (0.025, 0.975))
     return Membership(
-        auc=_area(members, others),
+        auc=float(wins.mean()),
         low=float(low),
         high=float(high),
+        z=mann_whitney(members, others)[0],
         tpr=float(true[false <= _FALSE_POSITIVES].max()),
-        members=len(members),
-        others=len(others),
+        members=n,
+        others=k,
         control=float(np.mean(controls)),
         control_spread=float(np.std(controls)),
     )
 
 
-def _area(members: Floats, others: Floats) -> float:
-    """The probability that a member lies nearer than another photograph (ties count half)."""
-    m, n = len(members), len(others)
-    ranks = stats.rankdata(np.concatenate([members, others]))
-    return float(1 - (ranks[:m].sum() - m * (m + 1) / 2) / (m * n))
+def _wins(members: Floats, others: Floats) -> Floats:
+    """N x K: 1 where the member's figure is the smaller, 1/2 where both are equal."""
+    wins: Floats = (members[:, None] < others) + 0.5 * (members[:, None] == others)
+    return wins

@@ -12,15 +12,13 @@ the photographs.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch_fidelity.metric_kid import (
-    KEY_METRIC_KID_MEAN,
-    KEY_METRIC_KID_STD,
-    kid_features_to_metric,
-)
+from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
+from torch_fidelity.metric_kid import kernel_poly, mmd2
 from torch_fidelity.metric_prc import (
     KEY_METRIC_PRECISION,
     KEY_METRIC_RECALL,
@@ -33,6 +31,7 @@ from hzsynth.core.seeding import derive_seed, numpy_generator
 LARGEST_SUBSET = 1000
 """Default subsets stop growing here: the subset size of the published KID."""
 
+_LARGEST_TABLE = 8000
 _PRECISION_NEIGHBOURS = 3
 _COVERAGE_NEIGHBOURS = 5
 
@@ -66,44 +65,102 @@ def kernel_distance(
             f"KID needs a subset size from 2 to {smallest - 1} (one less than the smaller set), "
             f"not {subset_size}"
         )
-    result = kid_features_to_metric(
-        real.float(),
-        fake.float(),
-        kid_subsets=subsets,
-        kid_subset_size=subset_size,
-        # torch-fidelity draws with a legacy generator, whose seeds have 32 bits.
-        rng_seed=derive_seed(seed, "kid") % 2**32,
-        verbose=False,
-    )
-    return float(result[KEY_METRIC_KID_MEAN]), float(result[KEY_METRIC_KID_STD])
+    # The generator and the order of the draws are those of torch-fidelity, whose value this is. The
+    # kernels are computed once: its subsets compute most of them many times.
+    generator = np.random.RandomState(derive_seed(seed, "kid") % 2**32)
+    kernels = _Kernels.between(real, fake)
+    values = []
+    for _ in range(subsets):
+        rows = generator.choice(len(real), subset_size, replace=False)
+        columns = generator.choice(len(fake), subset_size, replace=False)
+        values.append(kernels.squared_mmd(rows, columns))
+    return float(np.mean(values)), float(np.std(values))
 
 
 def squared_mmd(first: torch.Tensor, second: torch.Tensor) -> float:
     """The unbiased squared MMD of two equally large sets, each taken as a whole."""
-    result = kid_features_to_metric(
-        first.float(),
-        second.float(),
-        kid_subsets=1,
-        kid_subset_size=len(first),
-        rng_seed=0,
-        verbose=False,
-    )
-    return float(result[KEY_METRIC_KID_MEAN])
+    everything = np.arange(len(first))
+    return _Kernels.between(first, second).squared_mmd(everything, everything)
 
 
-def _centred_factor(features: NDArray[np.float64]) -> NDArray[np.float64]:
+def kernel_floor(
+    real: torch.Tensor, *, part: int, repeats: int, seed: int = 0
+) -> tuple[float, float]:
+    """`floor_of` for the squared MMD, with the kernels computed once.
+
+    Args:
+        real: float N x D.
+        part: images in each of the two disjoint parts, at most N // 2.
+        repeats: number of random divisions.
+        seed: of the divisions.
+
+    Returns:
+        Mean and standard deviation over the divisions.
+    """
+    kernels = _Kernels.between(real, real)
+    parts = random_parts(len(real), part, repeats, seed)
+    values = [kernels.squared_mmd(a.numpy(), b.numpy()) for a, b in parts]
+    return float(np.mean(values)), float(np.std(values))
+
+
+@dataclass(frozen=True)
+class _Kernels:
+    """The cubic kernel within and between two sets.
+
+    Sets too large for tables of all pairs are kept as features, and each subset's kernels are
+    computed when it is asked for.
+    """
+
+    first: NDArray[np.float32]
+    second: NDArray[np.float32]
+    tables: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]] | None
+
+    @classmethod
+    def between(cls, first: torch.Tensor, second: torch.Tensor) -> "_Kernels":
+        one, two = (features.float().cpu().numpy() for features in (first, second))
+        if max(len(one), len(two)) > _LARGEST_TABLE:
+            return cls(one, two, None)
+        within = kernel_poly(one, one)
+        if first is second:
+            return cls(one, two, (within, within, within))
+        return cls(one, two, (within, kernel_poly(one, two), kernel_poly(two, two)))
+
+    def squared_mmd(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> float:
+        """Unbiased, between some rows of the first set and equally many of the second."""
+        if self.tables is None:
+            one, two = self.first[rows], self.second[columns]
+            return float(mmd2(kernel_poly(one, one), kernel_poly(one, two), kernel_poly(two, two)))
+        within, across, other = self.tables
+        return float(
+            mmd2(
+                within[np.ix_(rows, rows)],
+                across[np.ix_(rows, columns)],
+                other[np.ix_(columns, columns)],
+            )
+        )
+
+
+def _centred_factor(features: torch.Tensor) -> torch.Tensor:
     """A factor F with F^T F = covariance, with at most D rows."""
-    centred = (features - features.mean(axis=0)) / np.sqrt(len(features) - 1)
-    if len(centred) > centred.shape[1]:
-        return np.asarray(np.linalg.qr(centred, mode="r"))
-    return np.asarray(centred)
+    centred: torch.Tensor = (features - features.mean(dim=0)) / (len(features) - 1) ** 0.5
+    if len(centred) <= centred.shape[1]:
+        return centred
+    covariance = centred.T @ centred
+    lower, failed = torch.linalg.cholesky_ex(covariance)
+    if not failed:
+        upper: torch.Tensor = lower.T
+        return upper
+    # A feature that never varies makes the covariance singular.
+    eigenvalues, vectors = torch.linalg.eigh(covariance)
+    scaled: torch.Tensor = eigenvalues.clamp_min(0).sqrt()[:, None] * vectors.T
+    return scaled
 
 
 def frechet_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
     """Frechet distance between Gaussians fitted to two sets of features.
 
     ``|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))``. With S = F^T F the trace of the root is
-    the sum of the singular values of ``F1 F2^T``: exact also for singular covariances (fewer
+    the sum of the singular values of ``F1 F2^T``: it holds also for singular covariances (fewer
     images than dimensions), where a root of the product of D x D matrices loses digits.
 
     Args:
@@ -118,10 +175,11 @@ def frechet_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
     """
     if min(len(real), len(fake)) < 2:
         raise InputError("a Frechet distance needs at least two images in each set")
-    first, second = (f.double().cpu().numpy() for f in (real, fake))
-    difference = first.mean(axis=0) - second.mean(axis=0)
+    first, second = real.double().cpu(), fake.double().cpu()
+    difference = first.mean(dim=0) - second.mean(dim=0)
     one, two = _centred_factor(first), _centred_factor(second)
-    root = np.linalg.svd(one @ two.T, compute_uv=False).sum()
+    product = one @ two.T if len(one) <= len(two) else two @ one.T
+    root = torch.linalg.eigvalsh(product @ product.T).clamp_min(0).sqrt().sum()
     return float(difference @ difference + (one**2).sum() + (two**2).sum() - 2 * root)
 
 
@@ -173,6 +231,20 @@ def vendi_score(features: torch.Tensor) -> float:
     gram = unit @ unit.T if len(unit) <= unit.shape[1] else unit.T @ unit
     eigenvalues = torch.linalg.eigvalsh(gram / len(unit)).clamp_min(0)
     return float(torch.exp(torch.special.entr(eigenvalues).sum()))
+
+
+def inception_score(class_scores: torch.Tensor, *, splits: int) -> float:
+    """The Inception score (Salimans et al. 2016), by torch-fidelity.
+
+    Args:
+        class_scores: float N x C, unbounded scores of C classes.
+        splits: parts whose scores are averaged, at most N.
+
+    Returns:
+        From 1 (every image is taken for the same classes) to C.
+    """
+    result = isc_features_to_metric(class_scores, splits=splits, shuffle=False)
+    return float(result[KEY_METRIC_ISC_MEAN])
 
 
 def random_parts(

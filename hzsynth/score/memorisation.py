@@ -66,10 +66,20 @@ class Memorisation:
         )
         if self.share > 0.5:
             verdict = "the generator mostly copies its training photographs"
+        few = (
+            f". The threshold rests on one or two of only {self.n_reference} photographs"
+            if self.n_reference < 2 / QUANTILE
+            else ""
+        )
+        stand_in = (
+            ". No photograph was held out, so the training photographs stand in for them"
+            if self.reference == "training"
+            else ""
+        )
         return (
             f"{self.share:.0%} of {self.n_fake} generated images lie nearer to a training photograph "
             f"than {QUANTILE:.0%} of the {self.n_reference} {self.reference} photographs do "
-            f"(about {QUANTILE:.0%} is expected without copying): {verdict}."
+            f"(about {QUANTILE:.0%} is expected without copying): {verdict}{few}{stand_in}. It is no proof of privacy."
         )
 
 

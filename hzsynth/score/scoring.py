@@ -1,7 +1,7 @@
 """The stage `score`: a generated set against photographs, each figure with its conditions."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,16 +15,48 @@ from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.score import fidelity
-from hzsynth.score.extractors import FeatureExtractor, create_extractor, extract_features
+from hzsynth.score.extractors import (
+    FeatureExtractor,
+    InceptionPool,
+    NetworkExtractor,
+    create_extractor,
+)
+from hzsynth.score.features import extract_features, open_cache
+from hzsynth.score.figures import (
+    Conditions,
+    Draws,
+    check_metrics,
+    frechet_score,
+    inception_score,
+    infinity_score,
+    kernel_score,
+    neighbour_scores,
+    tone_score,
+    vendi_score,
+)
+from hzsynth.score.groups import TONE, check_column, group_values, rows_by_value
+from hzsynth.score.infinity import NotIdentifiableError
 from hzsynth.score.memorisation import Memorisation, nearest_neighbour_memorisation
-from hzsynth.score.results import Direction, Score, ScoreReport
-from hzsynth.score.tone import skin_angles, tone_distance
+from hzsynth.score.results import Group, Score, ScoreReport, Unavailable
+from hzsynth.score.tone import skin_angles
 
-Metric = Literal["kid", "fid", "frechet", "prdc", "vendi", "tone", "memorisation"]
-Features = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2", "inception"]
+Metric = Literal[
+    "kid",
+    "fid",
+    "frechet",
+    "fid-infinity",
+    "frechet-infinity",
+    "prdc",
+    "vendi",
+    "is",
+    "tone",
+    "memorisation",
+]
+Features = Literal[
+    "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2", "inception", "dinov2"
+]
 
 _LARGEST_SIDE = 256
-_PRDC = ("precision", "recall", "density", "coverage")
 
 
 class ScoreConfig(Config):
@@ -35,6 +67,13 @@ class ScoreConfig(Config):
     )
     features: Features = Field("efficientnet-lite0", description="feature space")
     inception_weights: Path | None = Field(None, description="weights file for inception features")
+    dinov2_weights: Path | None = Field(None, description="weights file for dinov2 features")
+    by: str | None = Field(
+        None, description="column whose values get figures of their own, or tone"
+    )
+    smallest_group: int = Field(
+        12, ge=6, description="images that a group needs in both sets to get figures"
+    )
     subset_size: int | None = Field(
         None, ge=2, description="images in a KID subset; by default half of the smaller set"
     )
@@ -50,47 +89,22 @@ class ScoreConfig(Config):
 
 
 @dataclass(frozen=True)
-class _Conditions:
-    """What all scores of one call share."""
+class _Described:
+    """A set with what was computed of its images, row by row; None where no metric asks."""
 
-    n_real: int
-    n_fake: int
-    seed: int
-    real_digest: str
-    fake_digest: str
-    extractor: str
-    preprocessing: str
+    images: ImageSet
+    features: torch.Tensor | None
+    class_scores: torch.Tensor | None
+    angles: torch.Tensor | None
 
-    def score(
-        self,
-        metric: str,
-        value: float,
-        better: Direction,
-        *,
-        spread: float | None = None,
-        floor: tuple[float, float] | None = None,
-        n_floor: int = 0,
-        subset_size: int = 0,
-        subsets: int = 0,
-    ) -> Score:
-        return Score(
-            metric=metric,
-            value=value,
-            spread=spread,
-            floor=None if floor is None else floor[0],
-            floor_spread=None if floor is None else floor[1],
-            better=better,
-            n_real=self.n_real,
-            n_fake=self.n_fake,
-            n_floor=n_floor if floor is not None else 0,
-            subset_size=subset_size,
-            subsets=subsets,
-            seed=self.seed,
-            extractor=self.extractor,
-            preprocessing=self.preprocessing,
-            real_digest=self.real_digest,
-            fake_digest=self.fake_digest,
+    def part(self, rows: torch.Tensor) -> "_Described":
+        """The images of some rows."""
+        records = [self.images.records[row] for row in rows.tolist()]
+        kept = (
+            None if values is None else values[rows]
+            for values in (self.features, self.class_scores, self.angles)
         )
+        return _Described(self.images.replace_records(records), *kept)
 
 
 def _common_size(real: ImageSet, fake: ImageSet) -> int:
@@ -99,124 +113,18 @@ def _common_size(real: ImageSet, fake: ImageSet) -> int:
     return int(min(*sides, _LARGEST_SIDE))
 
 
-def _floor(
-    metric: Callable[[torch.Tensor, torch.Tensor], float],
-    real: torch.Tensor,
-    part: int,
-    smallest: int,
-    config: ScoreConfig,
-) -> tuple[float, float] | None:
-    if part < smallest:
-        return None
-    return fidelity.floor_of(
-        metric, real, part=part, repeats=config.floor_repeats, seed=config.seed
-    )
-
-
-def _kernel_score(
-    real: torch.Tensor, fake: torch.Tensor, config: ScoreConfig, conditions: _Conditions
-) -> Score:
-    size = config.subset_size or fidelity.default_subset_size(len(real), len(fake))
-    value, spread = fidelity.kernel_distance(
-        real, fake, subset_size=size, subsets=config.subsets, seed=config.seed
-    )
-    part = min(size, len(real) // 2)
-    return conditions.score(
-        f"kid-{conditions.extractor}",
-        value,
-        "lower",
-        spread=spread,
-        floor=_floor(fidelity.squared_mmd, real, part, 2, config),
-        n_floor=part,
-        subset_size=size,
-        subsets=config.subsets,
-    )
-
-
-def _frechet_score(
-    real: torch.Tensor, fake: torch.Tensor, config: ScoreConfig, conditions: _Conditions
-) -> Score:
-    part = min(len(real) // 2, len(fake))
-    published = conditions.extractor == "inception"
-    return conditions.score(
-        "fid" if published else f"frechet-{conditions.extractor}",
-        fidelity.frechet_distance(real, fake),
-        "lower",
-        floor=_floor(fidelity.frechet_distance, real, part, 2, config),
-        n_floor=part,
-    )
-
-
-def _neighbour_scores(
-    real: torch.Tensor, fake: torch.Tensor, config: ScoreConfig, conditions: _Conditions
-) -> list[Score]:
-    values = fidelity.precision_recall_density_coverage(real, fake)
-    part = min(len(real) // 2, len(fake))
-    floors: dict[str, tuple[float, float]] = {}
-    if part > 5:
-        parts = fidelity.random_parts(len(real), part, config.floor_repeats, config.seed)
-        repeats = [fidelity.precision_recall_density_coverage(real[a], real[b]) for a, b in parts]
-        for name in _PRDC:
-            column = [repeat[name] for repeat in repeats]
-            floors[name] = (float(np.mean(column)), float(np.std(column)))
-    return [
-        conditions.score(
-            f"{name}-{conditions.extractor}",
-            values[name],
-            "higher",
-            floor=floors.get(name),
-            n_floor=part,
-        )
-        for name in _PRDC
-    ]
-
-
-def _vendi_score(
-    real: torch.Tensor, fake: torch.Tensor, config: ScoreConfig, conditions: _Conditions
-) -> Score:
-    # The Vendi score grows with the number of images: both sides are taken at the same number.
-    part = min(len(real), len(fake))
-    draws = fidelity.random_parts(len(fake), part, config.floor_repeats, config.seed)
-    values = [fidelity.vendi_score(fake[chosen]) for chosen, _ in draws]
-    draws = fidelity.random_parts(len(real), part, config.floor_repeats, config.seed)
-    floors = [fidelity.vendi_score(real[chosen]) for chosen, _ in draws]
-    return conditions.score(
-        f"vendi-{conditions.extractor}",
-        float(np.mean(values)),
-        "higher",
-        spread=float(np.std(values)),
-        floor=(float(np.mean(floors)), float(np.std(floors))),
-        n_floor=part,
-        subset_size=part,
-        subsets=config.floor_repeats,
-    )
-
-
-def _tone_score(
-    real: ImageSet, fake: ImageSet, config: ScoreConfig, conditions: _Conditions
-) -> Score:
-    real_angles, fake_angles = (torch.from_numpy(skin_angles(i)) for i in (real, fake))
-    part = min(len(real) // 2, len(fake))
-
-    def distance(first: torch.Tensor, second: torch.Tensor) -> float:
-        return tone_distance(first.numpy(), second.numpy())
-
-    return conditions.score(
-        "tone-distance",
-        distance(real_angles, fake_angles),
-        "lower",
-        floor=_floor(distance, real_angles, part, 1, config),
-        n_floor=part,
-    )
-
-
-def _memorisation(
-    real: ImageSet, features: torch.Tensor, fake: torch.Tensor, extractor: str, pairs: int
-) -> Memorisation:
+def _memorisation(real: _Described, fake: _Described, extractor: str, pairs: int) -> Memorisation:
     """Train against held-out by the set's splits; without splits all of it counts as train."""
-    held_out = torch.tensor([r.split in ("val", "test") for r in real], dtype=torch.bool)
+    assert real.features is not None
+    assert fake.features is not None
+    splits = [record.split in ("val", "test") for record in real.images]
+    held_out = torch.tensor(splits, dtype=torch.bool)
     return nearest_neighbour_memorisation(
-        fake, features[~held_out], features[held_out], extractor=extractor, pairs=pairs
+        fake.features,
+        real.features[~held_out],
+        real.features[held_out],
+        extractor=extractor,
+        pairs=pairs,
     )
 
 
@@ -229,10 +137,87 @@ def _check(real: ImageSet, fake: ImageSet, config: ScoreConfig) -> None:
         raise InputError(
             f"REAL must hold photographs only, but '{made.file_name}' is {made.origin}"
         )
-    if "fid" in config.metrics and config.features != "inception":
-        raise InputError(
-            f"fid is defined on inception features; on {config.features} ask for 'frechet'"
+    check_metrics(config.metrics, config.features)
+    if config.by is not None:
+        check_column(config.by, real, fake)
+
+
+def _figures(
+    real: _Described, fake: _Described, config: ScoreConfig, conditions: Conditions
+) -> ScoreReport:
+    """All figures of two described sets."""
+    metrics = dict.fromkeys(config.metrics)
+    conditions = replace(
+        conditions,
+        n_real=len(real.images),
+        n_fake=len(fake.images),
+        real_digest=real.images.digest,
+        fake_digest=fake.images.digest,
+    )
+    scores: list[Score] = []
+    unavailable = []
+    memorisation = None
+    if real.features is not None and fake.features is not None:
+        arguments = (real.features, fake.features, conditions)
+        if "kid" in metrics:
+            scores.append(kernel_score(*arguments))
+        if "fid" in metrics or "frechet" in metrics:
+            scores.append(frechet_score(*arguments))
+        if "fid-infinity" in metrics or "frechet-infinity" in metrics:
+            try:
+                scores.append(infinity_score(*arguments))
+            except NotIdentifiableError as error:
+                name = "fid-infinity" if "fid-infinity" in metrics else "frechet-infinity"
+                unavailable.append(Unavailable(name, str(error)))
+        if "prdc" in metrics:
+            scores.extend(neighbour_scores(*arguments))
+        if "vendi" in metrics:
+            scores.append(vendi_score(*arguments))
+        if real.class_scores is not None and fake.class_scores is not None:
+            scores.append(inception_score(real.class_scores, fake.class_scores, conditions))
+        if "memorisation" in metrics:
+            memorisation = _memorisation(real, fake, conditions.extractor, config.pairs)
+    if "tone" in metrics and real.angles is not None and fake.angles is not None:
+        by_eye = replace(
+            conditions,
+            extractor="individual typology angle",
+            preprocessing="skin outside the lesion",
+            weights="",
+            size=0,
+            dim=0,
         )
+        scores.append(tone_score(real.angles, fake.angles, by_eye))
+    return ScoreReport(tuple(scores), memorisation, tuple(unavailable))
+
+
+def _groups(
+    real: _Described, fake: _Described, config: ScoreConfig, conditions: Conditions, by: str
+) -> tuple[Group, ...]:
+    """The figures of each value of a column; a group that can have none says why."""
+    values = [group_values(s.images, by, s.angles) for s in (real, fake)]
+    groups = []
+    for value, (real_rows, fake_rows) in rows_by_value(by, values[0], values[1]).items():
+        counts = (len(real_rows), len(fake_rows))
+        if min(counts) < config.smallest_group:
+            reason = (
+                f"{counts[0]} real and {counts[1]} generated images; {config.smallest_group} of each "
+                "are needed"
+            )
+            groups.append(Group(value, *counts, reason=reason))
+            continue
+        try:
+            report = _figures(real.part(real_rows), fake.part(fake_rows), config, conditions)
+        except InputError as error:
+            groups.append(Group(value, *counts, reason=str(error)))
+        else:
+            groups.append(Group(value, *counts, report=report))
+    return tuple(groups)
+
+
+def _class_scores(extractor: FeatureExtractor, features: torch.Tensor) -> torch.Tensor:
+    assert isinstance(extractor, NetworkExtractor)
+    assert isinstance(extractor.network, InceptionPool)
+    return extractor.network.class_scores(features)
 
 
 def score_images(
@@ -252,47 +237,51 @@ def score_images(
         config: which figures, on which features.
         compute: where to compute features.
         progress: where to report.
-        cache: folder that keeps features for the next call.
+        cache: folder that keeps features for the next call (see `score.feature_cache`).
 
     Returns:
-        The figures, each with its conditions and its real-vs-real floor.
+        The figures, each with its conditions and its real-vs-real floor; with ``config.by`` also
+        those of each group, from the same features.
 
     Raises:
         InputError: a set is too small or holds what it must not, or weights are missing.
     """
     _check(real, fake, config)
-    size = config.size or _common_size(real, fake)
-    metrics = dict.fromkeys(config.metrics)
-    shared = (len(real), len(fake), config.seed, real.digest, fake.digest)
-    scores: list[Score] = []
-    memorisation = None
-    if set(metrics) - {"tone"}:
-        extractor = create_extractor(
-            config.features, weights=config.inception_weights, compute=compute
-        )
-        real_features, fake_features = (
-            extract_features(images, extractor, size=size, progress=progress, cache=cache)
-            for images in (real, fake)
-        )
-        preprocessing = f"centre square at {size} px, {extractor.preprocessing}"
-        conditions = _Conditions(*shared, extractor.name, preprocessing)
-        arguments = (real_features, fake_features, config, conditions)
-        if "kid" in metrics:
-            scores.append(_kernel_score(*arguments))
-        if "fid" in metrics or "frechet" in metrics:
-            scores.append(_frechet_score(*arguments))
-        if "prdc" in metrics:
-            scores.extend(_neighbour_scores(*arguments))
-        if "vendi" in metrics:
-            scores.append(_vendi_score(*arguments))
-        if "memorisation" in metrics:
-            memorisation = _memorisation(
-                real, real_features, fake_features, extractor.name, config.pairs
+    draws = Draws(config.seed, config.subset_size, config.subsets, config.floor_repeats)
+    conditions = Conditions(len(real), len(fake), real.digest, fake.digest, draws, "", "")
+    sets = {"real": real, "fake": fake}
+    remarks: tuple[str, ...] = ()
+    described = {name: _Described(images, None, None, None) for name, images in sets.items()}
+    if set(config.metrics) - {"tone"}:
+        weights = config.dinov2_weights if config.features == "dinov2" else config.inception_weights
+        extractor = create_extractor(config.features, weights=weights, compute=compute)
+        size = config.size or _common_size(real, fake)
+        known = open_cache(cache, extractor, size)
+        for name, images in sets.items():
+            features = extract_features(
+                images, extractor, size=size, progress=progress, cache=known
             )
-    if "tone" in metrics:
-        conditions = _Conditions(*shared, "individual typology angle", "skin outside the lesion")
-        scores.append(_tone_score(real, fake, config, conditions))
-    return ScoreReport(tuple(scores), memorisation)
+            scores = _class_scores(extractor, features) if "is" in config.metrics else None
+            described[name] = replace(described[name], features=features, class_scores=scores)
+        remarks = (known.problem,) if known.problem else ()
+        conditions = replace(
+            conditions,
+            extractor=extractor.name,
+            preprocessing=f"centre square, bicubic to {size} px, {extractor.preprocessing}",
+            weights=extractor.weights,
+            size=size,
+            dim=extractor.dim,
+        )
+    if "tone" in config.metrics or config.by == TONE:
+        for name, images in sets.items():
+            angles = torch.from_numpy(skin_angles(images))
+            described[name] = replace(described[name], angles=angles)
+    pair = described["real"], described["fake"]
+    report = _figures(*pair, config, conditions)
+    if config.by is None:
+        return replace(report, remarks=remarks)
+    groups = _groups(*pair, config, conditions, config.by)
+    return replace(report, remarks=remarks, by=config.by, groups=groups)
 
 
 def kid_scorer(

@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 from contextlib import contextmanager
 
@@ -5,6 +6,9 @@ import numpy as np
 import pytest
 
 from hzsynth.augment.build import BuildConfig, build_dataset
+from hzsynth.augment.mixing import SOFT_LABEL
+from hzsynth.augment.recipes import PARAMETERS
+from hzsynth.augment.strategies import SETTINGS, Augmenter
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_set import ImageSet, TrainingImage
 from hzsynth.core.image_set_writer import ImageSetWriter
@@ -202,3 +206,39 @@ def test_sets_are_drawn_from_by_weight_and_dropped_images_stay_out(real, tmp_pat
     assert not chosen[1] & {r.sha256 for r in without.select("train", origin="stylegan2")}
     with pytest.raises(InputError, match="one positive number for each of the 2"):
         build_dataset(real, pools, _config(weights=(1,)), tmp_path / "wrong")
+
+
+def test_mixing_across_classes_gives_soft_labels(real, synthetic, tmp_path):
+    config = _config(ratio=0, multiplier=40, mix="cutmix", mix_classes="any", strategies=("flip",))
+    built = build_dataset(real, [], config, tmp_path / "out")
+    labels = {r.sha256: r.label for r in real}
+    augmented = built.select("train", "zoster", "augmented").records
+    mixed = [r for r in augmented if len(r.parents) == 2]
+    soft = {r.file_name: json.loads(r.extra[SOFT_LABEL]) for r in mixed if SOFT_LABEL in r.extra}
+    assert 0.35 < len(mixed) / len(augmented) < 0.65
+    for record in mixed:
+        classes = [labels[parent] for parent in record.parents]
+        shares = soft.get(record.file_name)
+        if classes[0] == classes[1]:
+            assert shares is None
+        else:
+            assert list(shares) == classes == ["zoster", "eczema"]
+            assert shares["zoster"] == pytest.approx(float(record.extra["mix"].split()[1]))
+            assert shares["zoster"] >= 0.5
+    # Every class is as likely a partner, whatever its number of photographs.
+    assert 0.35 < len(soft) / len(mixed) < 0.65
+
+
+def test_what_is_augmented_can_be_made_again(real, synthetic, tmp_path):
+    built = build_dataset(real, [synthetic], _config(), tmp_path / "out")
+    sources = {r.sha256: (images, r) for images in (real, synthetic) for r in images}
+    again = 0
+    for record in built.select("train", "zoster", "augmented"):
+        images, parent = sources[record.parents[0]]
+        pixels = decode_image(images.read_bytes(parent), "parent")
+        augmenter = Augmenter.from_description(record.extra[SETTINGS])
+        varied, parameters = augmenter(pixels, int(record.seed))
+        assert parameters == record.extra[PARAMETERS]
+        np.testing.assert_array_equal(varied, decode_image(built.read_bytes(record), "made"))
+        again += 1
+    assert again == 12

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hzsynth.augment.mixing import cutmix, mix_pair, mixup
+from hzsynth.augment.preview import preview_sheet
 from hzsynth.augment.strategies import ONE_IMAGE_NAMES, STRATEGY_NAMES, Augmenter
 from hzsynth.core.errors import InputError
 from tests.augment.conftest import picture
@@ -58,3 +59,33 @@ def test_mixup_and_cutmix_follow_their_definitions():
     assert (corner == 255).mean() == pytest.approx(0.25 / 4)
     weights = [mix_pair(black, white, "mixup", np.random.default_rng(s))[1] for s in range(50)]
     assert min(weights) >= 0.5
+
+
+def test_cutmix_tells_the_share_that_it_left():
+    black, white = np.zeros((40, 40, 3), np.uint8), np.full((40, 40, 3), 255, np.uint8)
+    for seed in range(40):
+        mixed, share = mix_pair(black, white, "cutmix", np.random.default_rng(seed))
+        assert share == pytest.approx((mixed == 0).mean())
+        assert 0.5 <= share <= 1
+
+
+def test_a_preview_has_a_row_for_every_strategy():
+    pictures = [np.full((48, 48, 3), level, np.uint8) for level in (60, 120, 180)]
+    pictures[0][:20] = 200
+    one = preview_sheet(pictures, ["flip"])
+    every = preview_sheet(pictures, STRATEGY_NAMES)
+    # Photographs, the strategy and all together; then eight, MixUp, CutMix and those two.
+    assert every.shape[0] * 3 == one.shape[0] * 12
+    assert every.shape[1] == one.shape[1]
+    half = one.shape[0] // 3
+    shown, flipped = (
+        one[half - 48 - 4 : half - 4, 4:52],
+        one[2 * half - 48 - 4 : 2 * half - 4, 4:52],
+    )
+    np.testing.assert_array_equal(shown, pictures[0])
+    assert any(np.array_equal(flipped, view) for view in (shown[::-1], shown[::-1, ::-1], shown))
+    np.testing.assert_array_equal(every, preview_sheet(pictures, STRATEGY_NAMES))
+    with pytest.raises(InputError, match="one photograph"):
+        preview_sheet([], ["flip"])
+    with pytest.raises(InputError, match="not known"):
+        preview_sheet(pictures, ["sharpen"])

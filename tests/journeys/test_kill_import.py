@@ -13,6 +13,7 @@ from PIL import Image
 
 from hzsynth.core.image_set import ImageSet
 from hzsynth.data.sources.phantom import render_phantom
+from tests.journeys.killing import members, until_writing
 
 COUNT = 1500
 
@@ -39,34 +40,13 @@ def _start(photographs: Path, out: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def _until_writing(folder: Path, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while not any(folder.rglob("*.png")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def _members(session: int) -> list[int]:
-    """Processes of a session that have not ended."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-        except (OSError, IndexError):
-            continue
-        if fields[3] == str(session) and fields[0] != "Z":
-            found.append(int(entry.name))
-    return found
-
-
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_import_leaves_nothing_and_is_gone_on_with(
     tmp_path: Path, photographs: Path, how: signal.Signals
 ) -> None:
     out = tmp_path / "set"
     process = _start(photographs, out)
-    _until_writing(tmp_path, process)
+    until_writing(tmp_path, process)
     if how is signal.SIGINT:
         # As a terminal does it: the workers get it too.
         os.killpg(process.pid, how)
@@ -75,7 +55,7 @@ def test_a_killed_import_leaves_nothing_and_is_gone_on_with(
     _, said = process.communicate(timeout=60)
     assert not out.exists()
     deadline = time.monotonic() + 20
-    while _members(process.pid):
+    while members(process.pid):
         assert time.monotonic() < deadline, "workers outlive their parent"
         time.sleep(0.1)
     if how is signal.SIGINT:

@@ -5,11 +5,14 @@ import pytest
 import torch
 
 from hzsynth.core.errors import InputError
+from hzsynth.core.seeding import derive_seed
+from hzsynth.score import fidelity
 from hzsynth.score.fidelity import (
     default_subset_size,
     floor_of,
     frechet_distance,
     kernel_distance,
+    kernel_floor,
     precision_recall_density_coverage,
     squared_mmd,
     vendi_score,
@@ -88,6 +91,59 @@ def test_frechet_distance_equals_torch_fidelity(n, m):
     statistics = [fid_features_to_statistics(f) for f in (x, y)]
     expected = fid_statistics_to_metric(*statistics, verbose=False)
     assert frechet_distance(x, y) == pytest.approx(expected["frechet_inception_distance"], rel=1e-3)
+
+
+def with_moments(seed, count, mean, deviations):
+    """Features whose mean and covariance (diagonal) are exactly the given ones."""
+    draws = np.random.default_rng(seed).normal(size=(count, len(mean)))
+    centred = draws - draws.mean(axis=0)
+    orthogonal = np.linalg.qr(centred)[0] * np.sqrt(count - 1)
+    return torch.from_numpy(orthogonal * np.asarray(deviations) + np.asarray(mean))
+
+
+@pytest.mark.parametrize(("n", "m"), [(50, 80), (7, 9)])
+def test_frechet_distance_of_exact_moments_is_the_closed_form(n, m):
+    x = with_moments(30, n, [0, 1, 2, 0], [1.0, 2.0, 0.5, 3.0])
+    y = with_moments(31, m, [1, 1, 0, 0], [2.0, 2.0, 1.5, 1.0])
+    assert frechet_distance(x, y) == pytest.approx(1 + 4 + 1 + 0 + 1 + 4, rel=1e-9)
+
+
+def test_a_feature_that_never_varies_does_no_harm():
+    x, y = gaussian(32, 40, dim=5), gaussian(33, 50, dim=5, shift=0.4)
+    expected = frechet_distance(x, y)
+    padded = [torch.cat([f, torch.full((len(f), 1), 7.0)], dim=1) for f in (x, y)]
+    assert frechet_distance(*padded) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("largest", [8000, 10])
+def test_kid_and_precision_equal_torch_fidelity(monkeypatch, largest):
+    from torch_fidelity.metric_kid import kid_features_to_metric
+    from torch_fidelity.metric_prc import prc_features_to_metric
+
+    monkeypatch.setattr(fidelity, "_LARGEST_TABLE", largest)
+    x, y = gaussian(34, 40, dim=16), gaussian(35, 30, dim=16, shift=0.3)
+    theirs = kid_features_to_metric(
+        x,
+        y,
+        kid_subsets=20,
+        kid_subset_size=12,
+        rng_seed=derive_seed(3, "kid") % 2**32,
+        verbose=False,
+    )
+    value, spread = kernel_distance(x, y, subset_size=12, subsets=20, seed=3)
+    assert value == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-5)
+    assert spread == pytest.approx(theirs["kernel_inception_distance_std"], rel=1e-5)
+    prc = prc_features_to_metric(y, x, prc_neighborhood=3, verbose=False)
+    ours = precision_recall_density_coverage(x, y)
+    assert ours["precision"] == pytest.approx(prc["precision"], rel=1e-3)
+    assert ours["recall"] == pytest.approx(prc["recall"], rel=1e-3)
+
+
+def test_the_floor_of_kid_is_that_of_the_parts():
+    real = gaussian(36, 40)
+    quick = kernel_floor(real, part=15, repeats=6, seed=2)
+    plain = floor_of(squared_mmd, real, part=15, repeats=6, seed=2)
+    assert quick == pytest.approx(plain, rel=1e-4, abs=1e-6)
 
 
 def test_frechet_distance_grows_as_the_sets_shrink():

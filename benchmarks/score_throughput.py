@@ -1,0 +1,174 @@
+"""Scoring a folder of generated images: KID and Frechet distance, against torch-fidelity called directly.
+
+Both sides read the same JPEG and PNG files of 224 px (crops of phantom photographs with noise, all
+distinct), use the same EfficientNet-Lite0 weights in float32 and the same KID subsets. hzsynth
+also computes the real-vs-real floors. Cold: no feature is known; warm: all are.
+"""
+
+import os
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import Pair, parse_fast, report, seconds
+from PIL import Image
+
+from hzsynth.core.devices import CPU_FP32
+from hzsynth.core.image_set import ImageSet
+from hzsynth.core.progress import SILENT
+from hzsynth.core.seeding import derive_seed
+from hzsynth.data.loading import open_images
+from hzsynth.data.sources.phantom import LABELS, render_phantom
+from hzsynth.nets.backbones import create_backbone
+from hzsynth.score.extractors import create_extractor
+from hzsynth.score.features import extract_features
+from hzsynth.score.fidelity import default_subset_size
+from hzsynth.score.scoring import ScoreConfig, score_images
+
+_SIDE = 224
+_RENDERED = 48
+_CONFIG = ScoreConfig(metrics=("kid", "frechet"))
+_REGISTERED = "efficientnet-lite0-plain"
+
+
+def register_plain_network() -> None:
+    """The same weights as a torch-fidelity user would register them."""
+    # Here, since torchvision is importable only after hzsynth.core.
+    from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+    from torch_fidelity.registry import register_feature_extractor
+
+    class PlainLite(FeatureExtractorBase):
+        def __init__(self, name: str, features_list: list[str], **_: object) -> None:
+            super().__init__(name, features_list)
+            self.network = create_backbone(
+                "efficientnet-lite0", num_classes=1000, pretrained="imagenet"
+            )
+            self.network.reset_classifier(0)  # type: ignore[operator]
+
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor]:
+            return (self.network(images.float() / 127.5 - 1),)
+
+        @staticmethod
+        def get_provided_features_list() -> tuple[str]:
+            return ("1280",)
+
+        @staticmethod
+        def get_default_feature_layer_for_metric(metric: str) -> str:
+            return "1280"
+
+    register_feature_extractor(_REGISTERED, PlainLite)
+
+
+def write_folder(folder: Path, count: int, seed: int) -> ImageSet:
+    """Distinct photographs: shifted crops of some dozens of phantoms, with noise."""
+    rng = np.random.default_rng(seed)
+    larger = _SIDE + 32
+    pictures = [
+        render_phantom(LABELS[n % len(LABELS)], "western", derive_seed(seed, n), 0, larger)[0]
+        for n in range(_RENDERED)
+    ]
+    images = folder / "zoster"
+    images.mkdir(parents=True)
+    for number in range(count):
+        top, left = rng.integers(0, larger - _SIDE + 1, 2)
+        cut = pictures[number % _RENDERED][top : top + _SIDE, left : left + _SIDE]
+        noisy = np.clip(cut + rng.normal(0, 6, cut.shape), 0, 255).astype(np.uint8)
+        name = f"{number:05d}.{'jpg' if number % 2 else 'png'}"
+        Image.fromarray(noisy).save(images / name, quality=92)
+    return open_images(folder)
+
+
+def directly(real: ImageSet, fake: ImageSet) -> dict[str, float]:
+    from torch_fidelity import calculate_metrics
+
+    values: dict[str, float] = calculate_metrics(
+        input1=str(real.root / "zoster"),
+        input2=str(fake.root / "zoster"),
+        cuda=False,
+        kid=True,
+        fid=True,
+        feature_extractor=_REGISTERED,
+        kid_subsets=_CONFIG.subsets,
+        kid_subset_size=default_subset_size(len(real), len(fake)),
+        rng_seed=derive_seed(_CONFIG.seed, "kid") % 2**32,
+        cache=False,
+        verbose=False,
+    )
+    return values
+
+
+def features_directly(images: ImageSet) -> None:
+    from torch_fidelity.utils import create_feature_extractor, extract_featuresdict_from_input_id
+
+    extractor = create_feature_extractor(_REGISTERED, ["1280"], cuda=False, verbose=False)
+    folder = str(images.root / "zoster")
+    extract_featuresdict_from_input_id(1, extractor, input1=folder, cuda=False, verbose=False)
+
+
+def own_features(images: ImageSet) -> None:
+    extract_features(images, create_extractor(compute=CPU_FP32), size=_SIDE, progress=SILENT)
+
+
+def relative(ours: float, theirs: float) -> float:
+    return abs(ours - theirs) / abs(theirs)
+
+
+def measure(real: ImageSet, fake: ImageSet, folder: Path, repeats: int) -> tuple[list[Pair], str]:
+    """Pairs, cold first, and the values' relative differences in words."""
+    pairs: list[Pair] = []
+    kept: dict[str, Any] = {}
+
+    def score(cache: Path) -> None:
+        kept["ours"] = score_images(real, fake, _CONFIG, compute=CPU_FP32, cache=cache)
+
+    def score_directly() -> None:
+        kept["theirs"] = directly(real, fake)
+
+    for repeat in range(repeats):
+        cached = partial(score, folder / f"cache-{repeat}")
+        cold, theirs, warm = (seconds(f) for f in (cached, score_directly, cached))
+        features = seconds(partial(own_features, fake)), seconds(partial(features_directly, fake))
+        pairs += [
+            Pair("cold", cold, theirs),
+            Pair("warm", warm, theirs),
+            Pair("features only", *features),
+        ]
+    ours, values = kept["ours"], kept["theirs"]
+    differences = {
+        "kid": relative(ours["kid"].value, values["kernel_inception_distance_mean"]),
+        "frechet": relative(ours["frechet"].value, values["frechet_inception_distance"]),
+    }
+    return pairs, ", ".join(f"{name} differs by {d:.1e}" for name, d in differences.items())
+
+
+def main() -> None:
+    fast = parse_fast(__doc__ or "")
+    count = int(os.environ.get("SCORE_IMAGES", 300 if fast else 5000))
+    register_plain_network()
+    with tempfile.TemporaryDirectory(prefix="hzsynth-score-") as name:
+        folder = Path(name)
+        real, fake = (
+            write_folder(folder / which, count // 2, seed)
+            for seed, which in enumerate(("real", "fake"))
+        )
+        own_features(real.replace_records(real.records[:64]))  # warms torch up
+        pairs, words = measure(real, fake, folder, repeats=3 if count <= 1000 else 1)
+    print(f"{count} images, {torch.get_num_threads()} threads, relative: {words}", file=sys.stderr)
+    for pair in pairs:
+        print(f"{pair.case}: {pair.ours:.1f} s against {pair.theirs:.1f} s", file=sys.stderr)
+    for case, goal in (("warm", 20.0), ("features only", 1.5), ("cold", 2.0)):
+        chosen = [pair for pair in pairs if pair.case == case]
+        report(
+            f"score-{case.replace(' ', '-')}",
+            f"KID and Frechet of {count} images, {case}",
+            goal,
+            chosen,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""hzsynth augment: what the classical augmentations look like."""
+
+from typing import Annotated
+
+import typer
+
+from hzsynth.cli.arguments import SetPath, known_label, open_set
+from hzsynth.cli.session import Session, command
+from hzsynth.core.errors import InputError
+
+app = typer.Typer(no_args_is_help=True, help="Classical augmentations, to be looked at.")
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+@command(app, "preview")
+def preview(
+    session: Session,
+    images: SetPath,
+    label: Annotated[str | None, typer.Option(help="Show this class only.")] = None,
+    strategies: Annotated[
+        str | None, typer.Option(help="Comma-separated; by default all nine.")
+    ] = None,
+    strength: Annotated[float, typer.Option(help="Scales every augmentation, up to 2.")] = 1.0,
+    columns: Annotated[int, typer.Option(min=1, max=24, help="Photographs to show.")] = 8,
+    size: Annotated[int, typer.Option(min=32, max=512, help="Side of each, pixels.")] = 128,
+) -> None:
+    """Writes a picture (--out FILE.png): a row for each strategy on photographs of the set."""
+    import io
+
+    from PIL import Image
+
+    from hzsynth.augment.preview import preview_sheet
+    from hzsynth.augment.strategies import STRATEGY_NAMES
+    from hzsynth.core.files import atomic_write_bytes
+    from hzsynth.core.seeding import numpy_generator
+    from hzsynth.data.photos import decode_image, square
+
+    out = session.output
+    if out.suffix.lower() not in _SUFFIXES:
+        raise InputError(f"--out is a picture ({', '.join(_SUFFIXES)}), not '{out}'")
+    if out.exists() and not session.force:
+        raise InputError(f"--out '{out}' already exists; name another file or use --force")
+    photographs = open_set(images)
+    if label is not None:
+        photographs = photographs.select(label=known_label(photographs, label))
+    order = numpy_generator(session.root_seed, "preview").permutation(len(photographs))
+    shown = [photographs.records[i] for i in sorted(order[:columns])]
+    pictures = [
+        square(decode_image(photographs.read_bytes(r), str(photographs.path(r))), size)
+        for r in shown
+    ]
+    names = [name.strip() for name in strategies.split(",")] if strategies else STRATEGY_NAMES
+    sheet = preview_sheet(pictures, names, strength, session.root_seed)
+    buffer = io.BytesIO()
+    kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(out.suffix.lower(), "PNG")
+    Image.fromarray(sheet).save(buffer, kind)
+    atomic_write_bytes(out, buffer.getvalue())
+    session.show({"sheet": str(out), "photographs": len(pictures)}, "augment preview")
