@@ -100,11 +100,11 @@ def _row(audit: SpaceAudit) -> dict[str, str]:
     near = audit.nearness
     return {
         "compared by": audit.space,
-        "near": f"{near.share:.0%} of {near.count} (p = {near.p_near:.2g})",
+        "gate": "fails" if audit.failures else "passes",
+        "near": f"{near.share:.0%} (p {near.p_near:.2g})",
         "C_T": f"{near.c_t:.1f}",
         "authentic": f"{near.authentic:.0%}",
         **_membership_cells(audit.membership),
-        "gate": "fails" if audit.failures else "passes",
     }
 
 
@@ -114,21 +114,21 @@ def _discriminator_row(attack: DiscriminatorAttack | None) -> list[dict[str, str
     verdict = "fails" if attack.failures else "passes"
     return [
         {
-            "compared by": "discriminator's score",
+            "compared by": "discriminator",
+            "gate": verdict if attack.gates else f"informs ({verdict})",
             "near": "",
             "C_T": "",
             "authentic": "",
             **_membership_cells(attack.membership),
-            "gate": verdict if attack.gates else f"informs (it {verdict})",
         }
     ]
 
 
 def _membership_cells(attack: Membership) -> dict[str, str]:
     return {
-        "membership AUC": f"{attack.auc:.2f} ({attack.low:.2f} to {attack.high:.2f})",
+        "member AUC": f"{attack.auc:.2f} ({attack.low:.2f} to {attack.high:.2f})",
         "TPR at 1 %": f"{attack.tpr:.2f}",
-        "control AUC": f"{attack.control:.2f} ± {attack.control_spread:.2f}",
+        "control": f"{attack.control:.2f} ± {attack.control_spread:.2f}",
     }
 
 
