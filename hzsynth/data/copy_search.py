@@ -3,8 +3,9 @@
 Files that are equal are joined first, and one of each goes on. Hashes (`data.candidates`) propose
 whole pictures, keypoints propose crops, and a close look at both (`data.copies`) decides. Perceptual
 hashes that nearly agree (`core.phash.NEAR_DUPLICATE`, what lineage refuses) need no second look.
-A pair that is joined already is not looked at again: a thousand frames of one scene cost a
-thousand looks, not half a million.
+A pair that is joined already is not looked at again, and of two groups of copies a few pairs
+stand for all: a thousand frames of one scene cost a thousand looks, not half a million, and a
+thousand frames of another one like it cost three more.
 """
 
 from collections import Counter
@@ -154,6 +155,7 @@ class _Groups:
     def __init__(self, count: int) -> None:
         self._group = np.arange(count)
         self._members: dict[int, list[int]] = {}
+        self._refuted: Counter[tuple[int, int]] = Counter()
         self.joins = 0
 
     def join(self, a: int, b: int) -> None:
@@ -188,7 +190,7 @@ class _Groups:
     def join_confirmed(
         self, pairs: NDArray[np.int64], confirm: Callable[[int, int], bool], vain_looks: int
     ) -> None:
-        """Joins the pairs that a close look confirms; what is joined already is left alone.
+        """Joins the pairs that a close look confirms; what is joined or refuted is left alone.
 
         Args:
             pairs: P x 2 items, the likeliest first.
@@ -196,11 +198,13 @@ class _Groups:
             vain_looks: as many looks without success end it.
         """
         for a, b in self.apart(pairs).tolist():
-            if self._group[a] == self._group[b]:
+            one, other = sorted((int(self._group[a]), int(self._group[b])))
+            if one == other or self._refuted[one, other] >= _STAND_FOR_ALL:
                 continue
             if confirm(a, b):
                 self.join(a, b)
             else:
+                self._refuted[one, other] += 1
                 vain_looks -= 1
                 if not vain_looks:
                     return

@@ -244,6 +244,24 @@ def test_frames_of_one_scene_cost_a_look_each(set_of, monkeypatch, rng):
     assert len(looks) == len(frames) - 1
 
 
+def test_of_two_scenes_a_few_frames_stand_for_all(set_of, monkeypatch, rng):
+    scenes = [render_phantom("eczema", "western", p, 0, 64)[0] for p in (1, 2)]
+    frames = [np.clip(s + rng.normal(0, 3, s.shape), 0, 255) for s in scenes for _ in range(20)]
+    images = set_of([f.astype(np.uint8) for f in frames])
+    strange = []
+
+    def spy(first, second):
+        same = same_photograph(first, second)
+        strange.append(not same)
+        return same
+
+    monkeypatch.setattr(copy_search, "same_photograph", spy)
+    monkeypatch.setattr(copy_search, "_STRUCTURE", 1.0)
+    found = find_copies(images, crops=False)
+    assert found.clusters.tolist() == [0] * 20 + [1] * 20
+    assert sum(strange) <= 3
+
+
 def test_a_crop_of_a_scene_with_many_frames_is_found(set_of, monkeypatch, rng):
     frame, _ = render_phantom("herpes_zoster", "western", 2, 0, 128)
     frames = [np.clip(frame + rng.normal(0, 0.5, frame.shape), 0, 255) for _ in range(16)]

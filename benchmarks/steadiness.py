@@ -1,0 +1,138 @@
+"""How far a classifier's average precision depends on its seed: the default training against plain.
+
+``--data DIR`` is a folder of class folders (or a set); the class `normal` is left out and one fixed
+grouped split is made: 60 % train, 10 % validation, 30 % test. Every seed trains the same model on
+the same photographs for the same number of steps and images a step: hzsynth's default (LP-FT, frozen
+batch-norm statistics, averaged weights, checkpoint chosen on validation), the same without linear
+probing and averaging, and the plain loop (Adam on all weights, batch norm in training mode, mirrored
+images, last weights). Without --data phantom photographs are used.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import Pair, report, seconds
+from sklearn.metrics import average_precision_score
+from torch.nn import functional
+
+from hzsynth.classify.loading import load_training_data
+from hzsynth.classify.models import create_network, load_classifier, normalisation
+from hzsynth.classify.training import ClassifyConfig, train_classifier
+from hzsynth.core.image_set import ImageSet
+from hzsynth.core.run import RunDir
+from hzsynth.data.loading import load_pixels, open_images
+from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
+from hzsynth.data.splits import split_images
+
+LABEL, LEFT_OUT = "herpes_zoster", "normal"
+RATIOS = (0.6, 0.1, 0.3)
+
+
+def divided(data: Path | None, root: Path) -> ImageSet:
+    if data is None:
+        images = import_phantom(PhantomConfig(), root / "phantoms")
+    else:
+        images = open_images(data)
+    diseases = images.replace_records(r for r in images if r.label != LEFT_OUT)
+    return split_images(diseases, root / "split", RATIOS, 0)
+
+
+def own(images: ImageSet, config: ClassifyConfig, root: Path) -> np.ndarray:
+    """Probability of the target for each test photograph, by hzsynth's training."""
+    with RunDir.start(root, "classify", config, {}, force=True) as run:
+        train_classifier(images, config, run)
+    classifier = load_classifier(RunDir.load(root))
+    test = load_pixels(images.select("test"), config.size)
+    return classifier.probabilities(test)[:, classifier.labels.index(config.label)]
+
+
+def plain(images: ImageSet, config: ClassifyConfig) -> np.ndarray:
+    """The same by the loop that everybody writes first."""
+    data = load_training_data(images, config.size, config.label)
+    mean, deviation = (torch.tensor(v).view(1, 3, 1, 1) for v in normalisation(config.model))
+    torch.manual_seed(config.seed)
+    network = create_network(
+        config.model, classes=len(data.labels), pretrained=config.pretrained, seed=config.seed
+    ).train()
+    optimiser = torch.optim.Adam(network.parameters(), config.learning_rate)
+    order: list[int] = []
+    for _ in range(config.steps):
+        while len(order) < config.batch:
+            order += torch.randperm(len(data.train)).tolist()
+        rows, order = torch.tensor(order[: config.batch]), order[config.batch :]
+        pixels = data.train.pixels[rows].float() / 255
+        mirrored = torch.rand(config.batch) < 0.5
+        pixels[mirrored] = pixels[mirrored].flip(3)
+        loss = functional.cross_entropy(
+            network((pixels - mean) / deviation), data.train.targets[rows]
+        )
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    network.eval()
+    test = load_pixels(images.select("test"), config.size)
+    with torch.no_grad():
+        parts = [network((p.float() / 255 - mean) / deviation) for p in test.split(64)]
+    return torch.cat(parts).softmax(1)[:, data.target].numpy()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fast", action="store_true", help="two seeds, few steps")
+    parser.add_argument("--data", type=Path, help="folder of class folders")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--size", type=int, default=128)
+    options = parser.parse_args()
+    seeds, steps = (2, 6) if options.fast else (options.seeds, options.steps)
+    size = 64 if options.fast else options.size
+    with tempfile.TemporaryDirectory(prefix="hzsynth-steady-") as name:
+        root = Path(name)
+        images = divided(options.data, root)
+        truth = np.array([record.label == LABEL for record in images.select("test")])
+        print(
+            f"{len(images.select('train'))} training photographs "
+            f"({len(images.select('train', LABEL))} of {LABEL}), {len(truth)} for testing "
+            f"({truth.sum()}); {steps} steps, {size} px",
+            file=sys.stderr,
+        )
+        found: dict[str, list[float]] = {}
+        pairs = []
+        for seed in range(seeds):
+            config = ClassifyConfig(label=LABEL, size=size, steps=steps, seed=seed)
+            full = config.model_copy(update={"finetune": "full", "average": False})
+            ways: dict[str, Callable[[], np.ndarray]] = {
+                "default": lambda config=config: own(images, config, root / "run"),
+                "full": lambda full=full: own(images, full, root / "run"),
+                "plain": lambda config=config: plain(images, config),
+            }
+            passed = {}
+            for way, train in ways.items():
+                kept: list[np.ndarray] = []
+                passed[way] = seconds(lambda train=train, kept=kept: kept.append(train()))
+                precision = float(average_precision_score(truth, kept[0]))
+                found.setdefault(way, []).append(precision)
+                print(f"seed {seed} {way}: {precision:.3f}", file=sys.stderr, flush=True)
+            pairs.append(Pair("time of a training", passed["default"], passed["plain"]))
+    spreads = {way: statistics.stdev(values) for way, values in found.items()}
+    for way, values in found.items():
+        print(
+            f"{way}: average precision {statistics.mean(values):.3f} ± {spreads[way]:.3f} "
+            f"({min(values):.3f} to {max(values):.3f})",
+            file=sys.stderr,
+        )
+    print(
+        f"spread of plain over default: {spreads['plain'] / max(spreads['default'], 1e-9):.2f} (goal 2)",
+        file=sys.stderr,
+    )
+    report("steadiness", "time of the default training over the plain loop's", 1.0, pairs)
+
+
+if __name__ == "__main__":
+    main()
