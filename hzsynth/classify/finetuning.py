@@ -1,17 +1,18 @@
-"""Fine-tuning strategies: which weights learn, at which rate, for how long.
+"""Fine-tuning: which weights learn, at which rate, for how long.
 
 LP-FT (Kumar et al. 2022, arXiv 2202.10054) trains the linear head on the frozen body first
 (linear probing), then everything at a lower rate: features are not distorted by the gradients
 of a random head. In the linear phase the features of all images are computed once and the
 head sees all of them at every step. Batch-norm statistics of pretrained bodies stay
-as they are: some tens of images estimate them worse than ImageNet did.
+as they are: some tens of images estimate them worse than ImageNet did. The other strategies are
+put together in `classify.strategies`.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import nn
@@ -19,12 +20,33 @@ from torch.nn import functional
 
 from hzsynth.classify.models import Triple, head_of, normalise, pooled_features, to_unit
 from hzsynth.core.devices import Compute
+from hzsynth.nets.backbones import layer_parameters
 
-Strategy = Literal["lp-ft", "full", "linear"]
+Strategy = Literal[
+    "lp-ft",
+    "full",
+    "linear",
+    "gradual-last-first",
+    "gradual-first-last",
+    "l1-sp",
+    "l2-sp",
+    "auto-rgn",
+]
 
 _WARM_UP = 0.1
 _FLOOR = 0.05
 _AT_ONCE = 64
+
+
+class Stateful(Protocol):
+    """Something that learns beside the network."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from a `state_dict`."""
+
 
 PhaseLoss = Callable[[int], torch.Tensor]
 """The loss of a step; steps are counted over the whole training."""
@@ -41,6 +63,10 @@ class Phase:
         body_rate: Adam's learning rate of the body.
         head_rate: Adam's learning rate of the head.
         loss: of the network at a step.
+        part: the shares of the body's layers, counted from the input, between which they learn.
+        state: what the loss itself has learned and a checkpoint must hold; None: nothing.
+        relative_rates: whether each layer's rate follows its relative gradient norm (Auto-RGN,
+            Lee et al. 2023, arXiv 2210.11466).
     """
 
     name: str
@@ -49,13 +75,16 @@ class Phase:
     body_rate: float
     head_rate: float
     loss: PhaseLoss
+    part: tuple[float, float] = (0.0, 1.0)
+    relative_rates: bool = False
+    state: Stateful | None = None
 
 
 def linear_steps(strategy: Strategy, steps: int, share: float) -> int:
     """How many of `steps` are linear probing: all, none, or for LP-FT a share of them."""
     if strategy == "linear":
         return steps
-    if strategy == "full":
+    if strategy != "lp-ft":
         return 0
     return min(steps - 1, max(1, round(steps * share))) if steps > 1 else 0
 
@@ -77,17 +106,36 @@ def rate_factor(step: int, steps: int) -> float:
     return _FLOOR + (1 - _FLOOR) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def set_mode(network: nn.Module, trains_body: bool, freeze_statistics: bool) -> None:
+def body_layers(network: nn.Module) -> list[list[nn.Parameter]]:
+    """The weights of the body, layer by layer from the input."""
+    head = {id(parameter) for parameter in head_of(network).parameters()}
+    layers = [[p for p in layer if id(p) not in head] for layer in layer_parameters(network)]
+    return [layer for layer in layers if layer]
+
+
+def learning_layers(network: nn.Module, phase: Phase) -> list[list[nn.Parameter]]:
+    """The layers of the body that learn in a phase, from the input; none in linear probing."""
+    if not phase.trains_body:
+        return []
+    layers = body_layers(network)
+    first, last = (round(share * len(layers)) for share in phase.part)
+    return layers[first:last]
+
+
+def set_mode(network: nn.Module, phase: Phase, freeze_statistics: bool) -> None:
     """Prepares a network for a phase.
 
     Args:
         network: the network.
-        trains_body: whether all weights get gradients, otherwise the head only.
+        phase: says which weights get gradients.
         freeze_statistics: keep the running statistics of batch-norm layers.
     """
-    network.requires_grad_(trains_body)
+    network.requires_grad_(False)
+    for layer in learning_layers(network, phase):
+        for parameter in layer:
+            parameter.requires_grad_(True)
     head_of(network).requires_grad_(True)
-    network.train(trains_body)
+    network.train(phase.trains_body)
     if freeze_statistics:
         for module in network.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -95,14 +143,36 @@ def set_mode(network: nn.Module, trains_body: bool, freeze_statistics: bool) -> 
 
 
 def make_optimiser(network: nn.Module, phase: Phase, weight_decay: float) -> torch.optim.Adam:
-    """Adam over the weights that learn in a phase; group 0 is the head, group 1 the body."""
+    """Adam over the weights that learn in a phase; group 0 is the head, the others the body.
+
+    With relative rates every layer is a group, otherwise the body is one.
+    """
     head = list(head_of(network).parameters())
     groups = [{"params": head, "rate": phase.head_rate}]
-    if phase.trains_body:
-        ids = {id(parameter) for parameter in head}
-        body = [p for p in network.parameters() if id(p) not in ids]
-        groups.append({"params": body, "rate": phase.body_rate})
+    layers = learning_layers(network, phase)
+    if not phase.relative_rates:
+        layers = [[parameter for layer in layers for parameter in layer]] if layers else []
+    groups += [{"params": layer, "rate": phase.body_rate} for layer in layers]
     return torch.optim.Adam(groups, lr=phase.head_rate, weight_decay=weight_decay)
+
+
+@torch.no_grad()
+def relative_gradient_norms(groups: Sequence[Mapping[str, Any]]) -> list[float]:
+    """The norm of each group's gradient over that of its weights, the largest scaled to 1.
+
+    Args:
+        groups: of an optimiser, after the backward pass.
+
+    Returns:
+        A factor in [0, 1] for every group; all 1 where no gradient flows.
+    """
+    found = []
+    for group in groups:
+        gradients = [p.grad for p in group["params"] if p.grad is not None]
+        own = torch.nn.utils.get_total_norm(group["params"])
+        found.append(float(torch.nn.utils.get_total_norm(gradients) / own.clamp_min(1e-12)))
+    largest = max(found)
+    return [norm / largest for norm in found] if largest > 0 else [1.0] * len(found)
 
 
 class LinearProbe:

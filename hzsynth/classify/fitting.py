@@ -17,7 +17,14 @@ from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
 from torch.nn import functional
 
-from hzsynth.classify.finetuning import Phase, make_optimiser, rate_factor, set_mode
+from hzsynth.classify.finetuning import (
+    Phase,
+    Stateful,
+    make_optimiser,
+    rate_factor,
+    relative_gradient_norms,
+    set_mode,
+)
 from hzsynth.classify.loading import LabelledImages, TrainingData
 from hzsynth.classify.models import Triple, normalise, to_unit
 from hzsynth.core.config import Config
@@ -233,7 +240,7 @@ class Fitting:
     def _begin(self, index: int) -> None:
         self._phase = index
         phase = self._phases[index]
-        set_mode(self._network, phase.trains_body, self._freeze)
+        set_mode(self._network, phase, self._freeze)
         self._optimiser = make_optimiser(self._network, phase, self._config.weight_decay)
 
     def _advance(self) -> None:
@@ -241,11 +248,16 @@ class Fitting:
         if index != self._phase:
             self._begin(index)
         phase = self._phases[index]
-        for group in self._optimiser.param_groups:
-            group["lr"] = group["rate"] * rate_factor(within, phase.steps)
         loss = phase.loss(self._step)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        factors = [rate_factor(within, phase.steps)] * len(self._optimiser.param_groups)
+        if phase.relative_rates:
+            # The head starts from zero: its gradient over its weights would dwarf all others'.
+            body = relative_gradient_norms(self._optimiser.param_groups[1:])
+            factors[1:] = [f * own for f, own in zip(factors[1:], body, strict=True)]
+        for group, factor in zip(self._optimiser.param_groups, factors, strict=True):
+            group["lr"] = group["rate"] * factor
         self._optimiser.step()
         self._loss_sum = self._loss_sum + loss.detach()
         self._summed += 1
@@ -315,6 +327,7 @@ class Fitting:
             "network": self._network.state_dict(),
             "average": self._average.state_dict(),
             "optimiser": self._optimiser.state_dict(),
+            "losses": [state.state_dict() for state in self._states()],
             "best": self._best,
             "waited": self._waited,
             "loss_sum": self._loss_sum,
@@ -322,6 +335,11 @@ class Fitting:
         }
         self._run.save_checkpoint(state, self._step)
         self._saved = time.monotonic()
+
+    def _states(self) -> list[Stateful]:
+        """What losses have learned, each once."""
+        states = {id(p.state): p.state for p in self._phases if p.state is not None}
+        return list(states.values())
 
     def _load_latest(self) -> None:
         state = self._run.load_checkpoint()
@@ -337,6 +355,8 @@ class Fitting:
             for name, value in moments.items():
                 if value.dim() == 4:
                     moments[name] = torch.empty_like(parameter).copy_(value)
+        for learned, stored in zip(self._states(), state["losses"], strict=True):
+            learned.load_state_dict(stored)
         self._best, self._waited = state["best"], state["waited"]
         self._loss_sum = state["loss_sum"].to(self._compute.device)
         self._summed = state["summed"]

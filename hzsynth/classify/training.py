@@ -1,18 +1,19 @@
 """Fine-tuning of one classifier on the train split, chosen on the validation split.
 
-Strategies: LP-FT (Kumar et al. 2022, arXiv 2202.10054), full fine-tuning and linear probing.
+The strategies are those of `classify.strategies`, LP-FT by default.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
+from hzsynth.classify.adversarial_noise import AdversarialNoise
 from hzsynth.classify.batches import Batches, class_weights, make_batches
-from hzsynth.classify.finetuning import LinearProbe, Phase, Strategy, linear_steps
+from hzsynth.classify.finetuning import LinearProbe, Phase, Strategy
 from hzsynth.classify.fitting import Fitted, Fitting, FittingConfig, refuse_fp16
 from hzsynth.classify.loading import TrainingData, load_training_data
 from hzsynth.classify.models import (
@@ -24,6 +25,8 @@ from hzsynth.classify.models import (
     normalise,
     to_unit,
 )
+from hzsynth.classify.robust_training import Objective, Robust, make_objective
+from hzsynth.classify.strategies import strategy_phases
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT, Progress
@@ -39,7 +42,19 @@ class ClassifyConfig(FittingConfig):
     pretrained: str = Field(
         "imagenet", description="imagenet (lite models only), none, or a weights file"
     )
-    finetune: Strategy = Field("lp-ft", description="lp-ft, full or linear")
+    finetune: Strategy = Field(
+        "lp-ft", description=f"fine-tuning strategy: {', '.join(get_args(Strategy))}"
+    )
+    start_penalty: float = Field(
+        0.01, ge=0, description="L1-SP, L2-SP: strength that holds the body near its start"
+    )
+    head_penalty: float = Field(
+        0.001, ge=0, description="L1-SP, L2-SP: strength that holds the head near zero"
+    )
+    robust: Robust = Field(
+        "none",
+        description=f"training for robustness while the body learns: {', '.join(get_args(Robust))}",
+    )
     steps: int = Field(200, ge=1, description="optimiser steps of all phases together")
 
 
@@ -155,12 +170,12 @@ def save_fitted(
 
 
 class SupervisedLoss:
-    """Cross-entropy of the network on the batch of a step.
+    """The loss of the network on the batch of a step.
 
     Args:
         network: what is trained.
         batches: by step.
-        weights: float C, of the classes.
+        objective: made from them, such as plain cross-entropy (see `classify.robust_training`).
         normalisation: mean and standard deviation of the network's input.
         compute: device and precision.
     """
@@ -169,22 +184,26 @@ class SupervisedLoss:
         self,
         network: nn.Module,
         batches: Batches,
-        weights: torch.Tensor,
+        objective: Objective,
         normalisation: tuple[Triple, Triple],
         compute: Compute,
     ) -> None:
         self._network, self._batches, self._compute = network, batches, compute
-        self._weights = weights.to(compute.device)
+        self.objective = objective
         self._mean, self._std = normalisation
 
     def __call__(self, step: int) -> torch.Tensor:
         """The loss at a step."""
         batch = self._batches[step]
-        with self._compute.autocast():
-            inputs = normalise(to_unit(batch.pixels, self._compute), self._mean, self._std)
-            logits = self._network(inputs).float()
+        images = to_unit(batch.pixels, self._compute)
         targets = batch.targets.to(self._compute.device)
-        return functional.cross_entropy(logits, targets, weight=self._weights)
+        return self.objective(self._asked, images, targets, step)
+
+    def _asked(self, images: torch.Tensor) -> torch.Tensor:
+        with self._compute.autocast():
+            inputs = images.contiguous(memory_format=self._compute.memory_format)
+            logits: torch.Tensor = self._network(normalise(inputs, self._mean, self._std))
+        return logits.float()
 
 
 def classifier_phases(
@@ -196,24 +215,29 @@ def classifier_phases(
         data.train.targets, len(data.labels), config.class_weights == "balanced"
     )
     batches = make_batches(data, config)
-    probing = linear_steps(config.finetune, config.steps, config.linear_share)
     probe_weights = class_weights(
         data.train.targets,
         len(data.labels),
         config.balanced_sampler or config.class_weights == "balanced",
     )
     probe = LinearProbe(network, batches.once, data.train.learned, probe_weights, scale, compute)
-    supervised = SupervisedLoss(network, batches, weights, scale, compute)
-    # After linear probing the head fits the features already and moves with the body.
-    head_rate = config.head_learning_rate if probing == 0 else config.learning_rate
-    return [
-        Phase("linear probing", probing, False, 0.0, config.head_learning_rate, probe),
-        Phase(
-            "full fine-tuning",
-            config.steps - probing,
-            True,
-            config.learning_rate,
-            head_rate,
-            supervised,
-        ),
-    ]
+    weights = weights.to(compute.device)
+    objective = make_objective(
+        config.robust,
+        lambda logits, targets: functional.cross_entropy(logits, targets, weight=weights),
+        seed=config.seed,
+        size=config.size,
+        device=compute.device,
+    )
+    supervised = SupervisedLoss(network, batches, objective, scale, compute)
+    return strategy_phases(
+        config.finetune,
+        network,
+        steps=config.steps,
+        linear_share=config.linear_share,
+        rates=(config.learning_rate, config.head_learning_rate),
+        penalty=(config.start_penalty, config.head_penalty),
+        probe=probe,
+        supervised=supervised,
+        state=objective if isinstance(objective, AdversarialNoise) else None,
+    )

@@ -19,7 +19,15 @@ def train(
     model: Annotated[
         str | None, typer.Option(help="A timm model or efficientnet-lite0/1/2.")
     ] = None,
-    finetune: Annotated[str | None, typer.Option(help="lp-ft, full or linear.")] = None,
+    finetune: Annotated[
+        str | None,
+        typer.Option(
+            help="lp-ft, full, linear, gradual-last-first, gradual-first-last, l1-sp, l2-sp, auto-rgn."
+        ),
+    ] = None,
+    robust: Annotated[
+        str | None, typer.Option(help="none, gnt, gnt-mult, ant, augmix or pixmix.")
+    ] = None,
     pretrained: Annotated[
         str | None, typer.Option(help="imagenet (lite models), none, or a weights file.")
     ] = None,
@@ -35,6 +43,7 @@ def train(
         label=label,
         model=model,
         finetune=finetune,
+        robust=robust,
         pretrained=pretrained,
         size=size,
         steps=steps,

@@ -12,6 +12,7 @@ from pathlib import Path
 import timm
 import torch
 from timm.layers import BatchNormAct2d  # type: ignore[attr-defined]
+from timm.models import group_parameters
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -164,6 +165,13 @@ class LiteFeatures(nn.Module):
         """
         features: list[torch.Tensor] = self.body(images)
         return features
+
+
+def layer_parameters(network: nn.Module) -> list[list[nn.Parameter]]:
+    """The weights of a timm network, layer by layer from the input, as timm groups them."""
+    named = dict(network.named_parameters())
+    groups = group_parameters(network, network.group_matcher(coarse=True))  # type: ignore[operator]
+    return [[named[name] for name in names] for names in groups.values()]
 
 
 def fold_batch_norms(network: nn.Module) -> nn.Module:

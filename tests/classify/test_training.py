@@ -130,7 +130,7 @@ def test_linear_probing_changes_the_head_only_and_nears_the_best_linear_classifi
     images = data.train.pixels
     probe = LinearProbe(network, lambda: images, data.train.targets, weights, scale, CPU_FP32)
     phase = Phase("linear probing", 800, False, 0.0, 0.3, probe)
-    set_mode(network, phase.trains_body, freeze_statistics=False)
+    set_mode(network, phase, freeze_statistics=False)
     optimiser = make_optimiser(network, phase, weight_decay=0.01)
     for group in optimiser.param_groups:
         group["weight_decay"] = 0.01
@@ -155,7 +155,8 @@ def test_linear_probing_changes_the_head_only_and_nears_the_best_linear_classifi
 
 def test_full_phase_keeps_pretrained_statistics_and_trains_everything_else() -> None:
     network = tiny_network()
-    set_mode(network, trains_body=True, freeze_statistics=True)
+    phase = Phase("full fine-tuning", 1, True, 1e-4, 1e-4, lambda step: torch.zeros(()))
+    set_mode(network, phase, freeze_statistics=True)
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     assert norms
     assert not any(m.training for m in norms)
@@ -163,7 +164,7 @@ def test_full_phase_keeps_pretrained_statistics_and_trains_everything_else() -> 
     before = {name: value.clone() for name, value in network.named_buffers()}
     network(torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
     assert all(torch.equal(value, before[name]) for name, value in network.named_buffers())
-    set_mode(network, trains_body=True, freeze_statistics=False)
+    set_mode(network, phase, freeze_statistics=False)
     network(torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
     assert any(not torch.equal(value, before[name]) for name, value in network.named_buffers())
 
