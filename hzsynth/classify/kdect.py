@@ -28,6 +28,7 @@ from hzsynth.classify.finetuning import LinearProbe, Phase, linear_steps
 from hzsynth.classify.fitting import Fitted, Fitting, FittingConfig, rank, refuse_fp16
 from hzsynth.classify.loading import TrainingData, load_training_data
 from hzsynth.classify.models import create_network, load_classifier, normalisation
+from hzsynth.classify.starting import learned_before
 from hzsynth.classify.training import RUN_KIND as TEACHER_KIND
 from hzsynth.classify.training import ClassifyConfig, save_fitted, train_on
 from hzsynth.core.devices import CPU_FP32, Compute
@@ -35,6 +36,7 @@ from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
+from hzsynth.nets.architectures import ENSEMBLES
 
 RUN_KIND = "kdect"
 TEACHERS = "teachers"
@@ -45,13 +47,17 @@ class KdectConfig(FittingConfig):
     """How the ensemble and the student are trained."""
 
     teachers: tuple[str, ...] = Field(
-        ("efficientnet-lite0", "efficientnet-lite1"), min_length=1, description="the ensemble"
+        ("efficientnet-lite0", "efficientnet-lite1"),
+        min_length=1,
+        description="models, ensemble-m or -e",
     )
     student: str = Field("efficientnet-lite0", description="the distilled model")
     teacher_pretrained: str = Field(
         "imagenet", description="imagenet (lite models), none, or a folder with MODEL.safetensors"
     )
-    pretrained: str = Field("imagenet", description="student: imagenet, none or a weights file")
+    pretrained: str = Field(
+        "imagenet", description="student: imagenet, none, a weights file or a run"
+    )
     teacher_steps: int = Field(200, ge=1, description="optimiser steps of each teacher")
     stage_steps: int = Field(100, ge=1, description="optimiser steps of each student's stage")
     temperature: float = Field(4.0, ge=1, description="T of the distillation")
@@ -68,6 +74,7 @@ class KdectConfig(FittingConfig):
     @field_validator("teachers")
     @classmethod
     def _distinct(cls, teachers: tuple[str, ...]) -> tuple[str, ...]:
+        teachers = tuple(name for given in teachers for name in ENSEMBLES.get(given, (given,)))
         if len(set(teachers)) < len(teachers):
             raise ValueError("every teacher is named once")
         return teachers
@@ -153,7 +160,7 @@ def train_kdect(
         create_network(
             setting.model, classes=len(data.labels), pretrained=setting.pretrained, seed=0
         )
-    run.record_training(data.records)
+    run.record_training((*data.records, *learned_before(config.pretrained, data)))
     runs = {
         setting.model: _trained_teacher(data, setting, run, compute, progress)
         for setting in settings

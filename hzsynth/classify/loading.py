@@ -47,6 +47,7 @@ class TrainingData:
         train: images to learn from, of any origin.
         validation: photographs that the checkpoint is chosen on.
         records: the rows of `train`.
+        held_out: the rows of all other splits.
     """
 
     labels: tuple[str, ...]
@@ -54,6 +55,7 @@ class TrainingData:
     train: LabelledImages
     validation: LabelledImages
     records: tuple[ImageRecord, ...]
+    held_out: tuple[ImageRecord, ...] = ()
 
 
 def load_training_data(images: ImageSet, size: int, label: str) -> TrainingData:
@@ -98,6 +100,7 @@ def load_training_data(images: ImageSet, size: int, label: str) -> TrainingData:
         train=_decoded(train, labels, size),
         validation=_decoded(validation, labels, size),
         records=train.records,
+        held_out=tuple(held_out),
     )
 
 

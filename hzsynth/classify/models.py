@@ -21,7 +21,7 @@ from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.run import RunDir
 from hzsynth.core.seeding import derive_seed
-from hzsynth.nets.backbones import LITE_NAMES, create_backbone
+from hzsynth.nets.backbones import LITE_NAMES, create_backbone, load_weights
 
 MODEL = "model.safetensors"
 CHECKPOINT_KIND = "classifier"
@@ -47,7 +47,8 @@ def create_network(
     Args:
         model: a timm model or an EfficientNet-Lite (see `nets.backbones.create_backbone`).
         classes: outputs.
-        pretrained: ``imagenet``, ``none`` or a weights file.
+        pretrained: ``imagenet``, ``none``, a weights file, or the directory of a classifier's run,
+            whose body is taken and whose head is not.
         seed: root seed.
         purpose: separates networks of one root seed.
 
@@ -59,7 +60,12 @@ def create_network(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "classify", purpose, model))
-        network = create_backbone(model, num_classes=classes, pretrained=pretrained)
+        own = is_run(pretrained)
+        network = create_backbone(
+            model, num_classes=classes, pretrained="none" if own else pretrained
+        )
+    if own:
+        load_weights(network, _stored(RunDir.load(Path(pretrained)))["weights"], str(pretrained))
     head = _head(network)
     if not isinstance(head, nn.Linear):
         raise InputError(f"model '{model}' has no linear classification head and cannot be used")
@@ -179,14 +185,13 @@ class Classifier:
         save_checkpoint(path, CHECKPOINT_KIND, state)
 
 
-def load_classifier(run: RunDir) -> Classifier:
-    """Reads the classifier of a finished run.
+def is_run(pretrained: str | Path) -> bool:
+    """Whether pretrained weights are those of a run of one's own."""
+    return str(pretrained) not in ("imagenet", "none") and Path(pretrained).is_dir()
 
-    Args:
-        run: a run of `train_classifier` or `train_kdect` (of which it is the student).
 
-    Returns:
-        The classifier, in evaluation mode on the CPU.
+def _stored(run: RunDir) -> dict[str, Any]:
+    """The stored classifier of a finished run.
 
     Raises:
         InputError: the run is of another stage or not finished, or its file is damaged.
@@ -199,6 +204,22 @@ def load_classifier(run: RunDir) -> Classifier:
     if not run.finished:
         raise InputError(f"the run '{run.path}' is not finished: repeat its command to resume it")
     state: dict[str, Any] = load_checkpoint(run.path / MODEL, CHECKPOINT_KIND)
+    return state
+
+
+def load_classifier(run: RunDir) -> Classifier:
+    """Reads the classifier of a finished run.
+
+    Args:
+        run: a run of `train_classifier` or `train_kdect` (of which it is the student).
+
+    Returns:
+        The classifier, in evaluation mode on the CPU.
+
+    Raises:
+        InputError: the run is of another stage or not finished, or its file is damaged.
+    """
+    state = _stored(run)
     labels = tuple(state["labels"])
     network = create_network(state["model"], classes=len(labels), pretrained="none", seed=0)
     network.load_state_dict(state["weights"])

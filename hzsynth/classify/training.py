@@ -26,6 +26,7 @@ from hzsynth.classify.models import (
     to_unit,
 )
 from hzsynth.classify.robust_training import Objective, Robust, make_objective
+from hzsynth.classify.starting import learned_before
 from hzsynth.classify.strategies import strategy_phases
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.image_set import ImageSet
@@ -40,7 +41,8 @@ class ClassifyConfig(FittingConfig):
 
     model: str = Field("efficientnet-lite0", description="a timm model or efficientnet-lite0/1/2")
     pretrained: str = Field(
-        "imagenet", description="imagenet (lite models only), none, or a weights file"
+        "imagenet",
+        description="imagenet (lite models only), none, a weights file, or a classifier's run",
     )
     finetune: Strategy = Field(
         "lp-ft", description=f"fine-tuning strategy: {', '.join(get_args(Strategy))}"
@@ -134,7 +136,7 @@ def train_on(
         config.model, classes=len(data.labels), pretrained=config.pretrained, seed=config.seed
     )
     network = network.to(compute.device, memory_format=compute.memory_format)  # type: ignore[call-overload]
-    run.record_training(data.records)
+    run.record_training((*data.records, *learned_before(config.pretrained, data)))
     fitting = Fitting(
         network,
         classifier_phases(network, data, config, compute),

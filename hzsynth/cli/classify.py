@@ -29,7 +29,7 @@ def train(
         str | None, typer.Option(help="none, gnt, gnt-mult, ant, augmix or pixmix.")
     ] = None,
     pretrained: Annotated[
-        str | None, typer.Option(help="imagenet (lite models), none, or a weights file.")
+        str | None, typer.Option(help="imagenet (lite models), none, a weights file or a RUN.")
     ] = None,
     size: Annotated[int | None, typer.Option(help="Side of the input in pixels.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,

@@ -19,6 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.weights import find_weights, load_state_dict
+from hzsynth.nets.architectures import ARCHITECTURES
 
 LITE_NAMES = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
 """Backbones whose ImageNet weights come with pip."""
@@ -78,8 +79,8 @@ def create_backbone(
     """Builds a classification network.
 
     Args:
-        name: a timm model name, or one of `LITE_NAMES`.
-        num_classes: outputs of the new head; 0 gives pooled features.
+        name: a timm model name, or one of `LITE_NAMES` or `architectures.ARCHITECTURES`.
+        num_classes: outputs of the new head; with timm's models 0 gives pooled features.
         pretrained: ``none``; ``imagenet`` (lite models only: no other weights come with pip);
             or a weights file whose head may have another number of classes.
         dropout: drop-out rate before the head, in [0, 1).
@@ -90,13 +91,7 @@ def create_backbone(
     Raises:
         InputError: the model is not known, or its weights are not there or do not fit.
     """
-    timm_model = timm_name(name)
-    if not timm.is_model(timm_model):
-        near = ", ".join(timm.list_models(f"*{name[:6]}*")[:5]) or "resnet50, densenet121"
-        raise InputError(f"model '{name}' is not known to timm; for example {near}")
-    model: nn.Module = timm.create_model(
-        timm_model, pretrained=False, num_classes=num_classes, drop_rate=dropout
-    )
+    model = _untrained(name, num_classes, dropout)
     if str(pretrained) == "none":
         return model
     if str(pretrained) == "imagenet":
@@ -105,14 +100,39 @@ def create_backbone(
                 f"no ImageNet weights of '{name}' come with pip (only of {', '.join(LITE_NAMES)}): "
                 "give a weights file as --pretrained PATH, or --pretrained none to train from scratch"
             )
-        _load(model, _lite_state(name, model), name)
+        load_weights(model, _lite_state(name, model), name)
         return model
-    _load(model, load_state_dict(Path(pretrained)), str(pretrained))
+    load_weights(model, load_state_dict(Path(pretrained)), str(pretrained))
     return model
 
 
-def _load(model: nn.Module, state: dict[str, torch.Tensor], source: str) -> None:
-    """Loads weights; a head of another shape stays as it was initialised, nothing else may."""
+def _untrained(name: str, num_classes: int, dropout: float) -> nn.Module:
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name](num_classes, dropout)
+    timm_model = timm_name(name)
+    if not timm.is_model(timm_model):
+        near = ", ".join(timm.list_models(f"*{name[:6]}*")[:5]) or "resnet50, densenet121"
+        raise InputError(
+            f"model '{name}' is not known to timm, nor is it one of {', '.join(ARCHITECTURES)}; "
+            f"for example {near}"
+        )
+    model: nn.Module = timm.create_model(
+        timm_model, pretrained=False, num_classes=num_classes, drop_rate=dropout
+    )
+    return model
+
+
+def load_weights(model: nn.Module, state: dict[str, torch.Tensor], source: str) -> None:
+    """Loads weights; a head of another shape stays as it was initialised, nothing else may.
+
+    Args:
+        model: the network.
+        state: name -> tensor.
+        source: where they come from, for the message.
+
+    Raises:
+        InputError: a tensor of the body is missing or of another shape.
+    """
     wanted = model.state_dict()
     fits = {k: v for k, v in state.items() if k in wanted and v.shape == wanted[k].shape}
     head = {name for name, _ in model.named_parameters() if name.split(".")[0] in _HEADS}
