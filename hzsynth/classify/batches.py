@@ -1,6 +1,7 @@
 """Which images a training step sees, and how: every draw follows from (seed, step)."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -27,6 +28,13 @@ class Batch:
     varied: torch.Tensor
     pixels: torch.Tensor
     targets: torch.Tensor
+
+
+class BatchSource(Protocol):
+    """Gives the batch of every step."""
+
+    def __getitem__(self, step: int) -> Batch:
+        """The batch of a step; always the same one."""
 
 
 class Batches:

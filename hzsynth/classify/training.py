@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from hzsynth.classify.adversarial_noise import AdversarialNoise
-from hzsynth.classify.batches import Batches, class_weights, make_batches
+from hzsynth.classify.batches import BatchSource, class_weights, make_batches
 from hzsynth.classify.finetuning import LinearProbe, Phase, Strategy
 from hzsynth.classify.fitting import Fitted, Fitting, FittingConfig, refuse_fp16
 from hzsynth.classify.loading import TrainingData, load_training_data
@@ -185,7 +185,7 @@ class SupervisedLoss:
     def __init__(
         self,
         network: nn.Module,
-        batches: Batches,
+        batches: BatchSource,
         objective: Objective,
         normalisation: tuple[Triple, Triple],
         compute: Compute,

@@ -7,6 +7,7 @@ import typer
 
 from hzsynth.cli.arguments import RunPath, SetPath, known_label, open_set
 from hzsynth.cli.session import Session, command, group
+from hzsynth.core.errors import InputError
 
 app = group("Classifiers: fine-tuning, KDE-CT, evaluation on real photographs.")
 
@@ -34,10 +35,35 @@ def train(
     size: Annotated[int | None, typer.Option(help="Side of the input in pixels.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    go_on: Annotated[
+        Path | None,
+        typer.Option("--continue", metavar="RUN", help="Go on from this classifier with SET."),
+    ] = None,
+    old: Annotated[
+        Path | None, typer.Option(metavar="SET", help="With --continue: what RUN was trained on.")
+    ] = None,
+    protect: Annotated[
+        str | None, typer.Option(help="With --continue: replay, l2-sp, ewc or none.")
+    ] = None,
 ) -> None:
     """Fine-tunes one classifier; the checkpoint is chosen on validation."""
     from hzsynth.classify.training import ClassifyConfig, train_classifier
 
+    if go_on is not None:
+        given: dict[str, object] = {
+            "--label": label,
+            "--model": model,
+            "--finetune": finetune,
+            "--robust": robust,
+        }
+        given |= {"--pretrained": pretrained, "--size": size}
+        wrong = [name for name, value in given.items() if value is not None]
+        if wrong:
+            raise InputError(f"{wrong[0]} does not go with --continue: the classifier has its own")
+        _continue(session, go_on, images, old, protect, steps, batch)
+        return
+    if old is not None or protect is not None:
+        raise InputError("--old and --protect need --continue RUN")
     config = session.resolve(
         ClassifyConfig,
         label=label,
@@ -54,6 +80,41 @@ def train(
     run = session.start_run("classify", config, {"images": photographs.digest})
     train_classifier(photographs, config, run, compute=session.compute, progress=session.progress)
     session.show({"run": str(run.path), **run.result}, "classify train")
+
+
+def _continue(
+    session: Session,
+    started: Path,
+    images: Path,
+    old: Path | None,
+    protect: str | None,
+    steps: int | None,
+    batch: int | None,
+) -> None:
+    """Goes on with a new set; shows what it did to the old one."""
+    from hzsynth.classify.continual import ContinueConfig, continue_training
+    from hzsynth.core.run import RunDir
+
+    config = session.resolve(ContinueConfig, protect=protect, steps=steps, batch=batch)
+    new, before = open_set(images), None if old is None else open_set(old)
+    classifier = RunDir.load(started)
+    inputs = {"images": new.digest, "run": classifier.id, "old": before.digest if before else ""}
+    run = session.start_run("classify", config, inputs)
+    result = continue_training(
+        classifier, new, before, config, run, compute=session.compute, progress=session.progress
+    )
+    shown: dict[str, object] = {"run": str(run.path), **result.to_json()}
+    if not session.json:
+        for when in ("before", "after"):
+            shown[when] = {
+                name: {
+                    key: f"{m['value']:.3f} ({m['low']:.3f} to {m['high']:.3f})"
+                    for key, m in metrics.items()
+                    if key in ("accuracy", "macro_f1", "f1_target", "recall_target")
+                }
+                for name, metrics in getattr(result, when).items()
+            }
+    session.show(shown, "classify train --continue")
 
 
 @command(app, "kdect")
