@@ -23,10 +23,8 @@ from PIL import Image, ImageEnhance
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.parallel import parallel_map
 from hzsynth.data.importing import import_images
-from hzsynth.data.inspect import inspect_images
 from hzsynth.data.sources.folder import find_folder
 from hzsynth.data.sources.phantom import render_phantom
-from hzsynth.data.splits import split_images
 
 _CLASSES = ("herpes_zoster", "eczema", "normal", "insect_bite")
 _SIDE = 128
@@ -59,6 +57,10 @@ def importing(source: Path, target: Path, workers: int) -> ImageSet:
 
 
 def main() -> None:
+    # Here: the workers, which import this script, do without torch.
+    from hzsynth.data.inspect import inspect_images
+    from hzsynth.data.splits import split_images
+
     fast = parse_fast(__doc__ or "")
     photographs, variants = (100, 20) if fast else (1000, 100)
     with tempfile.TemporaryDirectory(prefix="hzsynth-scale-") as name:

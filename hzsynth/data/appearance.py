@@ -54,41 +54,42 @@ class Appearance:
     descriptors: NDArray[np.uint8]
 
 
-def read_appearance(root: Path, keypoints: bool, record: ImageRecord) -> Appearance:
-    """The appearance of an image of a set.
+def read_appearance(root: Path, record: ImageRecord) -> Appearance:
+    """The appearance of an image of a set, keypoints included, which take most of the time.
 
     Args:
         root: the set's folder.
-        keypoints: whether they are wanted; they take most of the time.
         record: the image.
 
     Raises:
         InputError: the image cannot be read.
     """
+    return appearance(_read(root, record))
+
+
+def read_thumbnail(root: Path, record: ImageRecord) -> NDArray[np.uint8]:
+    """The thumbnail of an image of a set (arguments and errors as above)."""
+    return thumbnail(_read(root, record))
+
+
+def read_structure(root: Path, record: ImageRecord) -> NDArray[np.uint8] | None:
+    """The hash of the structure alone (arguments and errors as above)."""
+    return structure_hash(read_thumbnail(root, record))
+
+
+def _read(root: Path, record: ImageRecord) -> NDArray[np.uint8]:
     path = root / record.file_name
     try:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read '{path}': {error.strerror}") from error
-    return appearance(decode_image(data, str(path)), keypoints)
+    return decode_image(data, str(path))
 
 
-def appearance(pixels: NDArray[np.uint8], keypoints: bool = True) -> Appearance:
-    """Describes a photograph.
-
-    Args:
-        pixels: H x W x 3, uint8.
-        keypoints: whether to look for keypoints.
-
-    Returns:
-        The appearance; without keypoints when they are not wanted.
-    """
-    grey = Image.fromarray(pixels).convert("L")
+def appearance(pixels: NDArray[np.uint8]) -> Appearance:
+    """Describes a photograph, H x W x 3, uint8."""
     small = thumbnail(pixels)
-    if keypoints:
-        points, descriptors = _keypoints(np.asarray(grey))
-    else:
-        points, descriptors = np.empty((0, 4), np.float32), np.empty((0, DESCRIPTOR), np.uint8)
+    points, descriptors = _keypoints(np.asarray(Image.fromarray(pixels).convert("L")))
     return Appearance(small, structure_hash(small), points, descriptors)
 
 

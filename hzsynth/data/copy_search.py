@@ -11,7 +11,7 @@ thousand frames of another one like it cost three more.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,12 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.parallel import SLOW, parallel_map
 from hzsynth.core.phash import NEAR_DUPLICATE, SIDE, hash_bits
 from hzsynth.core.progress import SILENT, Progress, Task
-from hzsynth.data.appearance import Appearance, read_appearance
+from hzsynth.data.appearance import (
+    Appearance,
+    read_appearance,
+    read_structure,
+    read_thumbnail,
+)
 from hzsynth.data.candidates import near_pairs
 from hzsynth.data.copies import agreement, same_photograph
 from hzsynth.data.registration import place
@@ -32,6 +37,7 @@ CROPS_UP_TO = 10_000
 # Of 150,000 pairs of phantoms and of clinical photographs, copies apart, the nearest came at .31.
 _STRUCTURE = 0.33
 _VAIN_LOOKS = 32
+_KEPT_THUMBNAILS = 10_000
 _STAND_FOR_ALL = 3
 
 
@@ -86,17 +92,29 @@ def find_copies(
     rows = [row for row, record in enumerate(records) if first_with.get(record.sha256, row) == row]
     if crops is None:
         crops = len(rows) <= CROPS_UP_TO
+    wanted = [records[row] for row in rows]
     looks: dict[int, Appearance] = {}
-    read = partial(read_appearance, images.root, crops)
+    structures: dict[int, NDArray[np.uint8] | None] = {}
     with progress.task("looking at photographs", total=len(rows), unit="img") as task:
-        least = SLOW if crops else None
-        results = parallel_map(read, [records[row] for row in rows], workers, least=least)
-        for row, look in zip(rows, results, strict=True):
-            looks[row] = look
-            task.advance(1)
+        if crops:
+            found = parallel_map(partial(read_appearance, images.root), wanted, workers, least=SLOW)
+            for row, look in zip(rows, found, strict=True):
+                looks[row], structures[row] = look, look.structure
+                task.advance(1)
+        else:
+            hashes = parallel_map(partial(read_structure, images.root), wanted, workers)
+            for row, structure in zip(rows, hashes, strict=True):
+                structures[row] = structure
+                task.advance(1)
+
+    @lru_cache(_KEPT_THUMBNAILS)
+    def small(row: int) -> NDArray[np.uint8]:
+        # A hundred thousand of them would fill memory, and only few are looked at.
+        return looks[row].thumbnail if row in looks else read_thumbnail(images.root, records[row])
+
     with progress.task("comparing hashes", total=2 * len(rows), unit="img") as task:
         _join_near_hashes({row: records[row].phash for row in rows}, groups, task)
-        _join_whole_copies(looks, groups, task)
+        _join_whole_copies(structures, small, groups, task)
     near = groups.joins - exact
     if crops:
         _join_crops(looks, groups, progress)
@@ -113,18 +131,23 @@ def _join_near_hashes(digests: Mapping[int, str], groups: "_Groups", task: Task)
     task.advance(len(digests) - len(known))
 
 
-def _join_whole_copies(looks: Mapping[int, Appearance], groups: "_Groups", task: Task) -> None:
-    known = {row: look.structure for row, look in looks.items() if look.structure is not None}
+def _join_whole_copies(
+    structures: Mapping[int, NDArray[np.uint8] | None],
+    small: Callable[[int], NDArray[np.uint8]],
+    groups: "_Groups",
+    task: Task,
+) -> None:
+    known = {row: found for row, found in structures.items() if found is not None}
     places = np.array(list(known), dtype=np.int64)
 
     def confirm(a: int, b: int) -> bool:
-        return same_photograph(looks[a].thumbnail, looks[b].thumbnail)
+        return same_photograph(small(a), small(b))
 
     for pairs, _ in near_pairs(_table(known.values()), _STRUCTURE, task):
         starts = np.flatnonzero(np.diff(pairs[:, 0])) + 1
         for partners in np.split(places[pairs], starts):
             groups.join_confirmed(partners, confirm, _VAIN_LOOKS)
-    task.advance(len(looks) - len(known))
+    task.advance(len(structures) - len(known))
 
 
 def _table(hashes: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:

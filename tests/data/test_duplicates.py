@@ -214,9 +214,9 @@ def test_equal_files_are_joined_unseen(set_of, monkeypatch):
     seen = []
     read = copy_search.read_appearance
 
-    def spy(root: Path, keypoints: bool, record: ImageRecord):
+    def spy(root: Path, record: ImageRecord):
         seen.append(record.file_name)
-        return read(root, keypoints, record)
+        return read(root, record)
 
     monkeypatch.setattr(copy_search, "read_appearance", spy)
     found = find_copies(images)
