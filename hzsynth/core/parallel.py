@@ -1,5 +1,6 @@
 """Work on many images by several processes, in order and without holding them all in memory."""
 
+import ctypes
 import os
 import signal
 import threading
@@ -21,6 +22,8 @@ SLOW = 96
 
 
 _AHEAD = 4
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
+_LARGEST_KEPT, _MOST_KEPT = 32 << 20, 128 << 20
 _LOOK_EVERY_SECONDS = 1.0
 
 
@@ -82,6 +85,20 @@ def _without_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _keep_freed_memory() -> None:
+    """Tells glibc to keep what a picture took for the next one.
+
+    By default the heap shrinks and grows again for every picture, and clearing its pages costs as
+    much as decoding; two workers that wait for one another's pages are then no faster than one.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return  # another C library, which does as it likes
+    mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT)
+    mallopt(_TRIM_THRESHOLD, _MOST_KEPT)
+
+
 def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     return [function(item) for item in items]
 
@@ -92,6 +109,7 @@ def _begin(parent: int) -> None:
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ[f"{library}_NUM_THREADS"] = "1"
     os.environ["OPENCV_FOR_THREADS_NUM"] = "1"
+    _keep_freed_memory()
 
     def watch() -> None:
         # A parent that is killed cannot tell its workers.

@@ -6,10 +6,11 @@ bounded by the disk. Bytes are kept as published; only a part of a picture is en
 
 import hashlib
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -133,14 +134,15 @@ def measure_images(
 
 
 def _new_name(writer: ImageSetWriter, image: SourceImage) -> str:
-    name = PurePath(image.name)
-    suffix = name.suffix.casefold()
+    name = os.path.basename(image.name)
+    stem, suffix = os.path.splitext(name)
+    suffix = suffix.casefold()
     if image.box is not None:
         suffix = ".png"
     elif suffix not in IMAGE_SUFFIXES:
         # A name says nothing of the format: what other programs open is told by a suffix.
-        return writer.reserve(image.label, image.split, name.name, "")
-    return writer.reserve(image.label, image.split, name.stem, suffix)
+        return writer.reserve(image.label, image.split, name, "")
+    return writer.reserve(image.label, image.split, stem, suffix)
 
 
 def _fetch(folder: Path | None, order: _Order) -> ImageRecord | str:

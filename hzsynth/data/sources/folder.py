@@ -87,27 +87,35 @@ def walk_files(root: Path, *, absolute: bool = False) -> Iterator[File]:
         return
     if not root.is_dir():
         raise InputError(f"'{root}' is neither a folder nor a zip archive")
-    inside = root.resolve()
-    for where, folders, files in os.walk(root, onerror=_refuse_unreadable):
-        folders[:] = sorted(name for name in folders if not is_system_name(name))
-        for name in (*folders, *files):
-            path = Path(where) / name
-            if path.is_symlink() and not path.resolve().is_relative_to(inside):
-                raise InputError(f"'{path}' is a link that leads out of '{root}'")
-        for name in sorted(files):
-            if not is_system_name(name):
-                path = Path(where) / name
-                yield File(Location(path), composed(path.relative_to(root).as_posix()))
+    yield from _walk_below(root, "", root, root.resolve())
 
 
-def _refuse_unreadable(error: OSError) -> None:
-    raise InputError(f"cannot read '{error.filename}': {error.strerror}")
+def _walk_below(folder: Path, prefix: str, root: Path, inside: Path) -> Iterator[File]:
+    """The files of a folder, then those of its folders; links to folders are not followed."""
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        raise InputError(f"cannot read '{folder}': {error.strerror}") from error
+    below = []
+    for entry in entries:
+        linked = entry.is_symlink()
+        if linked and not Path(entry.path).resolve().is_relative_to(inside):
+            raise InputError(f"'{entry.path}' is a link that leads out of '{root}'")
+        if is_system_name(entry.name):
+            continue
+        if entry.is_dir():
+            if not linked:
+                below.append(entry.name)
+        else:
+            yield File(Location(folder / entry.name), composed(prefix + entry.name))
+    for name in below:
+        yield from _walk_below(folder / name, f"{prefix}{name}/", root, inside)
 
 
 def is_image(file: File) -> bool:
     """By its name, so that a damaged photograph is noticed, or else by its content."""
-    suffix = PurePosixPath(file.name).suffix.casefold()
-    if suffix in IMAGE_SUFFIXES:
+    if os.path.splitext(file.name)[1].casefold() in IMAGE_SUFFIXES:
         return True
     if file.location.member:
         return False
@@ -142,7 +150,7 @@ def find_folder(path: Path, config: FolderConfig | None = None) -> Found:
 def _find_by_folders(root: Path) -> Found:
     files = [file for file in walk_files(root) if is_image(file)]
     shared = _shared_folder(files) if is_archive(root) else ""
-    parted = [(file, PurePosixPath(file.name.removeprefix(shared)).parts) for file in files]
+    parted = [(file, file.name.removeprefix(shared).split("/")) for file in files]
     for file, parts in parted:
         if len(parts) == 1:
             raise InputError(
@@ -169,7 +177,8 @@ def _find_by_folders(root: Path) -> Found:
             )
         )
     if not is_archive(root):
-        _refuse_empty_classes(root, folders, images, with_splits)
+        held = {"/".join(parts[: 2 if with_splits else 1]) for _, parts in parted}
+        _refuse_empty_classes(root, folders, held, with_splits)
     return Found(tuple(images))
 
 
@@ -190,14 +199,10 @@ def _class_folders(root: Path, files: Sequence[File], shared: str) -> list[str]:
 
 
 def _refuse_empty_classes(
-    root: Path, folders: Sequence[str], images: Sequence[SourceImage], with_splits: bool
+    root: Path, folders: Sequence[str], held: set[str], with_splits: bool
 ) -> None:
-    held = {composed(image.location.path.relative_to(root).parts[0]) for image in images}
     if with_splits:
         below = [path for folder in folders for path in (root / folder).iterdir() if path.is_dir()]
-        held = {
-            composed("/".join(image.location.path.relative_to(root).parts[:2])) for image in images
-        }
     else:
         below = [root / folder for folder in folders]
     for path in sorted(below):
