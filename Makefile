@@ -12,6 +12,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 		|| { echo "hzsynth needs Python 3.11 to 3.13; name one with: make PYTHON=python3.12"; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	# Compared with in a test; it asks for a second OpenCV, which would overwrite the first.
+	$(BIN)/python -m pip install --quiet --no-deps corrupt-tta==0.1.7
 	@touch $@
 
 demo: $(INSTALLED)

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from hzsynth.classify.batches import Batch, Batches
-from hzsynth.classify.evaluation import metrics_with_intervals
+from hzsynth.classify.evaluation_intervals import metrics_with_intervals
 from hzsynth.classify.finetuning import Phase, PhaseLoss
 from hzsynth.classify.fitting import Fitting, FittingConfig, refuse_fp16
 from hzsynth.classify.loading import LabelledImages, TrainingData, load_training_data

@@ -1,7 +1,7 @@
 """Evaluation of a classifier on real photographs: every metric with its interval."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,25 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hzsynth.classify.efficiency import Efficiency, measure_efficiency
-from hzsynth.classify.intervals import (
-    Interval,
-    auroc_interval,
-    bootstrap_weights,
-    dirichlet_confusions,
-    f1_interval,
-    percentile_interval,
-    proportion_interval,
+from hzsynth.classify.evaluation_intervals import (
+    Metric,
+    class_metrics_with_intervals,
+    metrics_with_intervals,
 )
 from hzsynth.classify.levels import LevelRow, against_levels
-from hzsynth.classify.metrics import (
-    METRICS,
-    choice_metrics,
-    classification_metrics,
-    confusion_matrix,
-    order_metrics,
-    proportions,
-    weighted_confusions,
-)
+from hzsynth.classify.metrics import confusion_matrix
 from hzsynth.classify.models import MODEL, Classifier, load_classifier
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import InputError, RefusedError
@@ -37,28 +25,10 @@ from hzsynth.core.files import atomic_write_text
 from hzsynth.core.image_set import ImageRecord, ImageSet
 from hzsynth.core.lineage import check_lineage
 from hzsynth.core.run import RunDir
-from hzsynth.core.seeding import numpy_generator
 from hzsynth.data.loading import load_pixels
 
 _AT_ONCE = 256
 _FEWEST_REPLICATES = 100
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A figure with its 95 % interval.
-
-    Attributes:
-        value: the figure.
-        low: lower end.
-        high: upper end.
-        method: how the interval was made.
-    """
-
-    value: float
-    low: float
-    high: float
-    method: str
 
 
 @dataclass(frozen=True)
@@ -72,6 +42,8 @@ class Evaluation:
         labels: class names, in the order of the classifier's outputs.
         label: target class.
         metrics: name -> figure with interval, in the order of `metrics.METRICS`.
+        per_class: class -> ``f1``, ``precision``, ``recall`` -> figure with interval, for the
+            classes that occur.
         confusion: C x C counts, rows are the true classes.
         predictions: one row a photograph: its file, truth, prediction and probabilities.
         efficiency: what the classifier costs on this machine's CPU.
@@ -88,6 +60,7 @@ class Evaluation:
     labels: tuple[str, ...]
     label: str
     metrics: Mapping[str, Metric]
+    per_class: Mapping[str, Mapping[str, Metric]]
     confusion: tuple[tuple[int, ...], ...]
     predictions: pd.DataFrame
     efficiency: Efficiency
@@ -106,6 +79,10 @@ class Evaluation:
             "labels": list(self.labels),
             "label": self.label,
             "metrics": {name: asdict(metric) for name, metric in self.metrics.items()},
+            "per_class": {
+                label: {name: asdict(metric) for name, metric in row.items()}
+                for label, row in self.per_class.items()
+            },
             "confusion": [list(row) for row in self.confusion],
             "efficiency": self.efficiency.to_json(),
             "levels": [asdict(row) for row in self.levels],
@@ -155,15 +132,69 @@ def evaluate(
         RefusedError: the part holds synthetic or augmented images, or (other than in the train
             split) a photograph that the classifier learned from.
     """
-    if bootstrap < _FEWEST_REPLICATES:
-        raise InputError(f"bootstrap is at least {_FEWEST_REPLICATES} replicates, not {bootstrap}")
+    return judge(ask(run, images, split, compute), run, split=split, seed=seed, bootstrap=bootstrap)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a classifier said about N photographs.
+
+    Attributes:
+        photographs: the part of the set.
+        classifier: that was asked.
+        truth: N class numbers.
+        probabilities: N x C.
+        groups: N patients or cases.
+    """
+
+    photographs: ImageSet
+    classifier: Classifier
+    truth: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    groups: tuple[str, ...]
+
+    @property
+    def target(self) -> int:
+        """Number of the target class."""
+        return self.classifier.labels.index(self.classifier.label)
+
+
+def ask(run: RunDir, images: ImageSet, split: str, compute: Compute = CPU_FP32) -> Asked:
+    """Asks a trained classifier about the photographs of a split.
+
+    Args:
+        run: see `evaluate`, as are the other arguments and the errors.
+        images: the set.
+        split: which part.
+        compute: device and precision.
+
+    Returns:
+        Truth and answers.
+    """
     part = images.select(split=split)
     classifier = load_classifier(run)
     _check_photographs(part, split, run, classifier)
-    truth = np.array([classifier.labels.index(record.label) for record in part], dtype=np.int64)
-    groups = [record.group or record.sha256 for record in part]
-    probabilities = _probabilities(classifier, part, compute)
-    target = classifier.labels.index(classifier.label)
+    return Asked(
+        photographs=part,
+        classifier=classifier,
+        truth=np.array([classifier.labels.index(r.label) for r in part], dtype=np.int64),
+        probabilities=_probabilities(classifier, part, compute),
+        groups=tuple(record.group or record.sha256 for record in part),
+    )
+
+
+def judge(
+    asked: Asked, run: RunDir, *, split: str = "test", seed: int = 0, bootstrap: int = 1000
+) -> Evaluation:
+    """Judges a classifier's answers; the second half of `evaluate`, whose arguments these are.
+
+    Raises:
+        InputError: there are too few replicates.
+    """
+    if bootstrap < _FEWEST_REPLICATES:
+        raise InputError(f"bootstrap is at least {_FEWEST_REPLICATES} replicates, not {bootstrap}")
+    part, classifier, probabilities = asked.photographs, asked.classifier, asked.probabilities
+    truth, target, groups = asked.truth, asked.target, asked.groups
     metrics = metrics_with_intervals(
         truth, probabilities, target, groups, seed=seed, bootstrap=bootstrap
     )
@@ -176,6 +207,9 @@ def evaluate(
         labels=classifier.labels,
         label=classifier.label,
         metrics=metrics,
+        per_class=class_metrics_with_intervals(
+            confusion, classifier.labels, clustered=len(set(groups)) < len(part)
+        ),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         predictions=_table(part, classifier, probabilities),
         efficiency=efficiency,
@@ -226,110 +260,6 @@ def _probabilities(
         chunk = images.replace_records(images.records[start : start + _AT_ONCE])
         parts.append(classifier.probabilities(load_pixels(chunk, classifier.size), compute))
     return np.concatenate(parts).astype(np.float64)
-
-
-def metrics_with_intervals(
-    truth: NDArray[np.int64],
-    probabilities: NDArray[np.float64],
-    target: int,
-    groups: Sequence[str],
-    *,
-    seed: int = 0,
-    bootstrap: int = 1000,
-) -> dict[str, Metric]:
-    """All metrics of N images with 95 % intervals.
-
-    Args:
-        truth: N class numbers.
-        probabilities: N x C.
-        target: number of the target class.
-        groups: N patients or cases; the bootstrap draws whole patients.
-        seed: of the bootstrap.
-        bootstrap: replicates.
-
-    Returns:
-        Name -> figure with interval, in the order of `metrics.METRICS`.
-
-    Raises:
-        InputError: the target class does not occur or nothing else does, or a probability is
-            no number.
-    """
-    values = classification_metrics(truth, probabilities, target)
-    confusion = confusion_matrix(truth, probabilities.argmax(axis=1), probabilities.shape[1])
-    # Wilson and Jeffreys count images: with several of a patient they are too narrow, and say so.
-    clustered = ", images as if independent" if len(set(groups)) < len(truth) else ""
-    found: dict[str, tuple[Interval, str]] = {}
-    for name, (successes, trials) in proportions(confusion, target).items():
-        ends = proportion_interval(successes, trials)
-        found[name] = ends, f"Wilson, n = {trials}{clustered}"
-    hits = int(confusion[target, target])
-    wrong, missed = int(confusion[:, target].sum()) - hits, int(confusion[target].sum()) - hits
-    found["f1_target"] = f1_interval(hits, wrong, missed), f"Jeffreys, Jaccard index{clustered}"
-    drawn = _replicates(truth, probabilities, target, groups, seed, bootstrap)
-    unit = "patients" if clustered else "images"
-    for name in METRICS:
-        if name in found:
-            continue
-        ends = percentile_interval(drawn[name])
-        found[name] = ends, f"bootstrap of {unit} by class, {bootstrap} replicates"
-        # Rounding is no spread.
-        if ends[1] - ends[0] < 1e-9:
-            found[name] = _without_spread(
-                name, values[name], truth, probabilities, target, (seed, bootstrap)
-            )
-    return {name: Metric(values[name], *found[name][0], found[name][1]) for name in METRICS}
-
-
-def _replicates(
-    truth: NDArray[np.int64],
-    probabilities: NDArray[np.float64],
-    target: int,
-    groups: Sequence[str],
-    seed: int,
-    bootstrap: int,
-) -> dict[str, NDArray[np.float64]]:
-    """The metrics of every bootstrap replicate."""
-    predicted, classes = probabilities.argmax(axis=1), probabilities.shape[1]
-    parts: dict[str, list[NDArray[np.float64]]] = {}
-    generator = numpy_generator(seed, "classify", "evaluation", "bootstrap")
-    for weights in bootstrap_weights(truth, groups, generator, bootstrap):
-        confusions = weighted_confusions(truth, predicted, classes, weights)
-        chosen = choice_metrics(confusions, target)
-        for name, value in {
-            **chosen,
-            **order_metrics(truth, probabilities, target, weights),
-        }.items():
-            parts.setdefault(name, []).append(value)
-    return {name: np.concatenate(values) for name, values in parts.items()}
-
-
-def _without_spread(
-    name: str,
-    value: float,
-    truth: NDArray[np.int64],
-    probabilities: NDArray[np.float64],
-    target: int,
-    draws: tuple[int, int],
-) -> tuple[Interval, str]:
-    """The interval where every bootstrap replicate is the same, as when nothing went wrong."""
-    counts = np.bincount(truth, minlength=probabilities.shape[1])
-    n, positives = len(truth), int(counts[target])
-    if name == "average_precision_target":
-        ends = proportion_interval(value * positives, positives)
-        return ends, f"binomial, {positives} positives (bootstrap without spread)"
-    if name in ("auroc", "auroc_target"):
-        sizes = [positives] if name == "auroc_target" else counts[counts > 0].tolist()
-        every = [auroc_interval(value, size, n - size) for size in sizes]
-        low, high = np.mean(every, axis=0)
-        return (float(low), float(high)), "Newcombe, method 5 (bootstrap without spread)"
-    seed, replicates = draws
-    generator = numpy_generator(seed, "classify", "evaluation", "posterior")
-    confusion = confusion_matrix(truth, probabilities.argmax(axis=1), probabilities.shape[1])
-    plausible = choice_metrics(dirichlet_confusions(confusion, generator, replicates), target)
-    low, high = percentile_interval(plausible[name])
-    # An interval of plausible values may end short of an observed extreme.
-    ends = min(low, value), max(high, value)
-    return ends, "Dirichlet posterior (bootstrap without spread)"
 
 
 def _table(

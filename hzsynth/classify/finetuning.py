@@ -22,6 +22,8 @@ from hzsynth.classify.models import Triple, head_of, normalise, pooled_features,
 from hzsynth.core.devices import Compute
 from hzsynth.nets.backbones import layer_parameters
 
+Optimiser = Literal["adam", "adamw"]
+Schedule = Literal["cosine", "linear", "constant"]
 Strategy = Literal[
     "lp-ft",
     "full",
@@ -89,20 +91,25 @@ def linear_steps(strategy: Strategy, steps: int, share: float) -> int:
     return min(steps - 1, max(1, round(steps * share))) if steps > 1 else 0
 
 
-def rate_factor(step: int, steps: int) -> float:
-    """Learning rate over its maximum: a short linear warm-up, then half a cosine.
+def rate_factor(step: int, steps: int, schedule: Schedule = "cosine") -> float:
+    """Learning rate over its maximum: a short linear warm-up, then a schedule.
 
     Args:
         step: 0 to steps - 1 within the phase.
         steps: of the phase.
+        schedule: half a cosine, a straight line or neither.
 
     Returns:
-        A factor in (0, 1]; the last steps keep 5 %.
+        A factor in (0, 1]; the last steps keep 5 %, where it falls.
     """
     warm_up = max(1, round(_WARM_UP * steps))
     if step < warm_up:
         return (step + 1) / warm_up
+    if schedule == "constant":
+        return 1.0
     progress = (step - warm_up) / max(1, steps - warm_up)
+    if schedule == "linear":
+        return 1 - (1 - _FLOOR) * progress
     return _FLOOR + (1 - _FLOOR) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
@@ -142,8 +149,10 @@ def set_mode(network: nn.Module, phase: Phase, freeze_statistics: bool) -> None:
                 module.eval()
 
 
-def make_optimiser(network: nn.Module, phase: Phase, weight_decay: float) -> torch.optim.Adam:
-    """Adam over the weights that learn in a phase; group 0 is the head, the others the body.
+def make_optimiser(
+    network: nn.Module, phase: Phase, weight_decay: float, name: Optimiser = "adam"
+) -> torch.optim.Adam:
+    """Adam or AdamW over the weights that learn in a phase; group 0 is the head, the others the body.
 
     With relative rates every layer is a group, otherwise the body is one.
     """
@@ -153,7 +162,8 @@ def make_optimiser(network: nn.Module, phase: Phase, weight_decay: float) -> tor
     if not phase.relative_rates:
         layers = [[parameter for layer in layers for parameter in layer]] if layers else []
     groups += [{"params": layer, "rate": phase.body_rate} for layer in layers]
-    return torch.optim.Adam(groups, lr=phase.head_rate, weight_decay=weight_decay)
+    make = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
+    return make(groups, lr=phase.head_rate, weight_decay=weight_decay)
 
 
 @torch.no_grad()

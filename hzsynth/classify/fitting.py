@@ -18,7 +18,9 @@ from torch import nn
 from torch.nn import functional
 
 from hzsynth.classify.finetuning import (
+    Optimiser,
     Phase,
+    Schedule,
     Stateful,
     make_optimiser,
     rate_factor,
@@ -55,6 +57,12 @@ class FittingConfig(Config):
         1e-3, gt=0, description="Adam's rate of a head that starts at random"
     )
     weight_decay: float = Field(1e-5, ge=0, description="Adam's weight decay")
+    optimiser: Optimiser = Field(
+        "adam", description="adam, or adamw, whose weight decay is apart from the gradient"
+    )
+    schedule: Schedule = Field(
+        "cosine", description="of the rates after a warm-up: cosine, linear or constant"
+    )
     linear_share: float = Field(
         0.5, gt=0, lt=1, description="LP-FT: share of the steps that train the head only"
     )
@@ -241,7 +249,9 @@ class Fitting:
         self._phase = index
         phase = self._phases[index]
         set_mode(self._network, phase, self._freeze)
-        self._optimiser = make_optimiser(self._network, phase, self._config.weight_decay)
+        self._optimiser = make_optimiser(
+            self._network, phase, self._config.weight_decay, self._config.optimiser
+        )
 
     def _advance(self) -> None:
         index, within = self._place(self._step)
@@ -251,7 +261,8 @@ class Fitting:
         loss = phase.loss(self._step)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        factors = [rate_factor(within, phase.steps)] * len(self._optimiser.param_groups)
+        factor = rate_factor(within, phase.steps, self._config.schedule)
+        factors = [factor] * len(self._optimiser.param_groups)
         if phase.relative_rates:
             # The head starts from zero: its gradient over its weights would dwarf all others'.
             body = relative_gradient_norms(self._optimiser.param_groups[1:])

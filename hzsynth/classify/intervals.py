@@ -1,12 +1,12 @@
 """Intervals of metrics on one test set: how far the figure may move with other photographs.
 
 Wilson's score interval (1927) for proportions; the Jeffreys beta interval, carried over, for
-the F1 of a class, since a percentile bootstrap covers too little with few positives;
-Newcombe's method 5 (2006) for the AUROC of a class, which stays open at 1; a
-stratified percentile bootstrap over patients for the rest. Where a bootstrap has no spread
-because nothing went wrong, its interval would be a point: the fallbacks for that case are
-a Dirichlet posterior of the confusion matrix (Perks's prior) and, for average
-precision, the binomial interval of Boyd, Eng and Page (2013).
+the F1 of a class; for the rest a stratified bootstrap over patients, whose spread is laid
+around the figure on the logit scale, since its percentiles cover too little with few positives
+(`benchmarks/interval_coverage.py`). Where a bootstrap has no spread because nothing went wrong,
+its interval would be a point: the fallbacks for that case are a Dirichlet posterior of the
+confusion matrix (Perks's prior), for an AUROC Newcombe's method 5 (2006), which stays open at 1,
+and for average precision the binomial interval of Boyd, Eng and Page (2013).
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.optimize import brentq
+from scipy.special import expit, logit
 from statsmodels.stats.proportion import proportion_confint
 
 Floats = NDArray[np.float64]
@@ -42,7 +43,7 @@ def proportion_interval(successes: float, count: float, confidence: float = 0.95
 
 
 def f1_interval(
-    true_positives: int, false_positives: int, false_negatives: int, confidence: float = 0.95
+    true_positives: float, false_positives: float, false_negatives: float, confidence: float = 0.95
 ) -> Interval:
     """Interval of a class's F1 by the Jeffreys beta construction.
 
@@ -107,6 +108,43 @@ def percentile_interval(replicates: ArrayLike, confidence: float = 0.95) -> Inte
     tail = (1 - confidence) / 2
     low, high = np.quantile(np.asarray(replicates, np.float64), (tail, 1 - tail))
     return float(low), float(high)
+
+
+def logit_interval(
+    value: float,
+    replicates: ArrayLike,
+    units: int,
+    bounds: Interval = (0.0, 1.0),
+    confidence: float = 0.95,
+) -> Interval:
+    """A figure's interval from the spread of its bootstrap, on the logit scale.
+
+    With u = (value - a) / (b - a) the ends are those of logit(u) +- z s / ((b - a) u (1 - u)), s the
+    standard deviation of the replicates times sqrt(k / (k - 1)): a bootstrap of k units is by that
+    factor too narrow (Efron and Tibshirani, 1993, section 11). The ends stay within the bounds and
+    lie farther towards the middle, where a figure near 1 may in truth be.
+
+    Args:
+        value: the figure, within the bounds.
+        replicates: of the bootstrap.
+        units: k, the patients drawn in the smallest class, at least 2.
+        bounds: a and b, the range of the figure.
+        confidence: of the two-sided interval.
+
+    Returns:
+        Low and high end; a figure at one of its bounds is itself the end on that side, and the
+        other end is its percentile.
+    """
+    low, high = bounds
+    share = (value - low) / (high - low)
+    if not 0 < share < 1:
+        ends = percentile_interval(replicates, confidence)
+        return min(ends[0], value), max(ends[1], value)
+    spread = float(np.std(np.asarray(replicates, np.float64))) * np.sqrt(units / (units - 1))
+    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    half = z * spread / ((high - low) * share * (1 - share))
+    ends = expit(np.array([-half, half]) + logit(share))
+    return low + (high - low) * float(ends[0]), low + (high - low) * float(ends[1])
 
 
 def _strata(truth: NDArray[np.int64], patient: NDArray[np.int64]) -> list[NDArray[np.int64]]:

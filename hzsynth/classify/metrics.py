@@ -19,6 +19,7 @@ Integers = NDArray[np.int64]
 
 CHOICE_METRICS = (
     "accuracy",
+    "balanced_accuracy",
     "macro_f1",
     "macro_precision",
     "macro_recall",
@@ -35,6 +36,7 @@ CHOICE_METRICS = (
 )
 ORDER_METRICS = ("auroc", "auroc_target", "average_precision_target")
 METRICS = (*CHOICE_METRICS, *ORDER_METRICS)
+CLASS_METRICS = ("f1", "precision", "recall")
 
 
 def confusion_matrix(truth: ArrayLike, predicted: ArrayLike, classes: int) -> Integers:
@@ -83,7 +85,8 @@ def _ratio(numerator: Floats, denominator: Floats) -> Floats:
 def choice_metrics(confusion: ArrayLike, target: int) -> dict[str, Floats]:
     """The metrics in `CHOICE_METRICS`, which follow from the classes chosen.
 
-    Macro averages run over the classes that occur among the true ones. A precision (or
+    Macro averages run over the classes that occur among the true ones; the balanced accuracy is
+    another name of the macro recall. A precision (or
     negative predictive value) of a class that is never chosen is 0, as are kappa and the
     Matthews correlation when every image gets the same class. `accuracy_target` is the share
     that is right about the target class against the rest; the type I error is the share of the
@@ -112,11 +115,13 @@ def choice_metrics(confusion: ArrayLike, target: int) -> dict[str, Floats]:
     false_negative = actual[..., target] - true_positive
     false_positive = chosen[..., target] - true_positive
     true_negative = total - true_positive - false_negative - false_positive
+    balanced = _ratio((recall * occurring).sum(axis=-1), number)
     return {
         "accuracy": _ratio(right, total),
+        "balanced_accuracy": balanced,
         "macro_f1": _ratio((f1 * occurring).sum(axis=-1), number),
         "macro_precision": _ratio((precision * occurring).sum(axis=-1), number),
-        "macro_recall": _ratio((recall * occurring).sum(axis=-1), number),
+        "macro_recall": balanced,
         "kappa": _ratio(total * right - chance, total**2 - chance),
         "mcc": _ratio(total * right - chance, spread),
         "f1_target": f1[..., target],
@@ -158,10 +163,19 @@ def proportions(confusion: ArrayLike, target: int) -> Mapping[str, tuple[int, in
     }
 
 
-def _by_threshold(
+def weights_by_threshold(
     positive: NDArray[np.bool_], score: ArrayLike, weights: Floats
 ) -> tuple[Floats, Floats]:
-    """Weight of positives and of negatives at each distinct score, from the highest down."""
+    """Weight of positives and of negatives at each of T distinct scores, from the highest down.
+
+    Args:
+        positive: N booleans.
+        score: N values.
+        weights: B x N, not negative.
+
+    Returns:
+        B x T of the positives and B x T of the negatives.
+    """
     scores = np.asarray(score, np.float64)
     order = np.argsort(-scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))
@@ -193,7 +207,7 @@ def auroc(positive: ArrayLike, score: ArrayLike, weights: Floats | None = None) 
         InputError: only one kind of image occurs.
     """
     truth, weights = _two_kinds(positive, weights)
-    positives, negatives = _by_threshold(truth, score, weights)
+    positives, negatives = weights_by_threshold(truth, score, weights)
     below = negatives.sum(axis=1, keepdims=True) - negatives.cumsum(axis=1)
     won = (positives * (below + negatives / 2)).sum(axis=1)
     area: Floats = won / (positives.sum(axis=1) * negatives.sum(axis=1))
@@ -217,7 +231,7 @@ def average_precision(
         InputError: only one kind of image occurs.
     """
     truth, weights = _two_kinds(positive, weights)
-    positives, negatives = _by_threshold(truth, score, weights)
+    positives, negatives = weights_by_threshold(truth, score, weights)
     found = positives.cumsum(axis=1)
     precision = _ratio(found, found + negatives.cumsum(axis=1))
     result: Floats = (positives * precision).sum(axis=1) / found[:, -1]

@@ -9,13 +9,13 @@ from typing import Any, get_args
 import torch
 from pydantic import Field
 from torch import nn
-from torch.nn import functional
 
 from hzsynth.classify.adversarial_noise import AdversarialNoise
 from hzsynth.classify.batches import BatchSource, class_weights, make_batches
 from hzsynth.classify.finetuning import LinearProbe, Phase, Strategy
 from hzsynth.classify.fitting import Fitted, Fitting, FittingConfig, refuse_fp16
 from hzsynth.classify.loading import TrainingData, load_training_data
+from hzsynth.classify.losses import Loss, Mix, Mixing, make_loss
 from hzsynth.classify.models import (
     MODEL,
     Classifier,
@@ -57,6 +57,15 @@ class ClassifyConfig(FittingConfig):
         "none",
         description=f"training for robustness while the body learns: {', '.join(get_args(Robust))}",
     )
+    loss: Loss = Field("cross-entropy", description=f"of the body: {', '.join(get_args(Loss))}")
+    focal_gamma: float = Field(
+        2.0, ge=0, description="focal loss: how much it turns away from what is nearly right"
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="cross-entropy: share of a target spread over all classes"
+    )
+    mix: Mix = Field("none", description=f"within a batch: {', '.join(get_args(Mix))}")
+    mix_alpha: float = Field(0.4, gt=0, description="of the beta distribution of the shares")
     steps: int = Field(200, ge=1, description="optimiser steps of all phases together")
 
 
@@ -180,6 +189,7 @@ class SupervisedLoss:
         objective: made from them, such as plain cross-entropy (see `classify.robust_training`).
         normalisation: mean and standard deviation of the network's input.
         compute: device and precision.
+        mixing: of the images of a batch before that, or None.
     """
 
     def __init__(
@@ -189,8 +199,10 @@ class SupervisedLoss:
         objective: Objective,
         normalisation: tuple[Triple, Triple],
         compute: Compute,
+        mixing: Mixing | None = None,
     ) -> None:
         self._network, self._batches, self._compute = network, batches, compute
+        self._mixing = mixing
         self.objective = objective
         self._mean, self._std = normalisation
 
@@ -199,6 +211,8 @@ class SupervisedLoss:
         batch = self._batches[step]
         images = to_unit(batch.pixels, self._compute)
         targets = batch.targets.to(self._compute.device)
+        if self._mixing is not None:
+            images, targets = self._mixing(images, targets, step)
         return self.objective(self._asked, images, targets, step)
 
     def _asked(self, images: torch.Tensor) -> torch.Tensor:
@@ -226,12 +240,15 @@ def classifier_phases(
     weights = weights.to(compute.device)
     objective = make_objective(
         config.robust,
-        lambda logits, targets: functional.cross_entropy(logits, targets, weight=weights),
+        make_loss(config.loss, weights, config.focal_gamma, config.label_smoothing),
         seed=config.seed,
         size=config.size,
         device=compute.device,
     )
-    supervised = SupervisedLoss(network, batches, objective, scale, compute)
+    mixing = None
+    if config.mix != "none":
+        mixing = Mixing(config.mix, config.mix_alpha, len(data.labels), config.seed)
+    supervised = SupervisedLoss(network, batches, objective, scale, compute, mixing)
     return strategy_phases(
         config.finetune,
         network,

@@ -5,11 +5,14 @@ from typing import Annotated
 
 import typer
 
-from hzsynth.cli.arguments import RunPath, SetPath, known_label, open_set
+from hzsynth.cli import classify_evaluate, classify_export
+from hzsynth.cli.arguments import SetPath, known_label, open_set
 from hzsynth.cli.session import Session, command, group
 from hzsynth.core.errors import InputError
 
 app = group("Classifiers: fine-tuning, KDE-CT, evaluation on real photographs.")
+classify_evaluate.register(app)
+classify_export.register(app)
 
 
 @command(app, "train")
@@ -29,6 +32,10 @@ def train(
     robust: Annotated[
         str | None, typer.Option(help="none, gnt, gnt-mult, ant, augmix or pixmix.")
     ] = None,
+    mix: Annotated[
+        str | None, typer.Option(help="Within a batch: none, mixup, cutmix or both.")
+    ] = None,
+    loss: Annotated[str | None, typer.Option(help="cross-entropy or focal.")] = None,
     pretrained: Annotated[
         str | None, typer.Option(help="imagenet (lite models), none, a weights file or a RUN.")
     ] = None,
@@ -55,8 +62,11 @@ def train(
             "--model": model,
             "--finetune": finetune,
             "--robust": robust,
+            "--mix": mix,
+            "--loss": loss,
+            "--pretrained": pretrained,
+            "--size": size,
         }
-        given |= {"--pretrained": pretrained, "--size": size}
         wrong = [name for name, value in given.items() if value is not None]
         if wrong:
             raise InputError(f"{wrong[0]} does not go with --continue: the classifier has its own")
@@ -70,6 +80,8 @@ def train(
         model=model,
         finetune=finetune,
         robust=robust,
+        mix=mix,
+        loss=loss,
         pretrained=pretrained,
         size=size,
         steps=steps,
@@ -140,6 +152,7 @@ def kdect(
     The result is evaluated on the set's real test photographs.
     """
     from hzsynth.classify.evaluation import evaluate
+    from hzsynth.classify.evaluation_page import short_metrics, write_evaluation
     from hzsynth.classify.kdect import KdectConfig, train_kdect
 
     config = session.resolve(
@@ -161,60 +174,39 @@ def kdect(
     evaluation = evaluate(
         run, photographs, split="test", compute=session.compute, seed=session.root_seed
     )
-    evaluation.save(run.path / "test")
-    result = {"run": str(run.path), **run.result, "test": evaluation.to_json()}
-    session.show(result if session.json else _short(result), "classify kdect")
-
-
-def _short(result: dict[str, object]) -> dict[str, object]:
-    """The evaluation as one line a metric: value and interval."""
-    evaluation = result.pop("test")
-    assert isinstance(evaluation, dict)
-    metrics = {
-        name: f"{m['value']:.3f} ({m['low']:.3f} to {m['high']:.3f})"
-        for name, m in evaluation["metrics"].items()
-    }
-    return {**result, f"test (n = {evaluation['n']})": metrics}
-
-
-@command(app, "evaluate")
-def evaluate_run(
-    session: Session,
-    run: RunPath,
-    images: SetPath,
-    split: Annotated[
-        str, typer.Option(help="train, val or test; empty for a set without.")
-    ] = "test",
-) -> None:
-    """Evaluates a classifier on real photographs; every metric with its interval."""
-    from hzsynth.classify.evaluation import evaluate
-    from hzsynth.core.run import RunDir
-
-    evaluation = evaluate(
-        RunDir.load(run),
-        open_set(images),
-        split=split,
-        compute=session.compute,
-        seed=session.root_seed,
-    )
-    if session.out is not None:
-        evaluation.save(session.out)
-    result: dict[str, object] = {"run": str(run), "test": evaluation.to_json()}
-    session.show(result if session.json else _short(result), "classify evaluate")
+    page = write_evaluation(evaluation, run, run.path / "test")
+    result: dict[str, object] = {"run": str(run.path), **run.result}
+    if session.json:
+        result["test"] = evaluation.to_json()
+    else:
+        result |= {"page": str(page), **short_metrics(evaluation)}
+    session.show(result, "classify kdect")
 
 
 @command(app, "predict")
 def predict_files(
     session: Session,
-    run: RunPath,
+    model: Annotated[
+        Path, typer.Argument(metavar="RUN|ONNX", help="A run, an export or its ONNX file.")
+    ],
     files: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photographs.")],
 ) -> None:
     """Class probabilities of single photographs. Research use only, not a diagnosis."""
-    from hzsynth.classify.prediction import predict
+    from hzsynth.classify.asking import exported_file
     from hzsynth.core.files import atomic_write_text
-    from hzsynth.core.run import RunDir
 
-    table = predict(RunDir.load(run), files, compute=session.compute)
+    exported = exported_file(model)
+    if exported is not None:
+        from hzsynth.classify.onnx_classifier import predict_onnx
+
+        table = predict_onnx(exported, files, progress=session.progress)
+    else:
+        from hzsynth.classify.prediction import predict
+        from hzsynth.core.run import RunDir
+
+        table = predict(
+            RunDir.load(model), files, compute=session.compute, progress=session.progress
+        )
     if session.out is not None:
         atomic_write_text(session.out, table.to_csv(index=False))
     session.show(

@@ -10,11 +10,23 @@ import pytest
 import torch
 
 from hzsynth.classify.kdect import KdectConfig
-from hzsynth.classify.models import create_network
+from hzsynth.classify.models import MODEL as STORED
+from hzsynth.classify.models import (
+    Classifier,
+    create_network,
+    head_of,
+    normalisation,
+    normalise,
+    pooled_features,
+    to_unit,
+)
 from hzsynth.classify.training import ClassifyConfig
+from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.progress import Progress, Task
+from hzsynth.core.run import RunDir
+from hzsynth.data.loading import load_pixels
 from hzsynth.nets.backbones import create_backbone
 
 MODEL = "test_efficientnet"
@@ -143,3 +155,38 @@ class _Counting(Task):
 
 def tiny_network(seed: int = 0, classes: int = 2) -> torch.nn.Module:
     return create_network(MODEL, classes=classes, pretrained="none", seed=seed)
+
+
+SOLVED_SIZE = 32
+
+
+def saved_run(
+    path: Path,
+    photographs: ImageSet,
+    *,
+    sign: float = 1.0,
+    noise: float = 0.0,
+    learned: ImageSet | None = None,
+) -> RunDir:
+    """A finished run whose head was solved for: right about all photographs (sign -1: wrong)."""
+    labels = ("eczema", "zoster")
+    run = RunDir.start(path, "classify", classify_config(None), {"images": photographs.digest})
+    network = create_network(MODEL, classes=2, pretrained="none", seed=0).eval()
+    mean, std = normalisation(MODEL)
+    pixels = load_pixels(photographs, SOLVED_SIZE)
+    answer = np.array([sign if r.label == "zoster" else -sign for r in photographs])
+    answer = answer + np.random.default_rng(0).normal(0, noise, len(answer))
+    with torch.no_grad():
+        features = pooled_features(network, normalise(to_unit(pixels, CPU_FP32), mean, std))
+        ones = torch.ones(len(features), 1)
+        wanted = torch.from_numpy(answer).float()[:, None]
+        solved = torch.linalg.lstsq(torch.cat([features, ones], 1).double(), wanted.double())
+        weights = solved.solution.float()[:, 0]
+        head = head_of(network)
+        head.weight.copy_(torch.stack([-weights[:-1], weights[:-1]]))
+        head.bias.copy_(torch.stack([-weights[-1], weights[-1]]))
+    Classifier(MODEL, network, labels, "zoster", SOLVED_SIZE, mean, std).save(run.path / STORED)
+    run.record_training(photographs.select("train") if learned is None else learned)
+    run.finish({})
+    run.close()
+    return run

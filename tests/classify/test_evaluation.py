@@ -7,52 +7,14 @@ import torch
 from sklearn import metrics as reference
 
 from hzsynth.classify.efficiency import count_macs, count_parameters
-from hzsynth.classify.evaluation import evaluate, metrics_with_intervals
+from hzsynth.classify.evaluation import evaluate
+from hzsynth.classify.evaluation_intervals import metrics_with_intervals
 from hzsynth.classify.levels import against_levels
 from hzsynth.classify.metrics import METRICS
 from hzsynth.classify.models import MODEL as MODEL_FILE
-from hzsynth.classify.models import (
-    Classifier,
-    create_network,
-    head_of,
-    normalisation,
-    normalise,
-    pooled_features,
-    to_unit,
-)
-from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_set_writer import ImageSetWriter
-from hzsynth.core.run import RunDir
-from hzsynth.data.loading import load_pixels
-from tests.classify.conftest import MODEL, add_photographs, classify_config, spotted
-
-SIZE = 32
-
-
-def saved_run(path, photographs, *, sign=1.0, noise=0.0, learned=None):
-    """A finished run whose head was solved for: right about all photographs (sign -1: wrong)."""
-    labels = ("eczema", "zoster")
-    run = RunDir.start(path, "classify", classify_config(None), {"images": photographs.digest})
-    network = create_network(MODEL, classes=2, pretrained="none", seed=0).eval()
-    mean, std = normalisation(MODEL)
-    pixels = load_pixels(photographs, SIZE)
-    answer = np.array([sign if r.label == "zoster" else -sign for r in photographs])
-    answer = answer + np.random.default_rng(0).normal(0, noise, len(answer))
-    with torch.no_grad():
-        features = pooled_features(network, normalise(to_unit(pixels, CPU_FP32), mean, std))
-        ones = torch.ones(len(features), 1)
-        wanted = torch.from_numpy(answer).float()[:, None]
-        solved = torch.linalg.lstsq(torch.cat([features, ones], 1).double(), wanted.double())
-        weights = solved.solution.float()[:, 0]
-        head = head_of(network)
-        head.weight.copy_(torch.stack([-weights[:-1], weights[:-1]]))
-        head.bias.copy_(torch.stack([-weights[-1], weights[-1]]))
-    Classifier(MODEL, network, labels, "zoster", SIZE, mean, std).save(run.path / MODEL_FILE)
-    run.record_training(photographs.select("train") if learned is None else learned)
-    run.finish({})
-    run.close()
-    return run
+from tests.classify.conftest import SOLVED_SIZE, add_photographs, saved_run, spotted
 
 
 def test_a_classifier_that_is_always_right(photographs, tmp_path):
@@ -175,7 +137,7 @@ def test_photographs_of_one_patient_widen_the_bootstrap_and_are_told():
         # Five equal answers a patient count as one: about sqrt(5) = 2.2 times as wide.
         assert 1.7 < width / (apart[name].high - apart[name].low) < 2.8
         assert "patients" in together[name].method
-    assert "as if independent" in together["recall_target"].method
+    assert "worth 11.7 independent images" in together["recall_target"].method
     assert "as if independent" not in apart["recall_target"].method
 
 
@@ -211,7 +173,7 @@ def test_efficiency_states_how_it_was_measured(photographs, tmp_path):
     run = saved_run(tmp_path / "run", photographs)
     found = evaluate(run, photographs, bootstrap=100).efficiency
     assert found.threads == torch.get_num_threads() == 1
-    assert found.size == SIZE
+    assert found.size == SOLVED_SIZE
     assert found.latency_ms > 0
     assert found.model_bytes == (run.path / MODEL_FILE).stat().st_size > 4 * found.parameters
     assert found.macs_tool.startswith("torch.utils.flop_counter")

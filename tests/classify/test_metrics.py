@@ -36,6 +36,7 @@ def test_all_metrics_are_those_of_scikit_learn(seed, classes):
     macro = {"average": "macro", "zero_division": 0}
     expected = {
         "accuracy": reference.accuracy_score(truth, predicted),
+        "balanced_accuracy": reference.balanced_accuracy_score(truth, predicted),
         "macro_f1": reference.f1_score(truth, predicted, **macro),
         "macro_precision": reference.precision_score(truth, predicted, **macro),
         "macro_recall": reference.recall_score(truth, predicted, **macro),

@@ -49,7 +49,7 @@ def test_probabilities_are_those_of_the_network_on_the_central_square(run, tmp_p
 def test_one_row_a_file_whatever_the_sizes_and_the_number_at_once(run, tmp_path, monkeypatch):
     files = photographs(tmp_path, [(32, 32), (60, 40), (33, 90), (16, 16), (200, 64)])
     together = predict(run, files)
-    monkeypatch.setattr("hzsynth.classify.prediction._AT_ONCE", 2)
+    monkeypatch.setattr("hzsynth.classify.asking._AT_ONCE", 2)
     apart = predict(run, files)
     assert list(together["file"]) == [str(file) for file in files] == list(apart["file"])
     columns = [f"p_{label}" for label in LABELS]

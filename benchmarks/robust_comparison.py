@@ -1,0 +1,165 @@
+"""Plain training, distillation without curriculum, KDE-CT, GNT and AugMix at equal student steps.
+
+``--data DIR`` is a folder of class folders (or a set); the class `normal` is left out and K grouped
+folds are made, so that every photograph is tested once. In every fold each method trains the same
+student for the same number of steps; clean figures come from the pooled test predictions of all
+folds, mCE from the 75 corruptions, as errors relative to plain training on the same photographs.
+What is done is kept below ``--out``: a second call goes on where the first was stopped.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from pathlib import Path
+
+import numpy as np
+from common import Pair, report
+
+from hzsynth.classify.evaluation import ask
+from hzsynth.classify.evaluation_intervals import metrics_with_intervals
+from hzsynth.classify.kdect import KdectConfig, train_kdect
+from hzsynth.classify.robustness import measure_robustness
+from hzsynth.classify.training import ClassifyConfig, train_classifier
+from hzsynth.core.image_set import ImageSet
+from hzsynth.core.run import RunDir
+from hzsynth.data.loading import open_images
+from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
+from hzsynth.data.splits import fold_images
+
+LABEL, LEFT_OUT = "herpes_zoster", "normal"
+METHODS = ("plain", "kd", "kdect", "gnt", "augmix")
+SHOWN = ("f1_target", "recall_target", "auroc_target", "average_precision_target", "accuracy")
+
+
+def folds(data: Path | None, out: Path, count: int) -> tuple[ImageSet, ...]:
+    kept = [out / "folds" / f"fold-{number}" for number in range(count)]
+    if all((path / "metadata.csv").is_file() for path in kept):
+        return tuple(ImageSet.load(path) for path in kept)
+    if data is None:
+        images = import_phantom(PhantomConfig(), out / "phantoms", force=True)
+    else:
+        images = open_images(data)
+    diseases = images.replace_records(r for r in images if r.label != LEFT_OUT)
+    return fold_images(diseases, out / "folds", count, 0, force=True)
+
+
+def finished(path: Path) -> RunDir | None:
+    if (path / "run.json").is_file():
+        run = RunDir.load(path)
+        return run if run.finished else None
+    return None
+
+
+def trained(method: str, images: ImageSet, path: Path, size: int, steps: int) -> RunDir:
+    """One method on one fold; the student makes `steps` steps whatever the method is."""
+    done = finished(path)
+    if done is not None:
+        return done
+    if method in ("plain", "gnt", "augmix"):
+        robust = "none" if method == "plain" else method
+        config = ClassifyConfig(label=LABEL, size=size, steps=steps, robust=robust)
+        with RunDir.start(path, "classify", config, {"images": images.digest}) as run:
+            train_classifier(images, config, run)
+        return RunDir.load(path)
+    # Three stages of equal length: cross-entropy, the weaker teacher, both.
+    curriculum = {"stage_steps": steps // 3, "teacher_steps": steps}
+    if method == "kd":
+        curriculum |= {"teacher_order": "all-at-once", "input_noise": "none"}
+    distilled = KdectConfig(label=LABEL, size=size, **curriculum)
+    with RunDir.start(path, "kdect", distilled, {"images": images.digest}) as run:
+        train_kdect(images, distilled, run)
+    return RunDir.load(path)
+
+
+def measured(fold: ImageSet, root: Path, size: int, steps: int) -> dict[str, object]:
+    """Answers and corruption errors of all methods on one fold; read back when they are there."""
+    file = root / "measured.json"
+    if file.is_file():
+        return json.loads(file.read_text("utf-8"))
+    runs = {}
+    for method in METHODS:
+        runs[method] = trained(method, fold, root / method, size, steps)
+        print(f"{root.name}: {method} trained", file=sys.stderr, flush=True)
+    result: dict[str, object] = {}
+    for method, run in runs.items():
+        asked = ask(run, fold, "test")
+        result[method] = {
+            "truth": asked.truth.tolist(),
+            "probabilities": asked.probabilities.tolist(),
+            "groups": list(asked.groups),
+            "target": asked.target,
+            "seconds": run.result["seconds"],
+        }
+    robustness = measure_robustness(list(runs.values()), fold, bootstrap=200)
+    for method, row in zip(METHODS, robustness.runs, strict=True):
+        result[method] |= {"errors": row.errors, "n": row.n, "f1": row.mean_f1_target}
+    file.write_text(json.dumps(result), encoding="utf-8")
+    return result
+
+
+def pooled(rows: list[dict[str, object]], seed: int = 0) -> dict[str, object]:
+    truth = np.concatenate([row["truth"] for row in rows])
+    probabilities = np.concatenate([row["probabilities"] for row in rows])
+    groups = [group for row in rows for group in row["groups"]]
+    return metrics_with_intervals(truth, probabilities, rows[0]["target"], groups, seed=seed)
+
+
+def corruption_error(rows: list[dict[str, object]], reference: list[dict[str, object]]) -> float:
+    """MCE over pooled photographs: errors of all folds, summed by kind, over the reference's."""
+    ratios = []
+    for kind in rows[0]["errors"]:
+        own, other = (
+            sum(row["n"] * sum(row["errors"][kind]) for row in part) for part in (rows, reference)
+        )
+        ratios.append(100 * own / other)
+    return statistics.mean(ratios)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fast", action="store_true", help="three folds, few steps")
+    parser.add_argument("--data", type=Path, help="folder of class folders")
+    parser.add_argument("--out", type=Path, default=Path("robust-comparison"))
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--size", type=int, default=96)
+    options = parser.parse_args()
+    count, steps, size = (
+        (3, 9, 64) if options.fast else (options.folds, options.steps, options.size)
+    )
+    options.out.mkdir(parents=True, exist_ok=True)
+    parts = folds(options.data, options.out, count)
+    found = []
+    for number, fold in enumerate(parts):
+        root = options.out / f"models-{number}"
+        root.mkdir(exist_ok=True)
+        found.append(measured(fold, root, size, steps))
+    by_method: dict[str, list[dict[str, object]]] = {
+        method: [fold[method] for fold in found] for method in METHODS
+    }
+    print(
+        f"{sum(row['n'] for row in by_method['plain'])} photographs, {count} folds", file=sys.stderr
+    )
+    for method, rows in by_method.items():
+        metrics = pooled(rows)
+        shown = ", ".join(
+            f"{name} {metrics[name].value:.3f} ({metrics[name].low:.3f} to {metrics[name].high:.3f})"
+            for name in SHOWN
+        )
+        whole = corruption_error(rows, by_method["plain"])
+        each = [corruption_error([a], [b]) for a, b in zip(rows, by_method["plain"], strict=True)]
+        print(
+            f"{method}: {shown}; mCE {whole:.1f} % (folds {min(each):.1f} to {max(each):.1f}), "
+            f"F1 under corruption {statistics.mean(row['f1'] for row in rows):.3f}",
+            file=sys.stderr,
+        )
+    pairs = [
+        Pair("mCE of KDE-CT, by fold", corruption_error([a], [b]), 100.0)
+        for a, b in zip(by_method["kdect"], by_method["plain"], strict=True)
+    ]
+    report("robust_comparison", "mCE of plain training over KDE-CT's", 1 / 0.85, pairs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""hzsynth classify evaluate, compare, robustness and explain: what a classifier is worth, and why."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hzsynth.cli.arguments import RunPath, SetPath, Workers, open_set
+from hzsynth.cli.session import Session, command
+
+Split = Annotated[str, typer.Option(help="train, val or test; empty for a set without.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the group ``classify``."""
+    command(app, "evaluate")(evaluate_run)
+    command(app, "compare")(compare_runs)
+    command(app, "robustness")(measure)
+    command(app, "explain")(explain_run)
+
+
+def evaluate_run(
+    session: Session,
+    run: RunPath,
+    images: SetPath,
+    split: Split = "test",
+    by: Annotated[
+        str | None,
+        typer.Option(help="Also by these, comma-separated: tone, source or a column of SET."),
+    ] = None,
+    sensitivity: Annotated[
+        float | None,
+        typer.Option(help="Choose the threshold that finds this share of val's target class."),
+    ] = None,
+) -> None:
+    """Evaluates a classifier on real photographs: every metric with its interval, a page with plots."""
+    from hzsynth.classify.evaluation import ask, judge
+    from hzsynth.classify.evaluation_page import short_metrics, write_evaluation
+    from hzsynth.classify.operating_point import operating_point
+    from hzsynth.classify.subgroups import subgroups
+    from hzsynth.core.run import RunDir
+
+    photographs, classifier = open_set(images), RunDir.load(run)
+    asked = ask(classifier, photographs, split, session.compute)
+    evaluation = judge(asked, classifier, split=split, seed=session.root_seed)
+    point = None
+    if sensitivity is not None:
+        validation = ask(classifier, photographs, "val", session.compute)
+        point = operating_point(validation, asked, sensitivity)
+    parts = [
+        part
+        for name in dict.fromkeys(by.split(",") if by else ())
+        for part in subgroups(asked, name.strip(), seed=session.root_seed)
+    ]
+    result: dict[str, object] = {"run": str(run)}
+    if session.out is not None:
+        page = write_evaluation(evaluation, classifier, session.out, point=point, parts=parts)
+        result["page"] = str(page)
+    if session.json:
+        result["test"] = evaluation.to_json()
+        if point is not None:
+            result["operating_point"] = point.to_json()
+        if parts:
+            result["parts"] = [part.to_json() for part in parts]
+    else:
+        result |= short_metrics(evaluation, point, parts)
+    session.show(result, "classify evaluate")
+
+
+def compare_runs(
+    session: Session,
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Runs; the first is compared with.")
+    ],
+    images: Annotated[Path, typer.Option("--set", metavar="SET", help="The photographs.")],
+    split: Split = "test",
+    published: Annotated[
+        bool, typer.Option("--published", help="Also list the published table (other data).")
+    ] = False,
+) -> None:
+    """Puts classifiers beside one another on the same photographs: table, paired tests, page."""
+    from hzsynth.classify.comparison import compare, reference_table
+    from hzsynth.classify.comparison_page import write_comparison
+    from hzsynth.core.run import RunDir
+
+    out = session.output
+    comparison = compare(
+        [RunDir.load(run) for run in runs],
+        open_set(images),
+        split=split,
+        compute=session.compute,
+        seed=session.root_seed,
+        progress=session.progress,
+    )
+    page = write_comparison(comparison, out, published=published)
+    if session.json:
+        session.show({"page": str(page), **comparison.to_json()})
+        return
+    rows = {
+        str(row.pop("model")): ", ".join(f"{key} {value:.4g}" for key, value in row.items())
+        for row in reference_table(comparison).to_dict("records")
+    }
+    session.show({"page": str(page), **rows}, "classify compare")
+
+
+def measure(
+    session: Session,
+    run: RunPath,
+    images: SetPath,
+    reference: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Network whose errors are 100 % (for CE and mCE)."),
+    ] = None,
+    split: Split = "test",
+    tuning: Annotated[
+        bool, typer.Option("--tuning", help="Also the four kinds for tuning, apart.")
+    ] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep the corrupted photographs there (11 MB each)."),
+    ] = None,
+    workers: Workers = 0,
+) -> None:
+    """Errors under 75 corruptions (ImageNet-C's kinds), by kind and group; mCE with --reference."""
+    from hzsynth.classify.robustness import measure_robustness
+    from hzsynth.classify.robustness_page import short_robustness, write_robustness
+    from hzsynth.core.run import RunDir
+
+    paths = [run] if reference is None else [reference, run]
+    result = measure_robustness(
+        [RunDir.load(path) for path in paths],
+        open_set(images),
+        split=split,
+        tuning=tuning,
+        cache=cache,
+        compute=session.compute,
+        workers=workers,
+        seed=session.root_seed,
+        progress=session.progress,
+    )
+    shown: dict[str, object] = {"run": str(run)}
+    if session.out is not None:
+        shown["page"] = str(write_robustness(result, [p.name for p in paths], session.out))
+    shown |= result.to_json() if session.json else short_robustness(result)
+    session.show(shown, "classify robustness")
+
+
+def explain_run(
+    session: Session,
+    run: RunPath,
+    photographs: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...|SET", help="Photographs, or one set.")
+    ],
+    method: Annotated[
+        str, typer.Option(help="grad-cam, score-cam (slow) or both, comma-separated.")
+    ] = "grad-cam",
+    label: Annotated[
+        str, typer.Option("--class", help="Class to explain; default: the answer given.")
+    ] = "",
+    split: Annotated[str, typer.Option(help="Of SET: train, val or test.")] = "test",
+    most: Annotated[int, typer.Option("--most", min=1, help="Photographs of SET.")] = 24,
+) -> None:
+    """Shows where a classifier looks; with lesion masks, how much of it is the lesion."""
+    from hzsynth.classify.explanation import explain, photographs_from, photographs_of
+    from hzsynth.classify.explanation_page import summary, write_explanation
+    from hzsynth.classify.models import load_classifier
+    from hzsynth.core.run import RunDir
+
+    out, started = session.output, RunDir.load(run)
+    classifier = load_classifier(started)
+    if len(photographs) == 1 and photographs[0].is_dir():
+        images = open_set(photographs[0])
+        images = images.select(split=split) if images.has_splits else images
+        shown = photographs_of(images, classifier.size, most)
+    else:
+        shown = photographs_from(photographs, classifier.size)
+    methods = [name.strip() for name in method.split(",")]
+    found, heats = explain(
+        classifier,
+        shown,
+        methods,
+        label=label,
+        seed=session.root_seed,
+        progress=session.progress,
+    )
+    page = write_explanation(started.id, shown, found, heats, out)
+    result: dict[str, object] = {"page": str(page)}
+    if session.json:
+        result["photographs"] = [entry.to_json() for entry in found]
+    else:
+        for name in methods:
+            sentence, _, detail = summary([entry for entry in found if entry.method == name])
+            result[name] = f"{sentence} {detail}"
+    session.show(result, "classify explain")

@@ -1,0 +1,136 @@
+"""hzsynth classify export and report: an ONNX file for the clinic, printable pages a photograph."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hzsynth.cli.arguments import RunPath, open_set
+from hzsynth.cli.session import Session, command
+
+CalibrationSet = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="SET",
+        help="A set with splits: val gives temperature and threshold, train what is usual.",
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the group ``classify``."""
+    command(app, "export")(export)
+    command(app, "report")(report)
+
+
+def export(
+    session: Session,
+    run: RunPath,
+    calibrate: CalibrationSet = None,
+    int8: Annotated[
+        bool | None, typer.Option("--int8", help="Also write a classifier in 8 bits.")
+    ] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Drop of accuracy or F1 that 8 bits may cost (0.02).")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads while it is timed (1).")] = None,
+) -> None:
+    """Writes a classifier as ONNX, with calibrated probabilities and a model card.
+
+    Nothing is written when the file would answer differently from the network.
+    """
+    from hzsynth.classify.export import ExportConfig, export_classifier
+    from hzsynth.core.run import RunDir
+
+    config = session.resolve(ExportConfig, int8=int8, tolerance=tolerance, threads=threads)
+    result = export_classifier(
+        RunDir.load(run),
+        session.output,
+        config,
+        None if calibrate is None else open_set(calibrate),
+        force=session.force,
+        progress=session.progress,
+    )
+    values = result.to_json()
+    session.show(
+        {"out": str(session.output), **(values if session.json else _short(values))},
+        "classify export",
+    )
+
+
+def _short(values: dict[str, object]) -> dict[str, object]:
+    """What a person reads of an export; the rest is in the model card."""
+    facts, models = values["facts"], values["models"]
+    assert isinstance(facts, dict)
+    assert isinstance(models, (list, tuple))
+    shown: dict[str, object] = {
+        m["file"]: f"{m['megabytes']:.2f} MB, {m['latency']['median_ms']:.2f} ms "
+        f"(p95 {m['latency']['p95_ms']:.2f}, {m['latency']['threads']} threads)"
+        for m in models
+    }
+    shown["max |dp| against torch"] = (
+        f"{values['largest_difference']:.1e} on {values['checked_images']} {values['checked_on']}"
+    )
+    calibrated = f"{facts['temperature']:.3f} (fitted on {facts['calibrated_on']} photographs)"
+    shown["temperature"] = calibrated if facts["calibrated_on"] else "1 (not calibrated)"
+    shown["threshold"] = "none" if facts["threshold"] is None else f"{facts['threshold']:.3f}"
+    int8 = values["int8"]
+    if isinstance(int8, dict):
+        shown["int8"] = (
+            f"accuracy {int8['accuracy_fp32']:.3f} -> {int8['accuracy_int8']:.3f}, F1 "
+            f"{int8['f1_target_fp32']:.3f} -> {int8['f1_target_int8']:.3f}, mean |dp| "
+            f"{int8['mean_difference']:.4f} (n = {int8['images']})"
+        )
+    return shown
+
+
+def report(
+    session: Session,
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="RUN|ONNX", help="A run, an export or its ONNX file."),
+    ],
+    files: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photographs.")],
+    language: Annotated[str, typer.Option(help="en or ko.")] = "en",
+    texts: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="The clinic's own next steps.")
+    ] = None,
+    calibrate: CalibrationSet = None,
+) -> None:
+    """Writes a printable page for every photograph. Research use only, not a diagnosis."""
+    from datetime import date
+
+    from hzsynth.classify.diagnosis import open_model
+    from hzsynth.classify.diagnostic_page import write_report
+    from hzsynth.classify.diagnostic_texts import load_texts
+
+    load_texts(language, texts)  # a wrong word is refused before anything long is done
+    out = session.output
+    opened = open_model(model, None if calibrate is None else open_set(calibrate))
+    words = load_texts(language, texts, opened.facts.label)
+    pages = write_report(
+        opened,
+        files,
+        out,
+        words,
+        day=date.today(),
+        force=session.force,
+        progress=session.progress,
+    )
+    rows: list[dict[str, Any]] = [
+        {
+            "file": str(file),
+            "page": page.file,
+            "code": page.code,
+            "likeliest": page.likeliest,
+            "suspicious": page.suspicious,
+            "warnings": [warning.text for warning in page.warnings if warning.serious],
+        }
+        for file, page in zip(files, pages, strict=True)
+    ]
+    session.show(
+        {"out": str(out), "use": words.statement, "photographs": rows}
+        if session.json
+        else {"index": str(out / "index.html"), **{r["page"]: r["likeliest"] for r in rows}},
+        "classify report",
+    )
