@@ -104,7 +104,7 @@ def median_ratio(pairs: list[Pair]) -> float:
 
 def main() -> None:
     fast = parse_fast(__doc__ or "")
-    count, repeats, sizes = (40, 1, (10, 40)) if fast else (500, 5, (100, 5000))
+    count, repeats, sizes = (40, 1, (10, 40)) if fast else (500, 3, (100, 5000))
     with tempfile.TemporaryDirectory(prefix="hzsynth-build-") as name:
         root = Path(name)
         images = write_set(root / "set", count, min(count, 100))
@@ -132,7 +132,7 @@ def main() -> None:
                 f"{watch.peak / 2**20:.0f} MB",
                 file=sys.stderr,
             )
-        middle = images if fast else write_set(root / "middle", 2000, 100)
+        middle = images if fast else write_set(root / "middle", 1000, 100)
         scaling = [
             Pair(
                 "two workers against one",

@@ -21,7 +21,8 @@ from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.run import RunDir
 from hzsynth.core.seeding import derive_seed
-from hzsynth.nets.backbones import LITE_NAMES, create_backbone, load_weights
+from hzsynth.nets.backbones import create_backbone, load_weights
+from hzsynth.nets.names import LITE_NAMES
 
 MODEL = "model.safetensors"
 CHECKPOINT_KIND = "classifier"

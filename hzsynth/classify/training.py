@@ -42,7 +42,7 @@ class ClassifyConfig(FittingConfig):
     model: str = Field("efficientnet-lite0", description="a timm model or efficientnet-lite0/1/2")
     pretrained: str = Field(
         "imagenet",
-        description="imagenet (lite models only), none, a weights file, or a classifier's run",
+        description="imagenet (lite models; others once fetched), none, a file, or a classifier's run",
     )
     finetune: Strategy = Field(
         "lp-ft", description=f"fine-tuning strategy: {', '.join(get_args(Strategy))}"

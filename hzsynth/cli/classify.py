@@ -37,7 +37,7 @@ def train(
     ] = None,
     loss: Annotated[str | None, typer.Option(help="cross-entropy or focal.")] = None,
     pretrained: Annotated[
-        str | None, typer.Option(help="imagenet (lite models), none, a weights file or a RUN.")
+        str | None, typer.Option(help="imagenet (lite; others once fetched), none, a file or a RUN.")
     ] = None,
     size: Annotated[int | None, typer.Option(help="Side of the input in pixels.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
@@ -139,7 +139,7 @@ def kdect(
     ] = None,
     student: Annotated[str | None, typer.Option(help="The distilled model.")] = None,
     teacher_pretrained: Annotated[
-        str | None, typer.Option(help="imagenet (lite models), none, or a folder of weights files.")
+        str | None, typer.Option(help="imagenet (lite; others once fetched), none, or a folder.")
     ] = None,
     pretrained: Annotated[str | None, typer.Option(help="The same for the student.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the input in pixels.")] = None,

@@ -13,13 +13,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
 from hzsynth.core.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ORIGINS = ("real", "phantom", "augmented", "stylegan2", "cyclegan", "diffusion", "external")
 """``external``: made by somebody else's generator, of which nobody here knows what it saw."""
@@ -260,7 +263,7 @@ class ImageSet:
         return ImageSet(self.root, records, self.lineage)
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> "pd.DataFrame":
     """Reads a CSV table with every value as text (identifiers are text, never numbers).
 
     Raises:
@@ -275,6 +278,8 @@ def read_table(path: Path) -> pd.DataFrame:
             continue
     else:
         raise InputError(f"'{path}' is neither UTF-8 nor CP949 text")
+    import pandas as pd  # here: every worker would wait for it, and none reads a table
+
     try:
         table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:

@@ -23,7 +23,7 @@ SLOW = 96
 
 _AHEAD = 4
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
-_LARGEST_KEPT, _MOST_KEPT = 32 << 20, 128 << 20
+_LARGEST_KEPT, _MOST_KEPT = 32 << 20, 64 << 20
 _LOOK_EVERY_SECONDS = 1.0
 
 
@@ -56,6 +56,7 @@ def parallel_map(
     """
     count = min(workers or available_workers(), max(1, len(items) // at_once))
     if count == 1 or len(items) < (WORTHWHILE if least is None else least):
+        _keep_freed_memory()
         yield from map(function, items)
         return
     # Spawned and not forked: a fork copies the locks of threads that the child does not have.
@@ -89,7 +90,7 @@ def _keep_freed_memory() -> None:
     """Tells glibc to keep what a picture took for the next one.
 
     By default the heap shrinks and grows again for every picture, and clearing its pages costs as
-    much as decoding; two workers that wait for one another's pages are then no faster than one.
+    much as decoding; two processes that do so at once are then no faster than one.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

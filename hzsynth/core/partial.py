@@ -20,6 +20,7 @@ from hzsynth.core.image_set import ImageRecord
 from hzsynth.core.parallel import parallel_map
 from hzsynth.core.progress import Progress
 
+_FEWEST_AT_ONCE, _MOST_AT_ONCE = 16, 128
 _SUFFIX, _LOCK, _JOURNAL = ".partial", ".lock", ".journal"
 
 
@@ -158,7 +159,9 @@ def carry_out(
     """
     missing = [order for order in orders if order.target not in done]
     there = len(orders) - len(missing)
-    made = parallel_map(work, missing, workers, least=least)
+    # Of many, more go at once: sending them costs as much as a small picture. A kill loses those.
+    at_once = max(_FEWEST_AT_ONCE, min(_MOST_AT_ONCE, len(missing) // 200))
+    made = parallel_map(work, missing, workers, least=least, at_once=at_once)
     with progress.task(description, total=len(orders), unit="img", done=there) as task:
         for order in orders:
             if order.target in done:

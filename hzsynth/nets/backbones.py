@@ -20,9 +20,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from hzsynth.core.errors import InputError
 from hzsynth.core.weights import find_weights, load_state_dict
 from hzsynth.nets.architectures import ARCHITECTURES
-
-LITE_NAMES = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
-"""Backbones whose ImageNet weights come with pip."""
+from hzsynth.nets.fetching import find_fetched
+from hzsynth.nets.names import LITE_NAMES, timm_name
 
 _SEPARABLE = {
     "_depthwise_conv": "conv_dw",
@@ -45,11 +44,6 @@ _TOP = {
     "_bn1": "bn2",
     "_fc": "classifier",
 }
-
-
-def timm_name(name: str) -> str:
-    """Timm's name of a model: ``efficientnet-lite0`` is ``tf_efficientnet_lite0`` there."""
-    return f"tf_{name.replace('-', '_')}" if name in LITE_NAMES else name
 
 
 def _timm_keys(state: dict[str, torch.Tensor], model: nn.Module) -> dict[str, torch.Tensor]:
@@ -81,8 +75,8 @@ def create_backbone(
     Args:
         name: a timm model name, or one of `LITE_NAMES` or `architectures.ARCHITECTURES`.
         num_classes: outputs of the new head; with timm's models 0 gives pooled features.
-        pretrained: ``none``; ``imagenet`` (lite models only: no other weights come with pip);
-            or a weights file whose head may have another number of classes.
+        pretrained: ``none``; ``imagenet`` (lite models, whose weights come with pip, and what
+            ``hzsynth weights fetch`` has brought); or a weights file whose head may have another number of classes.
         dropout: drop-out rate before the head, in [0, 1).
 
     Returns:
@@ -95,12 +89,17 @@ def create_backbone(
     if str(pretrained) == "none":
         return model
     if str(pretrained) == "imagenet":
-        if name not in LITE_NAMES:
+        if name in LITE_NAMES:
+            load_weights(model, _lite_state(name, model), name)
+            return model
+        fetched = find_fetched(name)
+        if fetched is None:
             raise InputError(
                 f"no ImageNet weights of '{name}' come with pip (only of {', '.join(LITE_NAMES)}): "
-                "give a weights file as --pretrained PATH, or --pretrained none to train from scratch"
+                f"run `hzsynth weights fetch {name}`, give a weights file as --pretrained PATH, or "
+                "--pretrained none to train from scratch"
             )
-        load_weights(model, _lite_state(name, model), name)
+        load_weights(model, load_state_dict(fetched), str(fetched))
         return model
     load_weights(model, load_state_dict(Path(pretrained)), str(pretrained))
     return model

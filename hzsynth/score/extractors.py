@@ -15,7 +15,8 @@ from torch import nn
 from hzsynth.core.devices import Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.weights import file_sha256, find_weights, load_state_dict
-from hzsynth.nets.backbones import LITE_NAMES, fold_batch_norms, lite_embedding
+from hzsynth.nets.backbones import fold_batch_norms, lite_embedding
+from hzsynth.nets.names import LITE_NAMES
 from hzsynth.score.dinov2 import DinoEmbedding
 
 EXTRACTOR_NAMES = (*LITE_NAMES, "inception", "dinov2")

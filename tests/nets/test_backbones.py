@@ -4,8 +4,9 @@ from efficientnet_lite_pytorch import EfficientNet
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.weights import find_weights
-from hzsynth.nets.backbones import LITE_NAMES, create_backbone, lite_embedding, lite_features
+from hzsynth.nets.backbones import create_backbone, lite_embedding, lite_features
 from hzsynth.nets.ema import ExponentialMovingAverage
+from hzsynth.nets.names import LITE_NAMES
 
 
 @pytest.mark.parametrize(("name", "size"), list(zip(LITE_NAMES, (224, 240, 260), strict=True)))
