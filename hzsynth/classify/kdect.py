@@ -53,7 +53,8 @@ class KdectConfig(FittingConfig):
     )
     student: str = Field("efficientnet-lite0", description="the distilled model")
     teacher_pretrained: str = Field(
-        "imagenet", description="imagenet (lite; others once fetched), none, or a folder with MODEL.safetensors"
+        "imagenet",
+        description="imagenet (lite; others once fetched), none, or a folder with MODEL.safetensors",
     )
     pretrained: str = Field(
         "imagenet", description="student: imagenet, none, a weights file or a run"

@@ -37,7 +37,8 @@ def train(
     ] = None,
     loss: Annotated[str | None, typer.Option(help="cross-entropy or focal.")] = None,
     pretrained: Annotated[
-        str | None, typer.Option(help="imagenet (lite; others once fetched), none, a file or a RUN.")
+        str | None,
+        typer.Option(help="imagenet (lite; others once fetched), none, a file or a RUN."),
     ] = None,
     size: Annotated[int | None, typer.Option(help="Side of the input in pixels.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
