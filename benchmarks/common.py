@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import hzsynth
@@ -90,6 +91,74 @@ def measure_pairs(
     return [Pair(case, seconds(ours), seconds(theirs)) for _ in range(repeats)]
 
 
+@dataclass(frozen=True)
+class Scaling:
+    """Two workers against one, and the machine's own figure: two programs with half the work each.
+
+    Attributes:
+        two: seconds with two workers.
+        one: seconds with one.
+        apart: seconds until two separate processes have done half each.
+    """
+
+    two: float
+    one: float
+    apart: float
+
+
+def measure_scaling(
+    work: Callable[[int], object], half: Callable[[int], object], repeats: int
+) -> list[Scaling]:
+    """Measures the three alternately.
+
+    Args:
+        work: all of it by so many workers.
+        half: the first or second half (0, 1) by one; importable by name, or a partial of that.
+        repeats: how often.
+    """
+
+    def apart() -> None:
+        # Nothing that they share, neither a queue nor a table: no program can scale better here.
+        processes = [get_context("spawn").Process(target=half, args=(n,)) for n in range(2)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+            if process.exitcode:
+                raise RuntimeError(f"half of the work failed with {process.exitcode}")
+
+    found = []
+    for _ in range(repeats):
+        found.append(Scaling(seconds(lambda: work(2)), seconds(lambda: work(1)), seconds(apart)))
+        print(
+            f"two workers {found[-1].one / found[-1].two:.2f} times as fast as one; "
+            f"two separate programs {found[-1].one / found[-1].apart:.2f}",
+            file=sys.stderr,
+            flush=True,
+        )
+    return found
+
+
+def spread(ratios: Sequence[float]) -> str:
+    """Median, smallest and largest."""
+    ordered = sorted(ratios)
+    return f"{statistics.median(ordered):.2f} ({ordered[0]:.2f} to {ordered[-1]:.2f})"
+
+
+def describe_scaling(found: Sequence[Scaling]) -> str:
+    """One line: the scaling, the machine's own, and the share of it that is reached."""
+    return (
+        f"two workers {spread([s.one / s.two for s in found])} times as fast as one, two separate "
+        f"programs {spread([s.one / s.apart for s in found])}; "
+        f"{spread([s.apart / s.two for s in found])} of that"
+    )
+
+
+def memory_folder() -> str | None:
+    """A place for files in memory, where a disk would be measured; None: the usual one."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
 class PeakMemory:
     """Samples twice a second the memory of this process and its children; `peak` in bytes.
 
@@ -109,8 +178,10 @@ class PeakMemory:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.5):
+        while True:
             self.peak = max(self.peak, sum(map(_proportional, _family(os.getpid()))))
+            if self._stop.wait(0.5):
+                return
 
 
 def _family(process: int) -> list[int]:

@@ -231,13 +231,15 @@ class _Kitchen:
         record, config = source.record, self._config
         # The seed follows from the image, not from its place, so arms share their augmentations.
         seed = derive_seed(config.seed, "augment", record.sha256, number) % 2**32
-        parents, partner = [record.sha256], None
-        rng = numpy_generator(seed, "partner")
-        if config.mix != "none" and rng.random() < 0.5:
-            if config.mix_classes == "any":
-                partners = self._classes[int(rng.integers(len(self._classes)))]
-            partner = partners[int(rng.integers(len(partners)))]
-            parents.append(partner.record.sha256)
+        parents: list[str] = [record.sha256]
+        partner: Ingredient | None = None
+        if config.mix != "none":
+            rng = numpy_generator(seed, "partner")
+            if rng.random() < 0.5:
+                if config.mix_classes == "any":
+                    partners = self._classes[int(rng.integers(len(self._classes)))]
+                partner = partners[int(rng.integers(len(partners)))]
+                parents.append(partner.record.sha256)
         row = self._row(
             source,
             f"{Path(record.file_name).stem}-augmented-{number}",

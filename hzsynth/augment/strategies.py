@@ -5,20 +5,38 @@ needs a second image and lies in `augment.mixing`. A strength of 1 gives the ran
 docstrings name, 0.5 half of them.
 """
 
+import importlib
 import json
 import random
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import albumentations
 import numpy as np
 from numpy.typing import NDArray
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageRecord
+
+
+def _load_albumentations() -> Any:
+    """Albumentations without its tensor operators, which nobody here uses.
+
+    They load torch where it is installed: two thirds of the time in which a worker starts.
+    """
+    if "albumentations" in sys.modules:
+        return sys.modules["albumentations"]
+    sys.modules["albumentations.pytorch"] = None  # type: ignore[assignment]
+    try:
+        return importlib.import_module("albumentations")
+    finally:
+        del sys.modules["albumentations.pytorch"]
+
+
+albumentations = _load_albumentations()
 
 SETTINGS = "augmenter"
 """Column of a set that holds the `Augmenter.description` behind each augmented image."""

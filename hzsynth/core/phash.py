@@ -9,6 +9,7 @@ transposition transposes the table. So one stored hash serves all eight orientat
 
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -35,7 +36,8 @@ _COSINES = dct(np.eye(_PIXELS), axis=0, norm="ortho")[:SIDE]
 
 
 def _luminance_coefficients(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    small = Image.fromarray(pixels).convert("L").resize((_PIXELS, _PIXELS), Image.Resampling.BOX)
+    luminance = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
+    small = luminance.resize((_PIXELS, _PIXELS), Image.Resampling.BOX)
     # Only the low frequencies: two small products take a tenth of the whole transform's time.
     low: NDArray[np.float64] = _COSINES @ np.asarray(small, dtype=np.float64) @ _COSINES.T
     return low / _PIXELS
