@@ -124,6 +124,9 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--size", type=int, default=96)
+    parser.add_argument(
+        "--only", type=int, nargs="+", help="measure these folds and stop: for several processes"
+    )
     options = parser.parse_args()
     count, steps, size = (
         (3, 9, 64) if options.fast else (options.folds, options.steps, options.size)
@@ -132,9 +135,13 @@ def main() -> None:
     parts = folds(options.data, options.out, count)
     found = []
     for number, fold in enumerate(parts):
+        if options.only is not None and number not in options.only:
+            continue
         root = options.out / f"models-{number}"
         root.mkdir(exist_ok=True)
         found.append(measured(fold, root, size, steps))
+    if options.only is not None:
+        return
     by_method: dict[str, list[dict[str, object]]] = {
         method: [fold[method] for fold in found] for method in METHODS
     }
