@@ -18,6 +18,7 @@ from hzsynth.classify.diagnostic_texts import ReportTexts
 from hzsynth.core.errors import InputError
 from hzsynth.core.files import atomic_write_text, replacing_folder
 from hzsynth.core.progress import SILENT, Progress
+from hzsynth.report.embedded_font import FAMILY, embedded_font
 from hzsynth.report.page import Picture, embed_picture
 
 INDEX = "index.html"
@@ -212,6 +213,8 @@ def _shared(model: DiagnosticModel, texts: ReportTexts, day: date) -> dict[str, 
         "threshold_note": threshold,
         "classes_note": words["classes_note"].format(labels=names),
         "mark": _MARK,
+        "font_family": FAMILY,
+        "font_face": embedded_font(f"{texts} {facts.labels}"),
     }
 
 

@@ -69,6 +69,16 @@ def explanation_table(found: Sequence[Explanation]) -> pd.DataFrame:
     return pd.DataFrame([entry.to_json() for entry in found])
 
 
+def _shown_table(found: Sequence[Explanation], several: bool) -> pd.DataFrame:
+    """The table without what is empty or the same in every row, to fit on a page."""
+    table = explanation_table(found).dropna(axis=1, how="all")
+    table["name"] = [Path(name).name for name in table["name"]]
+    alike = [] if several else ["method"]
+    if (table["explained"] == table["predicted"]).all():
+        alike.append("explained")
+    return table.drop(columns=alike)
+
+
 def summary(found: Sequence[Explanation]) -> tuple[str, Tone, str]:
     """The verdict on one method's maps: sentence, tone, detail."""
     known = [e.correlation_random for e in found if e.correlation_random is not None]
@@ -83,7 +93,8 @@ def summary(found: Sequence[Explanation]) -> tuple[str, Tone, str]:
         )
     empty = len(found) - len(known)
     if empty:
-        details.append(f"{empty} maps are empty or without contrast.")
+        maps = "1 map is" if empty == 1 else f"{empty} maps are"
+        details.append(f"{maps} empty or without contrast.")
     if not known:
         return "No map could be compared with random weights.", "neutral", " ".join(details)
     middle = float(np.median(known))
@@ -134,6 +145,6 @@ def write_explanation(
             "right what speaks for the answer given, the brighter the more.",
             alt=f"{method} of {len(shown)} photographs",
         )
-    page.section("Figures").table(explanation_table(found))
+    page.section("Figures").table(_shown_table(found, several=len(heats) > 1))
     page.write(folder / PAGE)
     return folder / PAGE

@@ -1,5 +1,7 @@
 """Fonts of pictures: one that writes Korean when the machine has it, else a readable fallback.
 
+A Korean font is one that the system has, or NanumGothic of the package koreanize-matplotlib (the
+extra ``korean``), which a server without any can install.
 Without a Korean font, Hangul is written in Latin letters, syllable by syllable after the
 letter table of the Revised Romanization of Korean (2000), without its sound-change rules;
 any other character that the font lacks becomes a question mark.
@@ -7,6 +9,7 @@ any other character that the font lacks becomes a question mark.
 
 import functools
 import unicodedata
+from importlib.util import find_spec
 from pathlib import Path
 
 import matplotlib
@@ -33,13 +36,28 @@ _VOWEL = "a ae ya yae eo e yeo ye o wa wae oe yo u wo we wi yu eu ui i"
 _ENDING = "- k k k n n n t l k m l l l p l m p p t t ng t t k t p t"
 
 
+def packaged_korean_fonts() -> dict[str, Path]:
+    """NanumGothic's files by weight (400, 700) where its package is installed, else empty."""
+    # Not imported: that would change matplotlib's settings.
+    spec = find_spec("koreanize_matplotlib")
+    if spec is None or spec.origin is None:
+        return {}
+    folder = Path(spec.origin).parent / "fonts"
+    return {"400": folder / "NanumGothic.ttf", "700": folder / "NanumGothicBold.ttf"}
+
+
 @functools.cache
 def korean_font() -> tuple[str, Path] | None:
-    """Family name and file of an installed font that has Hangul, or None."""
+    """Family name and file of a font that has Hangul, known to matplotlib, or None."""
     installed = {entry.name: Path(entry.fname) for entry in font_manager.fontManager.ttflist}
     for family in _KOREAN_FAMILIES:
         if family in installed and ord("한") in FT2Font(str(installed[family])).get_charmap():
             return family, installed[family]
+    packaged = packaged_korean_fonts()
+    if packaged:
+        for file in packaged.values():
+            font_manager.fontManager.addfont(file)
+        return "NanumGothic", packaged["400"]
     return None
 
 

@@ -24,6 +24,7 @@ from hzsynth.core.errors import InputError
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.run import RunDir
 from hzsynth.data.sources.phantom import render_phantom
+from hzsynth.report.embedded_font import FAMILY
 from tests.classify.conftest import add_photographs, classify_config, tiny_network
 
 SIZE = 32
@@ -95,6 +96,9 @@ def test_every_page_carries_the_statement_twice(tmp_path, photograph, language):
         text = page_text(tmp_path / "out", name)
         assert text.count(STATEMENTS[language]) == 2
         assert f'<html lang="{language}">' in text
+        # A server without Korean fonts prints it all the same.
+        assert text.count("@font-face") == (2 if language == "ko" else 0)
+        assert text.index("@page") < text.index(f'1.42 "{FAMILY}"')
 
 
 def test_pages_stand_alone_and_tell_no_patient(tmp_path, photograph):
