@@ -231,43 +231,6 @@ def _two_classes(truth: ArrayLike) -> NDArray[np.bool_]:
     return positive
 
 
-def roc_plot(
-    truth: ArrayLike, scores: Mapping[str, ArrayLike], *, title: str = "ROC curve"
-) -> Figure:
-    """Receiver operating characteristic of one or more classifiers on the same images.
-
-    Args:
-        truth: N booleans, True for the target class.
-        scores: name -> N scores, larger for the target class.
-        title: first line bold, further lines smaller.
-
-    Returns:
-        The figure; the area under each curve stands in the legend.
-
-    Raises:
-        InputError: only one class occurs.
-    """
-    from sklearn.metrics import auc, roc_curve
-
-    positive = _two_classes(truth)
-    figure, axes = new_figure(4.4, 4.4)
-    for index, (name, score) in enumerate(scores.items()):
-        false_positive, true_positive, _ = roc_curve(positive, np.asarray(score))
-        area = auc(false_positive, true_positive)
-        axes.plot(
-            false_positive,
-            true_positive,
-            color=PALETTE[index % len(PALETTE)],
-            linewidth=1.9,
-            label=f"{name} (AUROC {area:.3f})",
-        )
-    axes.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1.2, label="chance")
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-    label_axes(axes, title, "1 - specificity", "recall (sensitivity)")
-    add_legend(axes)
-    return use_fonts(figure)
-
-
 def precision_recall_plot(
     truth: ArrayLike, scores: Mapping[str, ArrayLike], *, title: str = "Precision and recall"
 ) -> Figure:

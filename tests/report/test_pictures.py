@@ -116,7 +116,6 @@ def _example_figures() -> dict[str, object]:
         "ratio": plots.ratio_plot(
             [series], {"real x1": 0.5}, metric="AP", title="a\nb", chosen=("gan", 1)
         ),
-        "roc": plots.roc_plot(truth, scores),
         "precision": plots.precision_recall_plot(truth, scores),
         "counts": plots.class_counts_plot({"a": {"train": 3, "val": 1}, "b": {"train": 0}}),
         "kid": plots.kernel_distance_plot(
@@ -149,13 +148,6 @@ def test_the_confusion_matrix_shows_counts_and_shares_of_the_true_class() -> Non
     assert ticks == ["zoster (10)", "other (0)"]
 
 
-def test_the_roc_legend_states_the_area() -> None:
-    figure = plots.roc_plot([False, False, True, True], {"m": [0.1, 0.4, 0.35, 0.8]})
-    legend = figure.axes[0].get_legend()
-    assert legend is not None
-    assert "m (AUROC 0.750)" in [text.get_text() for text in legend.get_texts()]
-
-
 def test_the_ratio_plot_shows_means_intervals_and_every_seed() -> None:
     series = plots.RatioSeries("gan", (0, 4), ((0.2, 0.4), (0.7, 0.9)), ((0.1, 0.5), (0.6, 1.0)))
     axes = plots.ratio_plot([series], {"real x1": 0.25}, metric="AP", title="t").axes[0]
@@ -175,7 +167,6 @@ def test_the_ratio_plot_shows_means_intervals_and_every_seed() -> None:
         lambda: plots.confusion_matrix_plot([[1, 2]], ["a", "b"]),
         lambda: plots.ratio_plot([], metric="m", title="t"),
         lambda: plots.ratio_plot([plots.RatioSeries("a", (0, 1), ((1,),))], metric="m", title="t"),
-        lambda: plots.roc_plot([True, True], {"a": [0.1, 0.2]}),
         lambda: plots.precision_recall_plot([False], {"a": [0.1]}),
         lambda: plots.class_counts_plot({}),
         lambda: plots.kernel_distance_plot([], []),
