@@ -12,6 +12,7 @@ from hzsynth.classify.comparison import (
     long_table,
     reference_table,
 )
+from hzsynth.classify.comparison_published import published_rows
 from hzsynth.classify.evaluation_page import interval_text, metric_name
 from hzsynth.core.files import atomic_write_text
 from hzsynth.report.page import HtmlPage
@@ -113,12 +114,14 @@ def _page(comparison: Comparison, figure: Figure, caption: str, published: bool)
         f"{first.evaluation.n} real photographs of {first.evaluation.patients} patients",
     )
     section = page.section("Reference table", caption)
-    section.table(reference_table(comparison, published=published))
+    section.table(reference_table(comparison))
     section.note(f"Multiply-accumulates: {first.evaluation.efficiency.macs_tool}.")
     if published:
-        section.note(
-            "The published rows (Back et al., IEEE Access 2021) were measured on other photographs, "
-            "with another count of multiply-accumulates and on another processor."
+        page.section("Published, not comparable").table(
+            published_rows().drop(columns="remark")
+        ).note(
+            "Back et al., IEEE Access 2021: measured on other photographs, with another count of "
+            "multiply-accumulates and on another processor."
         )
     page.section("Cost").figure(
         figure,

@@ -7,6 +7,7 @@ letter table of the Revised Romanization of Korean (2000), without its sound-cha
 any other character that the font lacks becomes a question mark.
 """
 
+import dataclasses
 import functools
 import unicodedata
 from importlib.util import find_spec
@@ -55,8 +56,11 @@ def korean_font() -> tuple[str, Path] | None:
             return family, installed[family]
     packaged = packaged_korean_fonts()
     if packaged:
-        for file in packaged.values():
-            font_manager.fontManager.addfont(file)
+        for weight, file in packaged.items():
+            known = font_manager.fontManager
+            known.addfont(file)
+            # The bold file calls itself 600, of which matplotlib would remark that it is not 700.
+            known.ttflist[-1] = dataclasses.replace(known.ttflist[-1], weight=int(weight))
         return "NanumGothic", packaged["400"]
     return None
 
