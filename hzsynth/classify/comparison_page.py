@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from hzsynth.classify.comparison import (
     Comparison,
@@ -17,9 +18,9 @@ from hzsynth.classify.evaluation_page import interval_text, metric_name
 from hzsynth.core.files import atomic_write_text
 from hzsynth.report.page import HtmlPage
 from hzsynth.report.style import (
-    INK,
     MARKERS,
     PALETTE,
+    add_legend,
     label_axes,
     new_figure,
     save_figure,
@@ -28,17 +29,21 @@ from hzsynth.report.style import (
 from hzsynth.report.tables import table_csv, table_latex, table_markdown
 
 PAGE = "comparison.html"
+_APART, _AROUND = 1.08, 3.0
 
 
 def cost_plot(comparison: Comparison) -> Figure:
     """F1 of the target class with its interval against multiply-accumulates (logarithmic)."""
     figure, axes = new_figure(6.0, 4.2)
+    costs = [entry.evaluation.efficiency.macs / 1e6 for entry in comparison.entries]
     for index, entry in enumerate(comparison.entries):
         f1 = entry.evaluation.metrics["f1_target"]
-        x = entry.evaluation.efficiency.macs / 1e6
         errors = np.array([[f1.value - f1.low], [f1.high - f1.value]]).clip(0)
+        # Classifiers of one architecture cost the same: side by side, or one would hide the others.
+        alike = [other for other, cost in enumerate(costs) if cost == costs[index]]
+        place = alike.index(index) - (len(alike) - 1) / 2
         axes.errorbar(
-            [x],
+            [costs[index] * _APART**place],
             [f1.value],
             errors,
             fmt=MARKERS[index % len(MARKERS)],
@@ -46,17 +51,13 @@ def cost_plot(comparison: Comparison) -> Figure:
             ms=7,
             elinewidth=1.5,
             capsize=4,
-        )
-        axes.annotate(
-            entry.name,
-            (x, f1.value),
-            xytext=(8, 4),
-            textcoords="offset points",
-            fontsize=9,
-            color=INK,
+            label=entry.name,
         )
     axes.set_xscale("log")
-    axes.margins(x=0.25)
+    axes.set_xlim(min(costs) / _AROUND, max(costs) * _AROUND)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(-0.02, 1.04)
     first = comparison.entries[0].evaluation
     count = sum(first.confusion[first.labels.index(first.label)])
@@ -64,6 +65,7 @@ def cost_plot(comparison: Comparison) -> Figure:
         f"What a better F1 costs\n{count} photographs of {first.label} of {first.n}; 95 % intervals"
     )
     label_axes(axes, title, "multiply-accumulates an image, millions", f"F1 of {first.label}")
+    add_legend(axes)
     return use_fonts(figure)
 
 
@@ -125,7 +127,7 @@ def _page(comparison: Comparison, figure: Figure, caption: str, published: bool)
         )
     page.section("Cost").figure(
         figure,
-        caption="Farther up is better, farther left is cheaper.",
+        caption="Farther up is better, farther left is cheaper; equal costs stand side by side.",
         alt=f"F1 of {label} with 95 % intervals against multiply-accumulates",
     )
     differences = difference_table(comparison)
