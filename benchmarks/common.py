@@ -228,7 +228,7 @@ def report(name: str, claim: str, goal: float, pairs: Sequence[Pair]) -> None:
             writer.writerow((*row, *versions().values()))
     for case in dict.fromkeys(pair.case for pair in pairs):
         ratios = [pair.ratio for pair in pairs if pair.case == case]
-        print(f"{case}: {statistics.median(ratios):.2f} times faster", file=sys.stderr)
+        print(f"{case}: {statistics.median(ratios):.2f} times", file=sys.stderr)
     ratios = sorted(pair.ratio for pair in pairs)
     print(
         json.dumps(
