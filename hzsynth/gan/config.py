@@ -8,12 +8,16 @@ from hzsynth.core.config import Config
 
 GeneratorName = Literal["light", "stylegan2"]
 DiscriminatorName = Literal["projected", "stylegan2"]
+WatchFeatures = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
 
 
 class GanConfig(Config):
     """How a GAN is trained; the defaults serve some tens of images on a CPU."""
 
-    label: str = Field("all", description="class to learn, or all (one model, no conditioning)")
+    label: str = Field("all", description="class to learn, or all")
+    conditional: bool = Field(
+        True, description="label all: one generator that is told the class, every class as often"
+    )
     resolution: int = Field(64, description="side of the images in pixels: 16, 32 ... 1024")
     kimg: float = Field(
         20.0, gt=0, description="thousands of training images shown; ignored with minutes"
@@ -27,6 +31,12 @@ class GanConfig(Config):
         "diffaugment", description="what the discriminator sees: diffaugment or none"
     )
     flip: bool = Field(True, description="mirror half of the reals")
+    held_out_share: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="share of the photographs that only watch; by default .2 from 100 on, else 0",
+    )
     batch: int = Field(16, ge=2, le=1024, description="images a step")
     generator_rate: float | None = Field(
         None, gt=0, description="Adam's learning rate; by default 1e-3, 2e-3 for two StyleGAN2"
@@ -41,6 +51,7 @@ class GanConfig(Config):
         3000, ge=32, description="projected: most augmented real views kept in memory"
     )
     bank_megabytes: int = Field(512, ge=1, description="projected: most memory of that bank")
+    mapping_layers: int = Field(2, ge=1, le=16, description="stylegan2: depth (paper: 8)")
     style_mixing: float = Field(
         0.0, ge=0, le=1, description="stylegan2: share of images from two w (paper: 0.9)"
     )
@@ -50,9 +61,21 @@ class GanConfig(Config):
     path_length_weight: float = Field(
         0.0, ge=0, description="stylegan2 generator: path length weight (paper: 2; 0 is off)"
     )
-    snapshot_kimg: float = Field(2.0, gt=0, description="samples and scores every so often")
+    snapshot_kimg: float = Field(4.0, gt=0, description="samples and scores every so often")
     snapshot_samples: int = Field(
-        64, ge=4, description="images a snapshot: its sheet shows up to 64 of them"
+        128, ge=4, description="images a snapshot: its sheet shows up to 64 of them"
+    )
+    watch: bool = Field(
+        True, description="judge every snapshot, keep the best, stop when it is over"
+    )
+    watch_features: WatchFeatures = Field(
+        "efficientnet-lite1", description="in which features snapshots are judged"
+    )
+    most_copies: float = Field(
+        0.15, gt=0, le=1, description="largest share of near-copies in a moment worth keeping"
+    )
+    patience: int = Field(
+        5, ge=0, description="stop after so many snapshots without a gain; 0: never"
     )
     checkpoint_seconds: float = Field(60.0, ge=0, description="state saved at least so often")
     seed: int = Field(0, ge=0, description="root of all random draws")

@@ -25,6 +25,11 @@ class Generator(Protocol):
         """One image a seed, uint8 N x 3 x H x W."""
 
 
+def conditional_classes(labels: Sequence[str]) -> int:
+    """How many classes the networks for these labels are told: with a single one there is no need."""
+    return len(labels) if len(labels) > 1 else 0
+
+
 @contextmanager
 def own_initial_weights(seed: int, name: str) -> Iterator[None]:
     """Inside, new layers draw their weights from `seed`; the global generator is left as it was."""
@@ -36,19 +41,30 @@ def own_initial_weights(seed: int, name: str) -> Iterator[None]:
         torch.set_rng_state(before)
 
 
-def build_generator(config: GanConfig) -> GeneratorNetwork:
-    """The untrained generator, on the CPU."""
+def build_generator(config: GanConfig, classes: int = 0) -> GeneratorNetwork:
+    """The untrained generator, on the CPU.
+
+    Args:
+        config: the run's settings.
+        classes: number of classes of a class-conditional generator, else 0.
+    """
     network: GeneratorNetwork
     with own_initial_weights(config.seed, "generator"):
         if config.generator == "light":
-            network = LightGenerator(config.resolution, config.channel_multiplier)
+            network = LightGenerator(config.resolution, config.channel_multiplier, classes)
         else:
-            network = StyleGAN2Generator(config.resolution, config.channel_multiplier)
+            network = StyleGAN2Generator(
+                config.resolution, config.channel_multiplier, config.mapping_layers, classes
+            )
     return _channels_last(network)
 
 
-def build_discriminator(config: GanConfig) -> DiscriminatorNetwork:
+def build_discriminator(config: GanConfig, classes: int = 0) -> DiscriminatorNetwork:
     """The untrained discriminator, on the CPU.
+
+    Args:
+        config: the run's settings.
+        classes: number of classes of a class-conditional discriminator, else 0.
 
     Raises:
         InputError: the frozen network's weights are not on this machine.
@@ -56,9 +72,11 @@ def build_discriminator(config: GanConfig) -> DiscriminatorNetwork:
     network: DiscriminatorNetwork
     with own_initial_weights(config.seed, "discriminator"):
         if config.discriminator == "projected":
-            network = ProjectedDiscriminator(config.channel_multiplier, config.feature_size)
+            network = ProjectedDiscriminator(
+                config.channel_multiplier, config.feature_size, classes
+            )
         else:
-            network = StyleGAN2Discriminator(config.resolution, config.channel_multiplier)
+            network = StyleGAN2Discriminator(config.resolution, config.channel_multiplier, classes)
     return _channels_last(network)
 
 

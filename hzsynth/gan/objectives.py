@@ -20,6 +20,7 @@ from hzsynth.gan.config import GanConfig
 from hzsynth.gan.latent import Latent, draw_latent
 from hzsynth.gan.networks import DiscriminatorNetwork, GeneratorNetwork
 from hzsynth.gan.projected import Observation
+from hzsynth.gan.reals import Seen
 from hzsynth.gan.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator, mix_styles
 
 R1_INTERVAL = 16
@@ -85,7 +86,7 @@ class AdversarialStep:
         )
         self.mean_path_length = torch.zeros((), device=compute.device)
 
-    def __call__(self, step: int, real: Observation) -> dict[str, torch.Tensor]:
+    def __call__(self, step: int, real: Seen) -> dict[str, torch.Tensor]:
         """One update of both networks.
 
         Args:
@@ -104,9 +105,9 @@ class AdversarialStep:
             drawn = draw_augmentation(self._config.batch, generator)
             seen = augment(fakes, drawn.to(self._compute.device))
         with self._judging():
-            observed = self.discriminator.observe(seen)
-        discriminator_loss = self._update_discriminator(real, observed)
-        generator_loss = self._update_generator(observed)
+            fake = Seen(self.discriminator.observe(seen), latent.classes)
+        discriminator_loss = self._update_discriminator(real, fake)
+        generator_loss = self._update_generator(fake)
         if self._r1 and step % R1_INTERVAL == 0:
             self._update_r1(real)
         if self._path_length and step % PATH_LENGTH_INTERVAL == 0:
@@ -127,7 +128,9 @@ class AdversarialStep:
     def _latent(self, generator: torch.Generator, count: int | None = None) -> Latent:
         network = self.generator
         count = count or self._config.batch
-        drawn = draw_latent(count, network.latent_width, network.noise_sizes, generator)
+        drawn = draw_latent(
+            count, network.latent_width, network.noise_sizes, generator, network.classes
+        )
         return drawn.to(self._compute.device)
 
     def _images(self, latent: Latent, generator: torch.Generator) -> torch.Tensor:
@@ -140,15 +143,19 @@ class AdversarialStep:
         crossover = torch.randint(1, network.layers, (count,), generator=generator)
         mixed = torch.rand(count, generator=generator) < share
         crossover = torch.where(mixed, crossover, network.layers).to(latent.z.device)
+        classes = latent.classes
         w = mix_styles(
-            network.styles(latent.z), network.styles(other.to(latent.z.device)), crossover
+            network.styles(latent.z, classes),
+            network.styles(other.to(latent.z.device), classes),
+            crossover,
         )
         return network.synthesise(w, latent.noise)
 
-    def _update_discriminator(self, real: Observation, fake: Observation) -> torch.Tensor:
+    def _update_discriminator(self, real: Seen, fake: Seen) -> torch.Tensor:
+        detached: Observation = tuple(part.detach() for part in fake.observation)
         with self._judging(), parametrize.cached():
-            real_logits = self.discriminator(real).float()
-            fake_logits = self.discriminator([part.detach() for part in fake]).float()
+            real_logits = self.discriminator(real.observation, real.classes).float()
+            fake_logits = self.discriminator(detached, fake.classes).float()
         if self._config.discriminator == "projected":
             loss = losses.hinge_discriminator_loss(real_logits, fake_logits)
         else:
@@ -156,10 +163,10 @@ class AdversarialStep:
         _descend(self.discriminator_optimiser, loss)
         return loss.detach()
 
-    def _update_generator(self, fake: Observation) -> torch.Tensor:
+    def _update_generator(self, fake: Seen) -> torch.Tensor:
         with frozen(self._trained):
             with self._judging(), parametrize.cached():
-                logits = self.discriminator(fake).float()
+                logits = self.discriminator(fake.observation, fake.classes).float()
             if self._config.discriminator == "projected":
                 loss = losses.hinge_generator_loss(logits)
             else:
@@ -167,16 +174,16 @@ class AdversarialStep:
             _descend(self.generator_optimiser, loss)
         return loss.detach()
 
-    def _update_r1(self, real: Observation) -> None:
-        images = real[0].detach().requires_grad_()
-        penalty = losses.r1_penalty(self.discriminator((images,)), images)
+    def _update_r1(self, real: Seen) -> None:
+        images = real.observation[0].detach().requires_grad_()
+        penalty = losses.r1_penalty(self.discriminator((images,), real.classes), images)
         _descend(self.discriminator_optimiser, penalty * (self._config.gamma / 2 * R1_INTERVAL))
 
     def _update_path_length(self, generator: torch.Generator) -> None:
         network = self.generator
         assert isinstance(network, StyleGAN2Generator)  # the configuration sees to it
         latent = self._latent(generator, max(1, self._config.batch // 2))
-        w = network.styles(latent.z)
+        w = network.styles(latent.z, latent.classes)
         images = network.synthesise(w, latent.noise)
         direction = torch.randn(images.shape, generator=generator).to(images.device)
         lengths = losses.path_lengths(images, w, direction)
