@@ -2,9 +2,9 @@
 
 Karras et al. 2020, arXiv:2006.06676: the groups "pixel blitting", "geometric" and "colour" of
 their appendix B (cut-out and noise can be added), and the control of p. Deviations, so that no
-such change leaks into the samples: no rotation of hue and no inversion of luma, since redness is
-the sign of the disease; no quarter turns, and rotations of at most 45 degrees, from which upright
-stays the nearest turn; p is clamped at 0.8.
+such change leaks into the samples: no rotation of hue, no inversion of luma and half the paper's
+spread of saturation, since redness is the sign of the disease; no quarter turns, and rotations
+of at most 45 degrees, from which upright stays the nearest turn; p is clamped at 0.8.
 """
 
 import functools
@@ -20,7 +20,7 @@ SCALE_SPREAD = 0.2
 FRACTIONAL_SPREAD = 0.125
 BRIGHTNESS_SPREAD = 0.2
 CONTRAST_SPREAD = 0.5
-SATURATION_SPREAD = 1.0
+SATURATION_SPREAD = 0.5
 NOISE_SPREAD = 0.1
 CUTOUT_SIZE = 1 / 2
 
