@@ -14,6 +14,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	# Compared with in a test; it asks for a second OpenCV, which would overwrite the first.
 	$(BIN)/python -m pip install --quiet --no-deps corrupt-tta==0.1.7
+	# Its networks are trained and measured here; it asks for aim, 150 MB that they do not use.
+	$(BIN)/python -m pip install --quiet --no-deps stylegan2-pytorch==1.9.0
 	@touch $@
 
 demo: $(INSTALLED)
