@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from hzsynth.core.config import Config
+from hzsynth.gan import lucidrains
 
 GeneratorName = Literal["light", "stylegan2"]
 DiscriminatorName = Literal["projected", "stylegan2"]
@@ -27,8 +28,15 @@ class GanConfig(Config):
     )
     generator: GeneratorName = Field("light", description="light or stylegan2")
     discriminator: DiscriminatorName = Field("projected", description="projected or stylegan2")
-    augment: Literal["diffaugment", "none"] = Field(
-        "diffaugment", description="what the discriminator sees: diffaugment or none"
+    backend: Literal["native", "stylegan2-pytorch"] = Field(
+        "native",
+        description="whose networks and losses: ours, or those of the package stylegan2-pytorch",
+    )
+    augment: Literal["diffaugment", "ada", "none"] = Field(
+        "diffaugment", description="what the discriminator sees: diffaugment, ada or none"
+    )
+    ada_kimg: float = Field(
+        100.0, gt=0, description="ada: thousands of images in which its strength could reach 1"
     )
     flip: bool = Field(True, description="mirror half of the reals")
     held_out_share: float | None = Field(
@@ -87,8 +95,25 @@ class GanConfig(Config):
             raise ValueError("resolution is a power of two from 16 to 1024")
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _networks_of_the_backend(cls, values: dict[str, object]) -> dict[str, object]:
+        if values.get("backend") != "stylegan2-pytorch":
+            return values
+        theirs = {"generator": "stylegan2", "discriminator": "stylegan2", "conditional": False}
+        return {"style_mixing": lucidrains.STYLE_MIXING, **theirs, **values}
+
     @model_validator(mode="after")
     def _fitting_parts(self) -> Self:
+        if self.backend == "stylegan2-pytorch":
+            if (self.generator, self.discriminator) != ("stylegan2", "stylegan2"):
+                raise ValueError(
+                    "backend stylegan2-pytorch has its own generator and discriminator"
+                )
+            if self.conditional or self.path_length_weight or self.r1_gamma is not None:
+                raise ValueError(
+                    "backend stylegan2-pytorch has its own penalties and no class-conditional networks"
+                )
         if self.style_mixing and self.generator != "stylegan2":
             raise ValueError("style_mixing needs generator stylegan2")
         if self.path_length_weight and self.generator != "stylegan2":
@@ -98,6 +123,11 @@ class GanConfig(Config):
     @property
     def rates(self) -> tuple[float, float]:
         """Learning rates of generator and discriminator."""
+        if self.backend == "stylegan2-pytorch":
+            return (
+                self.generator_rate or lucidrains.GENERATOR_RATE,
+                self.discriminator_rate or lucidrains.DISCRIMINATOR_RATE,
+            )
         both_stylegan2 = self.generator == self.discriminator == "stylegan2"
         default = 2e-3 if both_stylegan2 else 1e-3
         return self.generator_rate or default, self.discriminator_rate or default

@@ -10,11 +10,19 @@ from torch import nn
 from hzsynth.core.seeding import derive_seed
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.light import LightGenerator
+from hzsynth.gan.lucidrains import (
+    LucidrainsDiscriminator,
+    LucidrainsGenerator,
+    LucidrainsSettings,
+)
 from hzsynth.gan.projected import ProjectedDiscriminator
 from hzsynth.gan.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 
-GeneratorNetwork = LightGenerator | StyleGAN2Generator
-DiscriminatorNetwork = ProjectedDiscriminator | StyleGAN2Discriminator
+StyledGenerator = StyleGAN2Generator | LucidrainsGenerator
+"""Generators with a w space."""
+
+GeneratorNetwork = LightGenerator | StyledGenerator
+DiscriminatorNetwork = ProjectedDiscriminator | StyleGAN2Discriminator | LucidrainsDiscriminator
 _Network = TypeVar("_Network", bound=nn.Module)
 
 
@@ -50,7 +58,9 @@ def build_generator(config: GanConfig, classes: int = 0) -> GeneratorNetwork:
     """
     network: GeneratorNetwork
     with own_initial_weights(config.seed, "generator"):
-        if config.generator == "light":
+        if config.backend == "stylegan2-pytorch":
+            network = LucidrainsGenerator(_their_settings(config))
+        elif config.generator == "light":
             network = LightGenerator(config.resolution, config.channel_multiplier, classes)
         else:
             network = StyleGAN2Generator(
@@ -71,13 +81,19 @@ def build_discriminator(config: GanConfig, classes: int = 0) -> DiscriminatorNet
     """
     network: DiscriminatorNetwork
     with own_initial_weights(config.seed, "discriminator"):
-        if config.discriminator == "projected":
+        if config.backend == "stylegan2-pytorch":
+            network = LucidrainsDiscriminator(_their_settings(config))
+        elif config.discriminator == "projected":
             network = ProjectedDiscriminator(
                 config.channel_multiplier, config.feature_size, classes
             )
         else:
             network = StyleGAN2Discriminator(config.resolution, config.channel_multiplier, classes)
     return _channels_last(network)
+
+
+def _their_settings(config: GanConfig) -> LucidrainsSettings:
+    return LucidrainsSettings.scaled(config.resolution, config.channel_multiplier)
 
 
 def _channels_last(network: _Network) -> _Network:

@@ -13,7 +13,7 @@ import torch
 from hzsynth.core.devices import Compute
 from hzsynth.core.progress import Progress
 from hzsynth.core.seeding import torch_generator
-from hzsynth.gan.augmentation import augment, draw_augmentation
+from hzsynth.gan.augmenting import Augmenter
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.networks import DiscriminatorNetwork, to_float
 from hzsynth.gan.projected import Observation, ProjectedDiscriminator
@@ -63,13 +63,18 @@ class Seen:
 
 
 def real_views(
-    images: LearnedImages, config: GanConfig, count: int, generator: torch.Generator
+    images: LearnedImages,
+    flip: bool,
+    augment: Augmenter,
+    count: int,
+    generator: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Draws augmented views of the reals, with replacement.
 
     Args:
         images: the training images.
-        config: tells whether to flip and to augment.
+        flip: mirror half of them.
+        augment: what is done to each.
         count: number of views.
         generator: a CPU generator.
 
@@ -80,12 +85,10 @@ def real_views(
     index = images.draw(count, generator).to(device)
     mirrored = torch.rand(count, generator=generator) < 0.5
     views = to_float(images.pixels[index])
-    if config.flip:
+    if flip:
         views = torch.where(mirrored.to(device)[:, None, None, None], views.flip(3), views)
     classes = None if images.classes is None else images.classes[index]
-    if config.augment == "diffaugment":
-        return augment(views, draw_augmentation(count, generator).to(device)), classes
-    return views.contiguous(memory_format=torch.channels_last), classes
+    return augment(views, generator), classes
 
 
 def bank_size(config: GanConfig, values_per_view: int) -> int:
@@ -108,6 +111,7 @@ class Reals:
         images: the training images.
         config: the run's settings.
         discriminator: observes the views; a projected one must have fitted its statistics.
+        augment: what is done to each view; with a strength that changes there is no bank.
         compute: where.
         progress: shows the making of the bank.
     """
@@ -117,19 +121,25 @@ class Reals:
         images: LearnedImages,
         config: GanConfig,
         discriminator: DiscriminatorNetwork,
+        augment: Augmenter,
         compute: Compute,
         progress: Progress,
     ) -> None:
         self._images = images.to(compute.device)
-        self._config = config
+        self._config, self._augment = config, augment
         self._discriminator = discriminator
         self._bank: Seen | None = None
-        if discriminator.costly_observation:
+        if discriminator.costly_observation and augment.strength is None:
             self._bank = self._observe_bank(progress)
 
     def _views(self, part: int) -> tuple[torch.Tensor, torch.Tensor | None]:
         generator = torch_generator(self._config.seed, "gan-bank", part)
-        return real_views(self._images, self._config, BANK_PART, generator)
+        return self._drawn(BANK_PART, generator)
+
+    def _drawn(
+        self, count: int, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        return real_views(self._images, self._config.flip, self._augment, count, generator)
 
     @torch.no_grad()
     def _observe_bank(self, progress: Progress) -> Seen:
@@ -159,7 +169,7 @@ class Reals:
         """What the discriminator is shown of the reals at a step: maps of `batch` views."""
         generator = torch_generator(self._config.seed, "gan-reals", step)
         if self._bank is None:
-            views, classes = real_views(self._images, self._config, self._config.batch, generator)
+            views, classes = self._drawn(self._config.batch, generator)
             return Seen(self._discriminator.observe(views), classes)
         bank = self._bank.observation
         # The bank itself was drawn with every class as often.
@@ -177,4 +187,5 @@ def prepare_discriminator(
     """Fits a projected discriminator's statistics to 128 augmented views of the reals."""
     if isinstance(discriminator, ProjectedDiscriminator):
         generator = torch_generator(config.seed, "gan-statistics")
-        discriminator.fit_statistics(real_views(images, config, 128, generator)[0])
+        views, _ = real_views(images, config.flip, Augmenter(config), 128, generator)
+        discriminator.fit_statistics(views)

@@ -20,11 +20,11 @@ from hzsynth.gan.light import bake_spectral_norm
 from hzsynth.gan.networks import (
     Generator,
     GeneratorNetwork,
+    StyledGenerator,
     build_generator,
     conditional_classes,
     to_uint8,
 )
-from hzsynth.gan.stylegan2 import StyleGAN2Generator
 
 MODEL, LAST, MODEL_KIND = "model.safetensors", "last.safetensors", "gan-generator"
 _MEAN_STYLE_SEEDS = 4096
@@ -50,7 +50,7 @@ class TrainedGenerator:
         compute: Compute = CPU_FP32,
         truncation: float | None = None,
     ) -> None:
-        if truncation is not None and not isinstance(network, StyleGAN2Generator):
+        if truncation is not None and not isinstance(network, StyledGenerator):
             raise InputError(
                 "--truncation works in the w space of generator stylegan2; "
                 "this run has generator light"
@@ -98,7 +98,7 @@ class TrainedGenerator:
         latent = latent_of_seeds(filled, network.latent_width, network.noise_sizes, told)
         latent = latent.to(self._compute.device)
         with self._compute.autocast():
-            if self._truncation is not None and isinstance(network, StyleGAN2Generator):
+            if self._truncation is not None and isinstance(network, StyledGenerator):
                 mean = self._means_of_styles(network)
                 mean = mean[latent.classes] if latent.classes is not None else mean
                 w = mean + self._truncation * (network.styles(latent.z, latent.classes) - mean)
@@ -107,7 +107,7 @@ class TrainedGenerator:
                 images = network(latent)
         return to_uint8(images[: len(seeds)]).cpu().contiguous()
 
-    def _means_of_styles(self, network: StyleGAN2Generator) -> torch.Tensor:
+    def _means_of_styles(self, network: StyledGenerator) -> torch.Tensor:
         """The mean w of every class (of all images, if it is told none): C x layers x D."""
         if self._mean_styles is None:
             z = latent_of_seeds(range(_MEAN_STYLE_SEEDS), network.latent_width, ()).z

@@ -19,6 +19,7 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.interrupt import deferred_interrupts
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
+from hzsynth.gan.augmenting import Augmenter
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.networks import GeneratorNetwork, build_discriminator, build_generator, to_float
 from hzsynth.gan.objectives import AdversarialStep
@@ -158,7 +159,8 @@ class _Training:
         discriminator = build_discriminator(config, classes)
         prepare_discriminator(discriminator, learned, config)
         generator, discriminator = generator.to(compute.device), discriminator.to(compute.device)
-        self._update = AdversarialStep(generator, discriminator, config, compute)
+        self._augment = Augmenter(config)
+        self._update = AdversarialStep(generator, discriminator, config, self._augment, compute)
         self._average = ExponentialMovingAverage(generator)
         self._best = copied(self._averaged())
         self._watch = Watch(
@@ -171,7 +173,7 @@ class _Training:
         self._last: dict[str, float] = {}
         self._alarms: tuple[str, ...] = ()
         self._load_latest()
-        self._reals = Reals(learned, config, discriminator, compute, progress)
+        self._reals = Reals(learned, config, discriminator, self._augment, compute, progress)
         self._first_step, self._first_seconds = self._step, self._seconds
         self._clock = self._checkpointed = time.monotonic()
 
@@ -308,6 +310,7 @@ class _Training:
             "alarms": list(self._alarms),
             "labels": list(self._labels),
             "watch": self._watch.state(),
+            "augment": self._augment.state(),
             "best": self._best,
             "generator": update.generator.state_dict(),
             "average": self._average.state_dict(),
@@ -328,6 +331,7 @@ class _Training:
         self._summed, self._last = state["summed"], state["last"]
         self._alarms = tuple(state["alarms"])
         self._watch.load(state["watch"])
+        self._augment.load(state["augment"])
         self._best = state["best"]
         update.generator.load_state_dict(state["generator"])
         self._average.load_state_dict(state["average"])
