@@ -217,7 +217,9 @@ class LucidrainsDiscriminator(nn.Module):
         self, observation: tuple[torch.Tensor, ...], classes: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Logits of real, N x 1: the package's own with their sign turned; no use of `classes`."""
-        judged: torch.Tensor = self.network((observation[0] + 1.0) / 2.0)[0]
+        # Channels last crashes in the gradient of its blurs' gradient.
+        images = observation[0].contiguous()
+        judged: torch.Tensor = self.network((images + 1.0) / 2.0)[0]
         return -judged.float().reshape(-1, 1)
 
     def state_to_keep(self) -> dict[str, torch.Tensor]:
