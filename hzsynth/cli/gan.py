@@ -84,7 +84,14 @@ def train(
     if config.init is not None:
         inputs["init"] = RunDir.load(config.init, "gan").id
     run = session.start_run("gan", config, inputs)
-    result = train_gan(photographs, config, run, compute=session.compute, progress=session.progress)
+    result = train_gan(
+        photographs,
+        config,
+        run,
+        compute=session.compute,
+        progress=session.progress,
+        processes=session.processes,
+    )
     for alarm in result.alarms:
         session.say(f"ALARM {alarm}")
     session.show({"run": str(run.path), **run.result}, "gan train")

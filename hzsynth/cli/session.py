@@ -18,6 +18,7 @@ from hzsynth.core.errors import HzsynthError, InputError
 if TYPE_CHECKING:
     from hzsynth.core.config import Config
     from hzsynth.core.devices import Compute
+    from hzsynth.core.processes import Processes
     from hzsynth.core.progress import Progress
     from hzsynth.core.run import RunDir
 
@@ -75,14 +76,24 @@ class Session:
         """The chosen device and precision."""
         from hzsynth.core.devices import choose_compute
 
-        return choose_compute(self.device, self.precision)
+        chosen = choose_compute(self.device, self.precision)
+        if self.processes.count > 1 and chosen.device.type == "cuda":
+            return choose_compute(f"cuda:{self.processes.device_number}", self.precision)
+        return chosen
+
+    @functools.cached_property
+    def processes(self) -> "Processes":
+        """The processes that `accelerate launch` started together, or this one alone."""
+        from hzsynth.core.processes import Processes
+
+        return Processes.joined(on_cpu=self.device == "cpu")
 
     @functools.cached_property
     def progress(self) -> "Progress":
         """A bar, plain lines or nothing."""
         from hzsynth.core.progress import choose_progress
 
-        return choose_progress(self.quiet)
+        return choose_progress(self.quiet or not self.processes.is_main)
 
     def resolve(self, kind: type[ConfigType], **options: object) -> ConfigType:
         """The config from --config and the options that were given; ends here on --dry-run.
@@ -111,10 +122,14 @@ class Session:
         from hzsynth.core.run import RunDir
 
         _ = self.compute  # a wrong device is refused before anything is written
+        if not self.processes.is_main:
+            self.processes.wait()
+            return RunDir.load(self.output, kind)
         run = RunDir.start(self.output, kind, config, inputs, force=self.force)
         if (run.path / "checkpoint.safetensors").is_file():
             self.say(f"resuming the unfinished run {run.path}")
         self._runs.append(run)
+        self.processes.wait()
         return run
 
     def discard_runs_not_begun(self) -> None:
@@ -124,11 +139,13 @@ class Session:
 
     def say(self, text: str) -> None:
         """A remark on standard error."""
-        if not self.quiet:
+        if not self.quiet and self.processes.is_main:
             Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
 
     def show(self, result: Mapping[str, Any], title: str = "") -> None:
         """Prints the result: one JSON object with --json, else a table of its plain values."""
+        if not self.processes.is_main:
+            return
         if self.json:
             print(json.dumps(dict(result), ensure_ascii=False, default=str))
             return

@@ -230,16 +230,22 @@ class RunDir:
         """Stores the newest state; an earlier checkpoint is replaced atomically."""
         save_checkpoint(self.path / _CHECKPOINT, self.kind, {"step": step, "state": state})
 
-    def load_checkpoint(self) -> Any:
+    def load_checkpoint(self, writing: bool = True) -> Any:
         """The newest state, or None; lines of the metrics beyond its step are dropped.
+
+        Args:
+            writing: False in a process that only reads along with the one that writes the run.
 
         Raises:
             InputError: the checkpoint is damaged or of another kind.
         """
         if not (self.path / _CHECKPOINT).is_file():
-            (self.path / _METRICS).unlink(missing_ok=True)
+            if writing:
+                (self.path / _METRICS).unlink(missing_ok=True)
             return None
         stored = load_checkpoint(self.path / _CHECKPOINT, self.kind)
+        if not writing:
+            return stored["state"]
         kept = [line for line in self.metrics() if line["step"] <= stored["step"]]
         text = "".join(json.dumps(line) + "\n" for line in kept)
         atomic_write_text(self.path / _METRICS, text)

@@ -42,6 +42,10 @@ class Augmentation:
         """The same on another device."""
         return Augmentation(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
+    def select(self, rows: torch.Tensor) -> "Augmentation":
+        """What happens to some of the images."""
+        return Augmentation(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
 
 def draw_augmentation(count: int, generator: torch.Generator) -> Augmentation:
     """Draws what happens to `count` images, from a CPU generator."""

@@ -1,5 +1,6 @@
 """What is done to every image before the discriminator sees it, reals and fakes alike."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -7,6 +8,19 @@ import torch
 from hzsynth.gan import adaptive_augmentation, augmentation
 from hzsynth.gan.adaptive_augmentation import AdaptiveStrength, Operators
 from hzsynth.gan.config import GanConfig
+
+
+@dataclass(frozen=True)
+class Share:
+    """A process's part of a global batch.
+
+    Attributes:
+        batch: size of the global batch.
+        rows: which of its images, int64.
+    """
+
+    batch: int
+    rows: torch.Tensor
 
 
 class Augmenter:
@@ -26,23 +40,31 @@ class Augmenter:
             AdaptiveStrength(config.batch, config.ada_kimg) if config.augment == "ada" else None
         )
 
-    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def __call__(
+        self,
+        images: torch.Tensor,
+        generator: torch.Generator,
+        share: Share | None = None,
+    ) -> torch.Tensor:
         """Augments every image on its own; differentiable with respect to the images.
 
         Args:
             images: N x 3 x S x S in [-1, 1].
             generator: a CPU generator of what is drawn.
+            share: which images of a global batch these are: what is drawn is the same whoever
+                computes it. By default they are all.
 
         Returns:
             The same shape, channels last; values may leave [-1, 1].
         """
+        count = len(images) if share is None else share.batch
         if self.strength is not None:
-            drawn = adaptive_augmentation.draw(
-                len(images), self.strength.p, generator, self._operators
-            )
-            return adaptive_augmentation.apply(images, drawn)
+            drawn = adaptive_augmentation.draw(count, self.strength.p, generator, self._operators)
+            own = drawn if share is None else drawn.select(share.rows)
+            return adaptive_augmentation.apply(images, own)
         if self._kind == "diffaugment":
-            change = augmentation.draw_augmentation(len(images), generator)
+            change = augmentation.draw_augmentation(count, generator)
+            change = change if share is None else change.select(share.rows)
             return augmentation.augment(images, change.to(images.device))
         return images.contiguous(memory_format=torch.channels_last)
 

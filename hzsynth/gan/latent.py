@@ -31,6 +31,11 @@ class Latent:
         classes = None if self.classes is None else self.classes.to(device)
         return Latent(self.z.to(device), tuple(n.to(device) for n in self.noise), classes)
 
+    def select(self, rows: torch.Tensor) -> "Latent":
+        """The random part of some of the images."""
+        classes = None if self.classes is None else self.classes[rows]
+        return Latent(self.z[rows], tuple(n[rows] for n in self.noise), classes)
+
 
 def draw_latent(
     count: int,

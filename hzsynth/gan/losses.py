@@ -62,7 +62,10 @@ def path_lengths(images: torch.Tensor, w: torch.Tensor, direction: torch.Tensor)
 
 
 def path_length_penalty(
-    lengths: torch.Tensor, mean: torch.Tensor, decay: float = 0.01
+    lengths: torch.Tensor,
+    mean: torch.Tensor,
+    decay: float = 0.01,
+    now: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Penalty on the deviation from the running mean length.
 
@@ -70,9 +73,10 @@ def path_length_penalty(
         lengths: N, from `path_lengths`.
         mean: running mean so far, a scalar.
         decay: weight of the new lengths in the mean.
+        now: mean of the new lengths, of all processes; by default that of `lengths`.
 
     Returns:
         The penalty, and the new mean (detached).
     """
-    updated = torch.lerp(mean, lengths.detach().mean(), decay)
+    updated = torch.lerp(mean, lengths.detach().mean() if now is None else now, decay)
     return (lengths - updated).square().mean(), updated

@@ -13,16 +13,23 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from hzsynth.core.devices import Compute
+from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.seeding import torch_generator
 from hzsynth.gan import losses, lucidrains
-from hzsynth.gan.augmenting import Augmenter
+from hzsynth.gan.augmenting import Augmenter, Share
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.latent import Latent, draw_latent
 from hzsynth.gan.lucidrains import LucidrainsGenerator
 from hzsynth.gan.networks import DiscriminatorNetwork, GeneratorNetwork, StyledGenerator
 from hzsynth.gan.projected import Observation
 from hzsynth.gan.reals import Seen
-from hzsynth.gan.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator, mix_styles
+from hzsynth.gan.stylegan2 import (
+    STDDEV_GROUP,
+    StyleGAN2Discriminator,
+    StyleGAN2Generator,
+    mix_styles,
+)
+from hzsynth.nets.synchronised import synchronise_batch_norms
 
 R1_INTERVAL = 16
 PATH_LENGTH_INTERVAL = 4
@@ -68,6 +75,13 @@ class AdversarialStep:
         config: the run's settings.
         augment: what is done to images before the discriminator sees them.
         compute: where and in which precision.
+        processes: that train together: each computes its share of every batch.
+
+    Attributes:
+        share: this process's part of every batch, None if it is alone.
+
+    Raises:
+        InputError: the batch cannot be shared equally.
     """
 
     def __init__(
@@ -77,10 +91,19 @@ class AdversarialStep:
         config: GanConfig,
         augment: Augmenter,
         compute: Compute,
+        processes: Processes = ALONE,
     ) -> None:
         self.generator = generator.train()
         self.discriminator = discriminator.train()
-        self._config, self._augment = config, augment
+        self._config, self._augment, self._processes = config, augment, processes
+        self.share: Share | None = None
+        if processes.count > 1:
+            compared = isinstance(discriminator, StyleGAN2Discriminator)
+            # The path length takes half a batch.
+            rows = processes.rows(config.batch, STDDEV_GROUP if compared else 2)
+            self.share = Share(config.batch, rows)
+            synchronise_batch_norms(generator, processes)
+            synchronise_batch_norms(discriminator, processes)
         self._compute = compute
         self._r1 = isinstance(discriminator, StyleGAN2Discriminator) and config.gamma > 0
         self._path_length = config.path_length_weight > 0
@@ -114,7 +137,7 @@ class AdversarialStep:
         latent = self._latent(generator)
         with self._compute.autocast(), parametrize.cached():
             fakes = self._images(latent, generator)
-        seen = self._augment(fakes, generator)
+        seen = self._augment(fakes, generator, self.share)
         with self._judging():
             fake = Seen(self.discriminator.observe(seen), latent.classes)
         penalised = self._theirs and step % lucidrains.GRADIENT_PENALTY_INTERVAL == 0
@@ -126,16 +149,18 @@ class AdversarialStep:
             self._update_path_length(generator)
         if self._theirs and self._their_path_length_is_due(step):
             self._update_their_path_length(generator)
+        mean = self._processes.mean
         flat = fakes.detach()
+        level = mean(flat.mean())
         strength = self._augment.strength
         extra = {} if strength is None else {"augment_p": torch.tensor(strength.p)}
         return {
             **extra,
-            "loss_discriminator": discriminator_loss,
-            "loss_generator": generator_loss,
-            "fake_mean": flat.mean(),
-            "fake_spread": flat.std(),
-            "saturated": (flat.abs() > SATURATED).float().mean(),
+            "loss_discriminator": mean(discriminator_loss),
+            "loss_generator": mean(generator_loss),
+            "fake_mean": level,
+            "fake_spread": mean((flat - level).square().mean()).sqrt(),
+            "saturated": mean((flat.abs() > SATURATED).float().mean()),
         }
 
     def _judging(self) -> AbstractContextManager[None]:
@@ -148,6 +173,9 @@ class AdversarialStep:
         drawn = draw_latent(
             count, network.latent_width, network.noise_sizes, generator, network.classes
         )
+        if self.share is not None:
+            whole = count == self._config.batch
+            drawn = drawn.select(self.share.rows if whole else self._processes.rows(count))
         return drawn.to(self._compute.device)
 
     def _images(self, latent: Latent, generator: torch.Generator) -> torch.Tensor:
@@ -155,11 +183,14 @@ class AdversarialStep:
         if not (isinstance(network, StyledGenerator) and share > 0):
             images: torch.Tensor = network(latent)
             return images
-        count = len(latent.z)
+        count = self._config.batch
         other = torch.randn(count, network.latent_width, generator=generator)
         crossover = torch.randint(1, network.layers, (count,), generator=generator)
         mixed = torch.rand(count, generator=generator) < share
-        crossover = torch.where(mixed, crossover, network.layers).to(latent.z.device)
+        crossover = torch.where(mixed, crossover, network.layers)
+        if self.share is not None:
+            other, crossover = other[self.share.rows], crossover[self.share.rows]
+        crossover = crossover.to(latent.z.device)
         classes = latent.classes
         w = mix_styles(
             network.styles(latent.z, classes),
@@ -173,7 +204,7 @@ class AdversarialStep:
         with self._judging(), parametrize.cached():
             real_logits = self.discriminator(real.observation, real.classes).float()
             fake_logits = self.discriminator(detached, fake.classes).float()
-        self._augment.observe(real_logits)
+        self._augment.observe(self._processes.gathered(real_logits))
         if self._hinge:
             loss = losses.hinge_discriminator_loss(real_logits, fake_logits)
         else:
@@ -181,7 +212,7 @@ class AdversarialStep:
         if penalised:
             shown = real.observation[0], detached[0]
             loss = loss + lucidrains.gradient_penalty(self.discriminator, *shown)
-        _descend(self.discriminator_optimiser, loss)
+        self._descend(self.discriminator_optimiser, loss)
         return loss.detach()
 
     def _update_generator(self, fake: Seen) -> torch.Tensor:
@@ -192,25 +223,39 @@ class AdversarialStep:
                 loss = losses.hinge_generator_loss(logits)
             else:
                 loss = losses.logistic_generator_loss(logits)
-            _descend(self.generator_optimiser, loss)
+            self._descend(self.generator_optimiser, loss)
         return loss.detach()
 
     def _update_r1(self, real: Seen) -> None:
         images = real.observation[0].detach().requires_grad_()
         penalty = losses.r1_penalty(self.discriminator((images,), real.classes), images)
-        _descend(self.discriminator_optimiser, penalty * (self._config.gamma / 2 * R1_INTERVAL))
+        self._descend(
+            self.discriminator_optimiser, penalty * (self._config.gamma / 2 * R1_INTERVAL)
+        )
 
     def _update_path_length(self, generator: torch.Generator) -> None:
         network = self.generator
         assert isinstance(network, StyleGAN2Generator)  # the configuration sees to it
-        latent = self._latent(generator, max(1, self._config.batch // 2))
+        count = max(1, self._config.batch // 2)
+        latent = self._latent(generator, count)
         w = network.styles(latent.z, latent.classes)
         images = network.synthesise(w, latent.noise)
-        direction = torch.randn(images.shape, generator=generator).to(images.device)
+        direction = self._direction(images, count, generator)
         lengths = losses.path_lengths(images, w, direction)
-        penalty, self.mean_path_length = losses.path_length_penalty(lengths, self.mean_path_length)
+        penalty, self.mean_path_length = losses.path_length_penalty(
+            lengths, self.mean_path_length, now=self._processes.mean(lengths.mean())
+        )
         weight = self._config.path_length_weight * PATH_LENGTH_INTERVAL
-        _descend(self.generator_optimiser, penalty * weight)
+        self._descend(self.generator_optimiser, penalty * weight)
+
+    def _direction(
+        self, images: torch.Tensor, count: int, generator: torch.Generator
+    ) -> torch.Tensor:
+        """Standard normal images, drawn for all processes."""
+        drawn = torch.randn(count, *images.shape[1:], generator=generator)
+        if self.share is not None:
+            drawn = drawn[self._processes.rows(count)]
+        return drawn.to(images.device)
 
     def _their_path_length_is_due(self, step: int) -> bool:
         return step > lucidrains.PATH_LENGTH_START and step % lucidrains.PATH_LENGTH_INTERVAL == 0
@@ -221,14 +266,15 @@ class AdversarialStep:
         latent = self._latent(generator)
         w = network.styles(latent.z)
         images = network.synthesise(w, latent.noise)
-        direction = torch.randn(images.shape, generator=generator).to(images.device)
+        direction = self._direction(images, self._config.batch, generator)
         penalty, self.mean_path_length = lucidrains.path_length_penalty(
             images, w, direction, self.mean_path_length
         )
-        _descend(self.generator_optimiser, penalty)
+        self._descend(self.generator_optimiser, penalty)
 
-
-def _descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    optimiser.step()
+    def _descend(self, optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        for group in optimiser.param_groups:
+            self._processes.average_gradients(group["params"])
+        optimiser.step()

@@ -13,7 +13,7 @@ import torch
 from hzsynth.core.devices import Compute
 from hzsynth.core.progress import Progress
 from hzsynth.core.seeding import torch_generator
-from hzsynth.gan.augmenting import Augmenter
+from hzsynth.gan.augmenting import Augmenter, Share
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.networks import DiscriminatorNetwork, to_float
 from hzsynth.gan.projected import Observation, ProjectedDiscriminator
@@ -68,6 +68,7 @@ def real_views(
     augment: Augmenter,
     count: int,
     generator: torch.Generator,
+    share: Share | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Draws augmented views of the reals, with replacement.
 
@@ -77,6 +78,7 @@ def real_views(
         augment: what is done to each.
         count: number of views.
         generator: a CPU generator.
+        share: only these views are made; the same as if all were.
 
     Returns:
         count x 3 x S x S, float, about [-1, 1], on the device of the images; and their classes.
@@ -84,11 +86,13 @@ def real_views(
     device = images.pixels.device
     index = images.draw(count, generator).to(device)
     mirrored = torch.rand(count, generator=generator) < 0.5
+    if share is not None:
+        index, mirrored = index[share.rows.to(device)], mirrored[share.rows]
     views = to_float(images.pixels[index])
     if flip:
         views = torch.where(mirrored.to(device)[:, None, None, None], views.flip(3), views)
     classes = None if images.classes is None else images.classes[index]
-    return augment(views, generator), classes
+    return augment(views, generator, share), classes
 
 
 def bank_size(config: GanConfig, values_per_view: int) -> int:
@@ -114,6 +118,7 @@ class Reals:
         augment: what is done to each view; with a strength that changes there is no bank.
         compute: where.
         progress: shows the making of the bank.
+        share: this process's part of every batch, or None.
     """
 
     def __init__(
@@ -124,9 +129,10 @@ class Reals:
         augment: Augmenter,
         compute: Compute,
         progress: Progress,
+        share: Share | None = None,
     ) -> None:
         self._images = images.to(compute.device)
-        self._config, self._augment = config, augment
+        self._config, self._augment, self._share = config, augment, share
         self._discriminator = discriminator
         self._bank: Seen | None = None
         if discriminator.costly_observation and augment.strength is None:
@@ -134,12 +140,7 @@ class Reals:
 
     def _views(self, part: int) -> tuple[torch.Tensor, torch.Tensor | None]:
         generator = torch_generator(self._config.seed, "gan-bank", part)
-        return self._drawn(BANK_PART, generator)
-
-    def _drawn(
-        self, count: int, generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        return real_views(self._images, self._config.flip, self._augment, count, generator)
+        return real_views(self._images, self._config.flip, self._augment, BANK_PART, generator)
 
     @torch.no_grad()
     def _observe_bank(self, progress: Progress) -> Seen:
@@ -169,11 +170,20 @@ class Reals:
         """What the discriminator is shown of the reals at a step: maps of `batch` views."""
         generator = torch_generator(self._config.seed, "gan-reals", step)
         if self._bank is None:
-            views, classes = self._drawn(self._config.batch, generator)
+            views, classes = real_views(
+                self._images,
+                self._config.flip,
+                self._augment,
+                self._config.batch,
+                generator,
+                self._share,
+            )
             return Seen(self._discriminator.observe(views), classes)
         bank = self._bank.observation
         # The bank itself was drawn with every class as often.
         index = torch.randint(len(bank[0]), (self._config.batch,), generator=generator)
+        if self._share is not None:
+            index = index[self._share.rows]
         index = index.to(bank[0].device)
         shown = tuple(
             part[index].float().contiguous(memory_format=torch.channels_last) for part in bank

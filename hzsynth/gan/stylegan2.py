@@ -25,6 +25,7 @@ from hzsynth.gan.layers import (
 LATENT_WIDTH = 64
 STYLE_WIDTH = 128
 CLASS_WIDTH = 64
+STDDEV_GROUP = 4
 MAPPING_RATE = 0.01
 
 
@@ -193,7 +194,7 @@ def mix_styles(w: torch.Tensor, other: torch.Tensor, crossover: torch.Tensor) ->
     return torch.where((layer[None, :] < crossover[:, None])[:, :, None], w, other)
 
 
-def minibatch_stddev(x: torch.Tensor, group: int = 4) -> torch.Tensor:
+def minibatch_stddev(x: torch.Tensor, group: int = STDDEV_GROUP) -> torch.Tensor:
     """Appends one channel with the mean standard deviation within groups of images.
 
     Lets the discriminator see a lack of variety (arXiv:1710.10196, section 3).

@@ -17,6 +17,7 @@ from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import HzsynthError, InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.interrupt import deferred_interrupts
+from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.gan.augmenting import Augmenter
@@ -102,6 +103,7 @@ def train_gan(
     compute: Compute = CPU_FP32,
     progress: Progress = SILENT,
     score: Score | None = None,
+    processes: Processes = ALONE,
 ) -> GanResult:
     """Trains a GAN, or goes on where the run's checkpoint left off.
 
@@ -114,6 +116,7 @@ def train_gan(
         progress: shows the work.
         score: called with the averaged generator's samples (uint8 N x 3 x H x W) at every
             snapshot; its values go to the metrics.
+        processes: that train together; only the main one writes, watches and scores.
 
     Returns:
         The result; the same is stored as the run's.
@@ -126,8 +129,9 @@ def train_gan(
         raise InputError("--precision fp16 is not stable for a GAN; use bf16 or fp32")
     photographs = choose_photographs(images, config)
     inherited = () if config.init is None else RunDir.load(config.init, "gan").training_images()
-    run.record_training(photographs.train, inherited)
-    training = _Training(photographs, config, run, compute, progress, score)
+    if processes.is_main:
+        run.record_training(photographs.train, inherited)
+    training = _Training(photographs, config, run, compute, progress, score, processes)
     return training.to_its_end()
 
 
@@ -147,9 +151,10 @@ class _Training:
         compute: Compute,
         progress: Progress,
         score: Score | None,
+        processes: Processes,
     ) -> None:
         self._photographs, self._config, self._run = photographs, config, run
-        self._compute, self._progress = compute, progress
+        self._compute, self._progress, self._processes = compute, progress, processes
         told = config.conditional and len(photographs.labels) > 1
         one_name = len(photographs.labels) == 1 or told
         self._labels = photographs.labels if one_name else ("all",)
@@ -163,11 +168,14 @@ class _Training:
         generator, discriminator = generator.to(compute.device), discriminator.to(compute.device)
         freeze_first_blocks(discriminator, config.freeze_d)
         self._augment = Augmenter(config)
-        self._update = AdversarialStep(generator, discriminator, config, self._augment, compute)
+        self._update = AdversarialStep(
+            generator, discriminator, config, self._augment, compute, processes
+        )
         self._average = ExponentialMovingAverage(generator)
         self._best = copied(self._averaged())
+        watched = config.model_copy(update={"watch": config.watch and processes.is_main})
         self._watch = Watch(
-            photographs, pixels, config, run, told=told, compute=compute, score=score
+            photographs, pixels, watched, run, told=told, compute=compute, score=score
         )
         self._step = 0
         self._seconds = 0.0
@@ -176,7 +184,9 @@ class _Training:
         self._last: dict[str, float] = {}
         self._alarms: tuple[str, ...] = ()
         self._load_latest()
-        self._reals = Reals(learned, config, discriminator, self._augment, compute, progress)
+        self._reals = Reals(
+            learned, config, discriminator, self._augment, compute, progress, self._update.share
+        )
         self._first_step, self._first_seconds = self._step, self._seconds
         self._clock = self._checkpointed = time.monotonic()
 
@@ -193,20 +203,22 @@ class _Training:
             deferred_interrupts(),
         ):
             try:
-                while not self._finished():
+                over = self._agree_whether_over()
+                while not over:
                     before = self._seconds
                     note = self._advance()
-                    self._report_when_due()
                     note = self._snapshot_when_due() or note
-                    self._checkpoint_when_due()
+                    over = self._agree_whether_over()
+                    self._report_when_due(over)
+                    self._checkpoint_when_due(over)
                     task.advance(self._seconds - before if by_time else 1, note)
             except KeyboardInterrupt:
                 self._checkpoint()
                 raise
         return self._finish()
 
-    def _finished(self) -> bool:
-        return self._spent() or self._watch.selection.stop
+    def _agree_whether_over(self) -> bool:
+        return self._processes.agreed(self._spent() or self._watch.selection.stop)
 
     def _spent(self) -> bool:
         """Whether the budget is used up."""
@@ -252,16 +264,18 @@ class _Training:
             )
         return means
 
-    def _report_when_due(self) -> None:
-        if self._summed < REPORT_STEPS and not self._finished():
+    def _report_when_due(self, over: bool) -> None:
+        if self._summed < REPORT_STEPS and not over:
             return
-        self._run.log(
-            self._step,
-            kimg=self._step * self._config.batch / 1000,
-            seconds=round(self._seconds, 2),
-            images_per_second=round(self._rate(), 2),
-            **self._means(),
-        )
+        means = self._means()
+        if self._processes.is_main:
+            self._run.log(
+                self._step,
+                kimg=self._step * self._config.batch / 1000,
+                seconds=round(self._seconds, 2),
+                images_per_second=round(self._rate(), 2),
+                **means,
+            )
         self._sums, self._summed = {}, 0
 
     def _rate(self) -> float:
@@ -271,7 +285,7 @@ class _Training:
     def _snapshot_when_due(self) -> str:
         """Looks at the averaged generator now and then; returns a note for the progress bar."""
         every = max(1, round(self._config.snapshot_kimg * 1000 / self._config.batch))
-        if self._step % every and not self._spent():
+        if not self._processes.is_main or (self._step % every and not self._spent()):
             return ""
         look = self._watch(self._step, self._averaged())
         self._last = look.values
@@ -288,14 +302,16 @@ class _Training:
     def _save_generator(self, name: str, weights: Mapping[str, torch.Tensor]) -> None:
         save_generator(self._run.path / name, weights, self._config, self._labels)
 
-    def _checkpoint_when_due(self) -> None:
+    def _checkpoint_when_due(self, over: bool) -> None:
         waited = time.monotonic() - self._checkpointed
-        if waited >= self._config.checkpoint_seconds or self._finished():
+        if waited >= self._config.checkpoint_seconds or over:
             self._checkpoint()
 
     def _checkpoint(self) -> None:
         if self._summed:
             self._means()  # a state that is no longer a number must not replace a good one
+        if not self._processes.is_main:
+            return
         self._run.save_checkpoint(self._state(), self._step)
         self._checkpointed = time.monotonic()
 
@@ -324,9 +340,11 @@ class _Training:
         }
 
     def _load_latest(self) -> None:
-        state = self._run.load_checkpoint()
+        main = self._processes.is_main
+        state = self._run.load_checkpoint(writing=main)
         if state is None:
-            self._clear_former_results()
+            if main:
+                self._clear_former_results()
             if self._config.init is not None:
                 update, average = self._update, self._average.module
                 start_from(
@@ -358,8 +376,6 @@ class _Training:
             sheet.unlink()
 
     def _finish(self) -> GanResult:
-        self._save_generator(MODEL, self._best)
-        self._save_generator(LAST, self._averaged().state_dict())
         kept = self._watch.selection.best
         result = GanResult(
             run=self._run,
@@ -376,5 +392,9 @@ class _Training:
             last=self._last,
             alarms=self._alarms,
         )
-        self._run.finish(result.to_json())
+        if self._processes.is_main:
+            self._save_generator(MODEL, self._best)
+            self._save_generator(LAST, self._averaged().state_dict())
+            self._run.finish(result.to_json())
+        self._processes.wait()
         return result
