@@ -46,10 +46,14 @@ def train(
         int | None, typer.Option(help="Stop after so many snapshots without a gain; 0: never.")
     ] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    tracker: Annotated[
+        str, typer.Option(help="none, or tensorboard: figures live in RUN/tensorboard.")
+    ] = "none",
 ) -> None:
     """Trains a generator on the train split; the same command resumes an unfinished run."""
     from hzsynth.core.config import read_toml
     from hzsynth.core.run import RunDir
+    from hzsynth.core.tracking import open_tracker
     from hzsynth.gan.config import GanConfig
     from hzsynth.gan.photographs import training_photographs
     from hzsynth.gan.presets import choose_preset
@@ -84,6 +88,8 @@ def train(
     if config.init is not None:
         inputs["init"] = RunDir.load(config.init, "gan").id
     run = session.start_run("gan", config, inputs)
+    if session.processes.is_main:
+        run.mirror_metrics(open_tracker(tracker, run.path))
     result = train_gan(
         photographs,
         config,

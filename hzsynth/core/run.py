@@ -26,6 +26,7 @@ from hzsynth.core.image_set import (
     read_training_images,
     training_images_csv,
 )
+from hzsynth.core.tracking import Tracker
 
 FORMAT = 1
 _RUN, _FINISHED, _LOCK = "run.json", "finished.json", ".lock"
@@ -43,6 +44,7 @@ class RunDir:
         self.path = path
         self._header = header
         self._lock: int | None = None
+        self._tracker = Tracker()
 
     @classmethod
     def start(
@@ -174,6 +176,8 @@ class RunDir:
 
     def close(self) -> None:
         """Releases the lock; a process that ends or is killed does so by itself."""
+        self._tracker.close()
+        self._tracker = Tracker()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -258,6 +262,11 @@ class RunDir:
                 file.write(json.dumps({"step": step, **values}) + "\n")
         except OSError as error:
             raise explain_os_error("write to", self.path / _METRICS, error) from error
+        self._tracker.log(step, values)
+
+    def mirror_metrics(self, tracker: Tracker) -> None:
+        """Hands every further line of the metrics to a tracker too."""
+        self._tracker = tracker
 
     def metrics(self) -> list[dict[str, Any]]:
         """All reports so far; a last line that a kill cut short is left out."""
