@@ -9,6 +9,7 @@ What is done is kept below ``--out``: a second call goes on where the first was 
 
 import argparse
 import json
+import shutil
 import statistics
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
 from hzsynth.data.splits import fold_images
 
 LABEL, LEFT_OUT = "herpes_zoster", "normal"
-METHODS = ("plain", "kd", "kdect", "gnt", "augmix")
+METHODS = ("plain", "kdect", "kd", "gnt", "augmix")
 SHOWN = ("f1_target", "recall_target", "auroc_target", "average_precision_target", "accuracy")
 
 
@@ -68,6 +69,10 @@ def trained(method: str, images: ImageSet, path: Path, size: int, steps: int) ->
         curriculum |= {"teacher_order": "all-at-once", "input_noise": "none"}
     distilled = KdectConfig(label=LABEL, size=size, **curriculum)
     with RunDir.start(path, "kdect", distilled, {"images": images.digest}) as run:
+        others = path.parent / "kdect" / "teachers"
+        if method == "kd" and others.is_dir() and not (path / "teachers").exists():
+            # The same teachers, trained alike: finished ones are taken over.
+            shutil.copytree(others, path / "teachers")
         train_kdect(images, distilled, run)
     return RunDir.load(path)
 
@@ -122,7 +127,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of class folders")
     parser.add_argument("--out", type=Path, default=Path("robust-comparison"))
     parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument(
         "--only", type=int, nargs="+", help="measure these folds and stop: for several processes"

@@ -52,7 +52,7 @@ class FittingConfig(Config):
     label: str = Field("herpes_zoster", description="target class, reported on its own")
     size: int = Field(128, ge=16, le=1024, description="side of the input, pixels")
     batch: int = Field(16, ge=2, le=4096, description="images a step")
-    learning_rate: float = Field(1e-4, gt=0, description="Adam's rate of the whole network")
+    learning_rate: float = Field(3e-4, gt=0, description="Adam's rate of the whole network")
     head_learning_rate: float = Field(
         1e-3, gt=0, description="Adam's rate of a head that starts at random"
     )

@@ -67,7 +67,7 @@ class KdectConfig(FittingConfig):
         "weak-to-strong", description="weak-to-strong, strong-to-weak or all-at-once"
     )
     input_noise: InputNoise = Field("ramp", description="none, ramp or constant")
-    noise_strength: float = Field(0.5, ge=0, le=1, description="strongest corruption")
+    noise_strength: float = Field(1.0, ge=0, le=1, description="strongest corruption")
     teacher_view: TeacherView = Field(
         "clean", description="whether the teachers see the clean or the student's noisy view"
     )

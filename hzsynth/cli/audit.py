@@ -126,7 +126,7 @@ def _judge(path: Path, generated: "ImageSet", compute: "Compute") -> "Judge":
     from hzsynth.core.checkpoint import load_checkpoint
     from hzsynth.core.run import RunDir
     from hzsynth.gan.config import GanConfig
-    from hzsynth.gan.networks import build_discriminator, to_float
+    from hzsynth.gan.networks import build_discriminator, conditional_classes, to_float
     from hzsynth.score.discriminator_attack import Judge
 
     run = RunDir.load(path, "gan")
@@ -140,9 +140,18 @@ def _judge(path: Path, generated: "ImageSet", compute: "Compute") -> "Judge":
         )
     stored = load_checkpoint(file, "gan")
     config = GanConfig.from_sources(None, run.config)
-    network = build_discriminator(config)
+    classes = conditional_classes(stored["state"]["labels"])
+    network = build_discriminator(config, classes)
     network.load_state_dict({**network.state_dict(), **stored["state"]["discriminator"]})
     network = network.to(compute.device).eval().requires_grad_(False)
+
+    def judged(view: torch.Tensor) -> torch.Tensor:
+        # A class-conditional one is asked about every class: a member stands out in its own.
+        observed = network.observe(view)
+        told: list[torch.Tensor | None] = [
+            torch.tensor([number], device=view.device) for number in range(classes)
+        ]
+        return torch.stack([network(observed, c).float().mean() for c in told or [None]]).mean()
 
     @torch.no_grad()
     def score(pixels: torch.Tensor) -> torch.Tensor:
@@ -150,8 +159,8 @@ def _judge(path: Path, generated: "ImageSet", compute: "Compute") -> "Judge":
         # With the mirror image, since half of the photographs were mirrored in training.
         scores = []
         for picture in to_float(pixels).to(compute.device).split(1):
-            logits = [network(network.observe(view)) for view in (picture, picture.flip(3))]
-            scores.append(torch.cat(logits).float().mean())
+            views = torch.cat([picture, picture.flip(3)])
+            scores.append(torch.stack([judged(view) for view in views.split(1)]).mean())
         return torch.stack(scores)
 
     return Judge(run.id, run.training_images(), config.resolution, int(stored["step"]), score)

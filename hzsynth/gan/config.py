@@ -5,15 +5,20 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from hzsynth.core.config import Config
+from hzsynth.gan import lucidrains
 
 GeneratorName = Literal["light", "stylegan2"]
 DiscriminatorName = Literal["projected", "stylegan2"]
+WatchFeatures = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
 
 
 class GanConfig(Config):
     """How a GAN is trained; the defaults serve some tens of images on a CPU."""
 
-    label: str = Field("all", description="class to learn, or all (one model, no conditioning)")
+    label: str = Field("all", description="class to learn, or all")
+    conditional: bool = Field(
+        True, description="label all: one generator that is told the class, every class as often"
+    )
     resolution: int = Field(64, description="side of the images in pixels: 16, 32 ... 1024")
     kimg: float = Field(
         20.0, gt=0, description="thousands of training images shown; ignored with minutes"
@@ -23,10 +28,23 @@ class GanConfig(Config):
     )
     generator: GeneratorName = Field("light", description="light or stylegan2")
     discriminator: DiscriminatorName = Field("projected", description="projected or stylegan2")
-    augment: Literal["diffaugment", "none"] = Field(
-        "diffaugment", description="what the discriminator sees: diffaugment or none"
+    backend: Literal["native", "stylegan2-pytorch"] = Field(
+        "native",
+        description="whose networks and losses: ours, or those of the package stylegan2-pytorch",
+    )
+    augment: Literal["diffaugment", "ada", "none"] = Field(
+        "diffaugment", description="what the discriminator sees: diffaugment, ada or none"
+    )
+    ada_kimg: float = Field(
+        100.0, gt=0, description="ada: thousands of images in which its strength could reach 1"
     )
     flip: bool = Field(True, description="mirror half of the reals")
+    held_out_share: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="share of the photographs that only watch; by default .2 from 100 on, else 0",
+    )
     batch: int = Field(16, ge=2, le=1024, description="images a step")
     generator_rate: float | None = Field(
         None, gt=0, description="Adam's learning rate; by default 1e-3, 2e-3 for two StyleGAN2"
@@ -41,6 +59,7 @@ class GanConfig(Config):
         3000, ge=32, description="projected: most augmented real views kept in memory"
     )
     bank_megabytes: int = Field(512, ge=1, description="projected: most memory of that bank")
+    mapping_layers: int = Field(2, ge=1, le=16, description="stylegan2: depth (paper: 8)")
     style_mixing: float = Field(
         0.0, ge=0, le=1, description="stylegan2: share of images from two w (paper: 0.9)"
     )
@@ -50,9 +69,21 @@ class GanConfig(Config):
     path_length_weight: float = Field(
         0.0, ge=0, description="stylegan2 generator: path length weight (paper: 2; 0 is off)"
     )
-    snapshot_kimg: float = Field(2.0, gt=0, description="samples and scores every so often")
+    snapshot_kimg: float = Field(4.0, gt=0, description="samples and scores every so often")
     snapshot_samples: int = Field(
-        64, ge=4, description="images a snapshot: its sheet shows up to 64 of them"
+        128, ge=4, description="images a snapshot: its sheet shows up to 64 of them"
+    )
+    watch: bool = Field(
+        True, description="judge every snapshot, keep the best, stop when it is over"
+    )
+    watch_features: WatchFeatures = Field(
+        "efficientnet-lite1", description="in which features snapshots are judged"
+    )
+    most_copies: float = Field(
+        0.15, gt=0, le=1, description="largest share of near-copies in a moment worth keeping"
+    )
+    patience: int = Field(
+        5, ge=0, description="stop after so many snapshots without a gain; 0: never"
     )
     checkpoint_seconds: float = Field(60.0, ge=0, description="state saved at least so often")
     seed: int = Field(0, ge=0, description="root of all random draws")
@@ -64,8 +95,25 @@ class GanConfig(Config):
             raise ValueError("resolution is a power of two from 16 to 1024")
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _networks_of_the_backend(cls, values: dict[str, object]) -> dict[str, object]:
+        if values.get("backend") != "stylegan2-pytorch":
+            return values
+        theirs = {"generator": "stylegan2", "discriminator": "stylegan2", "conditional": False}
+        return {"style_mixing": lucidrains.STYLE_MIXING, **theirs, **values}
+
     @model_validator(mode="after")
     def _fitting_parts(self) -> Self:
+        if self.backend == "stylegan2-pytorch":
+            if (self.generator, self.discriminator) != ("stylegan2", "stylegan2"):
+                raise ValueError(
+                    "backend stylegan2-pytorch has its own generator and discriminator"
+                )
+            if self.conditional or self.path_length_weight or self.r1_gamma is not None:
+                raise ValueError(
+                    "backend stylegan2-pytorch has its own penalties and no class-conditional networks"
+                )
         if self.style_mixing and self.generator != "stylegan2":
             raise ValueError("style_mixing needs generator stylegan2")
         if self.path_length_weight and self.generator != "stylegan2":
@@ -75,6 +123,11 @@ class GanConfig(Config):
     @property
     def rates(self) -> tuple[float, float]:
         """Learning rates of generator and discriminator."""
+        if self.backend == "stylegan2-pytorch":
+            return (
+                self.generator_rate or lucidrains.GENERATOR_RATE,
+                self.discriminator_rate or lucidrains.DISCRIMINATOR_RATE,
+            )
         both_stylegan2 = self.generator == self.discriminator == "stylegan2"
         default = 2e-3 if both_stylegan2 else 1e-3
         return self.generator_rate or default, self.discriminator_rate or default

@@ -76,6 +76,26 @@ class EqualizedConv2d(nn.Module):
         return functional.conv2d(fir_filter(x, margin, margin), weight, self.bias, stride=2)
 
 
+class ClassProjection(nn.Module):
+    """What a discriminator adds to its logits for the class (Miyato and Koyama 2018, 1802.05637).
+
+    Args:
+        classes: their number.
+        width: channels of the features.
+    """
+
+    def __init__(self, classes: int, width: int) -> None:
+        super().__init__()
+        self.vectors = nn.Embedding(classes, width)
+        self.scale = 1.0 / math.sqrt(width)
+
+    def forward(self, features: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+        """N x width (x H x W) and int64 N -> N x 1 (x H x W)."""
+        vectors = self.vectors(classes).reshape(*features.shape[:2], *[1] * (features.ndim - 2))
+        projected: torch.Tensor = (features * vectors).sum(dim=1, keepdim=True) * self.scale
+        return projected
+
+
 def fir_kernel(channels: int, gain: float, like: torch.Tensor) -> torch.Tensor:
     """The separable binomial low-pass [1, 3, 3, 1], normalised, one copy a channel.
 

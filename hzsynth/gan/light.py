@@ -11,9 +11,10 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import remove_parametrizations
 
-from hzsynth.gan.latent import ColourHead, Latent, on_sphere
+from hzsynth.gan.latent import ClassEmbedding, ColourHead, Latent, on_sphere
 
 LATENT_WIDTH = 64
+CLASS_WIDTH = 32
 
 
 class NearestUpConv2d(nn.Module):
@@ -115,18 +116,21 @@ class LightGenerator(nn.Module):
     Args:
         resolution: side of the images in pixels, a power of two from 16.
         multiplier: scales every width.
+        classes: number of classes of a class-conditional generator, else 0.
 
     Attributes:
         latent_width: length of z.
         noise_sizes: side of the noise image of every layer.
     """
 
-    def __init__(self, resolution: int, multiplier: float = 1.0) -> None:
+    def __init__(self, resolution: int, multiplier: float = 1.0, classes: int = 0) -> None:
         super().__init__()
         widths = trunk_widths(resolution, multiplier)
-        self.resolution = resolution
+        self.resolution, self.classes = resolution, classes
         self.latent_width = LATENT_WIDTH
-        self.start = spectral_norm(nn.ConvTranspose2d(LATENT_WIDTH, 2 * widths[4], 4, bias=False))
+        self.embedding = ClassEmbedding(classes, CLASS_WIDTH) if classes else None
+        inputs = LATENT_WIDTH + (CLASS_WIDTH if classes else 0)
+        self.start = spectral_norm(nn.ConvTranspose2d(inputs, 2 * widths[4], 4, bias=False))
         self.start_norm = nn.BatchNorm2d(2 * widths[4])
         self.blocks = nn.ModuleDict()
         self.excitations = nn.ModuleDict()
@@ -148,7 +152,11 @@ class LightGenerator(nn.Module):
     def forward(self, latent: Latent) -> torch.Tensor:
         """N latents -> N x 3 x resolution x resolution in [-1, 1]."""
         noise = iter(latent.noise)
-        start = self.start(on_sphere(latent.z)[:, :, None, None])
+        z = on_sphere(latent.z)
+        if self.embedding is not None:
+            assert latent.classes is not None  # whoever draws for such a network draws classes
+            z = self.embedding(z, latent.classes)
+        start = self.start(z[:, :, None, None])
         start = start.contiguous(memory_format=torch.channels_last)
         maps = {4: gated_linear_unit(self.start_norm(start))}
         for name, layers in self.blocks.items():

@@ -128,6 +128,7 @@ class LucidrainsGenerator(nn.Module):
         latent_width: length of z.
         noise_sizes: one noise image of full size; every layer takes a corner of it.
         layers: number of w vectors an image takes.
+        classes: 0, the package has no class-conditional networks.
 
     Raises:
         InputError: the package is not installed.
@@ -140,6 +141,7 @@ class LucidrainsGenerator(nn.Module):
         self.resolution = settings.resolution
         self.latent_width = settings.latent_width
         self.noise_sizes = (settings.resolution,)
+        self.classes = 0
         self.colour = ColourFromScratch()
         self.mapping = package.StyleVectorizer(
             settings.latent_width, settings.mapping_layers, lr_mul=settings.mapping_rate
@@ -159,8 +161,8 @@ class LucidrainsGenerator(nn.Module):
                 nn.init.zeros_(noise.weight)
                 nn.init.zeros_(noise.bias)
 
-    def styles(self, z: torch.Tensor) -> torch.Tensor:
-        """N x latent_width -> N x layers x latent_width, the same w for every layer."""
+    def styles(self, z: torch.Tensor, classes: torch.Tensor | None = None) -> torch.Tensor:
+        """N x latent_width -> N x layers x latent_width, all alike; `classes` is not used."""
         w: torch.Tensor = self.mapping(z)
         return w[:, None].expand(-1, self.layers, -1)
 
@@ -211,8 +213,10 @@ class LucidrainsDiscriminator(nn.Module):
         """Nothing is frozen here: the images are what is judged."""
         return (images,)
 
-    def forward(self, observation: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        """Logits of real, N x 1: the package's own with their sign turned."""
+    def forward(
+        self, observation: tuple[torch.Tensor, ...], classes: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Logits of real, N x 1: the package's own with their sign turned; no use of `classes`."""
         judged: torch.Tensor = self.network((observation[0] + 1.0) / 2.0)[0]
         return -judged.float().reshape(-1, 1)
 

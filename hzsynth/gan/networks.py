@@ -10,11 +10,19 @@ from torch import nn
 from hzsynth.core.seeding import derive_seed
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.light import LightGenerator
+from hzsynth.gan.lucidrains import (
+    LucidrainsDiscriminator,
+    LucidrainsGenerator,
+    LucidrainsSettings,
+)
 from hzsynth.gan.projected import ProjectedDiscriminator
 from hzsynth.gan.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 
-GeneratorNetwork = LightGenerator | StyleGAN2Generator
-DiscriminatorNetwork = ProjectedDiscriminator | StyleGAN2Discriminator
+StyledGenerator = StyleGAN2Generator | LucidrainsGenerator
+"""Generators with a w space."""
+
+GeneratorNetwork = LightGenerator | StyledGenerator
+DiscriminatorNetwork = ProjectedDiscriminator | StyleGAN2Discriminator | LucidrainsDiscriminator
 _Network = TypeVar("_Network", bound=nn.Module)
 
 
@@ -23,6 +31,11 @@ class Generator(Protocol):
 
     def sample(self, seeds: Sequence[int]) -> torch.Tensor:
         """One image a seed, uint8 N x 3 x H x W."""
+
+
+def conditional_classes(labels: Sequence[str]) -> int:
+    """How many classes the networks for these labels are told: with a single one there is no need."""
+    return len(labels) if len(labels) > 1 else 0
 
 
 @contextmanager
@@ -36,30 +49,51 @@ def own_initial_weights(seed: int, name: str) -> Iterator[None]:
         torch.set_rng_state(before)
 
 
-def build_generator(config: GanConfig) -> GeneratorNetwork:
-    """The untrained generator, on the CPU."""
+def build_generator(config: GanConfig, classes: int = 0) -> GeneratorNetwork:
+    """The untrained generator, on the CPU.
+
+    Args:
+        config: the run's settings.
+        classes: number of classes of a class-conditional generator, else 0.
+    """
     network: GeneratorNetwork
     with own_initial_weights(config.seed, "generator"):
-        if config.generator == "light":
-            network = LightGenerator(config.resolution, config.channel_multiplier)
+        if config.backend == "stylegan2-pytorch":
+            network = LucidrainsGenerator(_their_settings(config))
+        elif config.generator == "light":
+            network = LightGenerator(config.resolution, config.channel_multiplier, classes)
         else:
-            network = StyleGAN2Generator(config.resolution, config.channel_multiplier)
+            network = StyleGAN2Generator(
+                config.resolution, config.channel_multiplier, config.mapping_layers, classes
+            )
     return _channels_last(network)
 
 
-def build_discriminator(config: GanConfig) -> DiscriminatorNetwork:
+def build_discriminator(config: GanConfig, classes: int = 0) -> DiscriminatorNetwork:
     """The untrained discriminator, on the CPU.
+
+    Args:
+        config: the run's settings.
+        classes: number of classes of a class-conditional discriminator, else 0.
 
     Raises:
         InputError: the frozen network's weights are not on this machine.
     """
     network: DiscriminatorNetwork
     with own_initial_weights(config.seed, "discriminator"):
-        if config.discriminator == "projected":
-            network = ProjectedDiscriminator(config.channel_multiplier, config.feature_size)
+        if config.backend == "stylegan2-pytorch":
+            network = LucidrainsDiscriminator(_their_settings(config))
+        elif config.discriminator == "projected":
+            network = ProjectedDiscriminator(
+                config.channel_multiplier, config.feature_size, classes
+            )
         else:
-            network = StyleGAN2Discriminator(config.resolution, config.channel_multiplier)
+            network = StyleGAN2Discriminator(config.resolution, config.channel_multiplier, classes)
     return _channels_last(network)
+
+
+def _their_settings(config: GanConfig) -> LucidrainsSettings:
+    return LucidrainsSettings.scaled(config.resolution, config.channel_multiplier)
 
 
 def _channels_last(network: _Network) -> _Network:

@@ -14,12 +14,14 @@ from torch.nn.utils import parametrize
 
 from hzsynth.core.devices import Compute
 from hzsynth.core.seeding import torch_generator
-from hzsynth.gan import losses
-from hzsynth.gan.augmentation import augment, draw_augmentation
+from hzsynth.gan import losses, lucidrains
+from hzsynth.gan.augmenting import Augmenter
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.latent import Latent, draw_latent
-from hzsynth.gan.networks import DiscriminatorNetwork, GeneratorNetwork
+from hzsynth.gan.lucidrains import LucidrainsGenerator
+from hzsynth.gan.networks import DiscriminatorNetwork, GeneratorNetwork, StyledGenerator
 from hzsynth.gan.projected import Observation
+from hzsynth.gan.reals import Seen
 from hzsynth.gan.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator, mix_styles
 
 R1_INTERVAL = 16
@@ -40,14 +42,21 @@ def frozen(parameters: list[nn.Parameter]) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def adam(parameters: list[nn.Parameter], rate: float, interval: int | None) -> torch.optim.Adam:
-    """Adam (0, 0.99); with lazy regularisation every `interval` steps, corrected for it.
+def adam(
+    parameters: list[nn.Parameter],
+    rate: float,
+    interval: int | None,
+    betas: tuple[float, float] = (0.0, 0.99),
+) -> torch.optim.Adam:
+    """Adam; with lazy regularisation every `interval` steps, corrected for it.
 
     The correction (arXiv:1912.04958, appendix B) keeps the effective rate of the main loss when
     the regulariser's own updates are counted in.
     """
     share = 1.0 if interval is None else interval / (interval + 1)
-    return torch.optim.Adam(parameters, lr=rate * share, betas=(0.0, 0.99**share), fused=True)
+    return torch.optim.Adam(
+        parameters, lr=rate * share, betas=(betas[0] ** share, betas[1] ** share), fused=True
+    )
 
 
 class AdversarialStep:
@@ -57,6 +66,7 @@ class AdversarialStep:
         generator: on the device.
         discriminator: on the device, with its statistics fitted.
         config: the run's settings.
+        augment: what is done to images before the discriminator sees them.
         compute: where and in which precision.
     """
 
@@ -65,27 +75,32 @@ class AdversarialStep:
         generator: GeneratorNetwork,
         discriminator: DiscriminatorNetwork,
         config: GanConfig,
+        augment: Augmenter,
         compute: Compute,
     ) -> None:
         self.generator = generator.train()
         self.discriminator = discriminator.train()
-        self._config = config
+        self._config, self._augment = config, augment
         self._compute = compute
         self._r1 = isinstance(discriminator, StyleGAN2Discriminator) and config.gamma > 0
         self._path_length = config.path_length_weight > 0
         self._trained = [p for p in discriminator.parameters() if p.requires_grad]
+        self._theirs = config.backend == "stylegan2-pytorch"
+        self._hinge = self._theirs or config.discriminator == "projected"
+        betas = lucidrains.ADAM_BETAS if self._theirs else (0.0, 0.99)
         generator_rate, discriminator_rate = config.rates
         self.generator_optimiser = adam(
             list(generator.parameters()),
             generator_rate,
             PATH_LENGTH_INTERVAL if self._path_length else None,
+            betas,
         )
         self.discriminator_optimiser = adam(
-            self._trained, discriminator_rate, R1_INTERVAL if self._r1 else None
+            self._trained, discriminator_rate, R1_INTERVAL if self._r1 else None, betas
         )
         self.mean_path_length = torch.zeros((), device=compute.device)
 
-    def __call__(self, step: int, real: Observation) -> dict[str, torch.Tensor]:
+    def __call__(self, step: int, real: Seen) -> dict[str, torch.Tensor]:
         """One update of both networks.
 
         Args:
@@ -99,20 +114,23 @@ class AdversarialStep:
         latent = self._latent(generator)
         with self._compute.autocast(), parametrize.cached():
             fakes = self._images(latent, generator)
-        seen = fakes
-        if self._config.augment == "diffaugment":
-            drawn = draw_augmentation(self._config.batch, generator)
-            seen = augment(fakes, drawn.to(self._compute.device))
+        seen = self._augment(fakes, generator)
         with self._judging():
-            observed = self.discriminator.observe(seen)
-        discriminator_loss = self._update_discriminator(real, observed)
-        generator_loss = self._update_generator(observed)
+            fake = Seen(self.discriminator.observe(seen), latent.classes)
+        penalised = self._theirs and step % lucidrains.GRADIENT_PENALTY_INTERVAL == 0
+        discriminator_loss = self._update_discriminator(real, fake, penalised)
+        generator_loss = self._update_generator(fake)
         if self._r1 and step % R1_INTERVAL == 0:
             self._update_r1(real)
         if self._path_length and step % PATH_LENGTH_INTERVAL == 0:
             self._update_path_length(generator)
+        if self._theirs and self._their_path_length_is_due(step):
+            self._update_their_path_length(generator)
         flat = fakes.detach()
+        strength = self._augment.strength
+        extra = {} if strength is None else {"augment_p": torch.tensor(strength.p)}
         return {
+            **extra,
             "loss_discriminator": discriminator_loss,
             "loss_generator": generator_loss,
             "fake_mean": flat.mean(),
@@ -127,12 +145,14 @@ class AdversarialStep:
     def _latent(self, generator: torch.Generator, count: int | None = None) -> Latent:
         network = self.generator
         count = count or self._config.batch
-        drawn = draw_latent(count, network.latent_width, network.noise_sizes, generator)
+        drawn = draw_latent(
+            count, network.latent_width, network.noise_sizes, generator, network.classes
+        )
         return drawn.to(self._compute.device)
 
     def _images(self, latent: Latent, generator: torch.Generator) -> torch.Tensor:
         network, share = self.generator, self._config.style_mixing
-        if not (isinstance(network, StyleGAN2Generator) and share > 0):
+        if not (isinstance(network, StyledGenerator) and share > 0):
             images: torch.Tensor = network(latent)
             return images
         count = len(latent.z)
@@ -140,49 +160,72 @@ class AdversarialStep:
         crossover = torch.randint(1, network.layers, (count,), generator=generator)
         mixed = torch.rand(count, generator=generator) < share
         crossover = torch.where(mixed, crossover, network.layers).to(latent.z.device)
+        classes = latent.classes
         w = mix_styles(
-            network.styles(latent.z), network.styles(other.to(latent.z.device)), crossover
+            network.styles(latent.z, classes),
+            network.styles(other.to(latent.z.device), classes),
+            crossover,
         )
         return network.synthesise(w, latent.noise)
 
-    def _update_discriminator(self, real: Observation, fake: Observation) -> torch.Tensor:
+    def _update_discriminator(self, real: Seen, fake: Seen, penalised: bool) -> torch.Tensor:
+        detached: Observation = tuple(part.detach() for part in fake.observation)
         with self._judging(), parametrize.cached():
-            real_logits = self.discriminator(real).float()
-            fake_logits = self.discriminator([part.detach() for part in fake]).float()
-        if self._config.discriminator == "projected":
+            real_logits = self.discriminator(real.observation, real.classes).float()
+            fake_logits = self.discriminator(detached, fake.classes).float()
+        self._augment.observe(real_logits)
+        if self._hinge:
             loss = losses.hinge_discriminator_loss(real_logits, fake_logits)
         else:
             loss = losses.logistic_discriminator_loss(real_logits, fake_logits)
+        if penalised:
+            shown = real.observation[0], detached[0]
+            loss = loss + lucidrains.gradient_penalty(self.discriminator, *shown)
         _descend(self.discriminator_optimiser, loss)
         return loss.detach()
 
-    def _update_generator(self, fake: Observation) -> torch.Tensor:
+    def _update_generator(self, fake: Seen) -> torch.Tensor:
         with frozen(self._trained):
             with self._judging(), parametrize.cached():
-                logits = self.discriminator(fake).float()
-            if self._config.discriminator == "projected":
+                logits = self.discriminator(fake.observation, fake.classes).float()
+            if self._hinge:
                 loss = losses.hinge_generator_loss(logits)
             else:
                 loss = losses.logistic_generator_loss(logits)
             _descend(self.generator_optimiser, loss)
         return loss.detach()
 
-    def _update_r1(self, real: Observation) -> None:
-        images = real[0].detach().requires_grad_()
-        penalty = losses.r1_penalty(self.discriminator((images,)), images)
+    def _update_r1(self, real: Seen) -> None:
+        images = real.observation[0].detach().requires_grad_()
+        penalty = losses.r1_penalty(self.discriminator((images,), real.classes), images)
         _descend(self.discriminator_optimiser, penalty * (self._config.gamma / 2 * R1_INTERVAL))
 
     def _update_path_length(self, generator: torch.Generator) -> None:
         network = self.generator
         assert isinstance(network, StyleGAN2Generator)  # the configuration sees to it
         latent = self._latent(generator, max(1, self._config.batch // 2))
-        w = network.styles(latent.z)
+        w = network.styles(latent.z, latent.classes)
         images = network.synthesise(w, latent.noise)
         direction = torch.randn(images.shape, generator=generator).to(images.device)
         lengths = losses.path_lengths(images, w, direction)
         penalty, self.mean_path_length = losses.path_length_penalty(lengths, self.mean_path_length)
         weight = self._config.path_length_weight * PATH_LENGTH_INTERVAL
         _descend(self.generator_optimiser, penalty * weight)
+
+    def _their_path_length_is_due(self, step: int) -> bool:
+        return step > lucidrains.PATH_LENGTH_START and step % lucidrains.PATH_LENGTH_INTERVAL == 0
+
+    def _update_their_path_length(self, generator: torch.Generator) -> None:
+        network = self.generator
+        assert isinstance(network, LucidrainsGenerator)  # the configuration sees to it
+        latent = self._latent(generator)
+        w = network.styles(latent.z)
+        images = network.synthesise(w, latent.noise)
+        direction = torch.randn(images.shape, generator=generator).to(images.device)
+        penalty, self.mean_path_length = lucidrains.path_length_penalty(
+            images, w, direction, self.mean_path_length
+        )
+        _descend(self.generator_optimiser, penalty)
 
 
 def _descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:

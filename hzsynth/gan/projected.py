@@ -16,6 +16,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.parametrizations import spectral_norm
 
+from hzsynth.gan.layers import ClassProjection
 from hzsynth.nets.backbones import lite_features
 
 Observation = tuple[torch.Tensor, ...]
@@ -86,15 +87,64 @@ def _down_block(inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
-def _head(channels: int, width: int, downs: int) -> nn.Sequential:
-    """A head that ends in one channel of logits after `downs` halvings."""
-    layers: list[nn.Module] = [
+class Head(nn.Module):
+    """Logits of a map: its trunk, a last convolution and, if conditional, the class's share.
+
+    Args:
+        trunk: N x C x H x W -> N x width x H' x W'.
+        last: -> one channel, of the same or a smaller size.
+        width: of the trunk's result.
+        classes: number of classes to judge by, else 0.
+    """
+
+    def __init__(self, trunk: nn.Module, last: nn.Module, width: int, classes: int) -> None:
+        super().__init__()
+        self.trunk, self.last = trunk, last
+        self.projection = ClassProjection(classes, width) if classes else None
+
+    def forward(self, x: torch.Tensor, classes: torch.Tensor | None) -> torch.Tensor:
+        """-> N x 1 x H' x W'."""
+        features = self.trunk(x)
+        logits: torch.Tensor = self.last(features)
+        if self.projection is not None:
+            assert classes is not None  # the training loop sees to it
+            share = self.projection(features, classes)
+            logits = logits + functional.adaptive_avg_pool2d(
+                share, (logits.shape[2], logits.shape[3])
+            )
+        return logits
+
+
+def _feature_head(channels: int, width: int, downs: int, classes: int) -> Head:
+    """A head on frozen features that halves them `downs` times."""
+    trunk = nn.Sequential(
         spectral_norm(nn.Conv2d(channels, width, 1)),
         nn.LeakyReLU(0.2),
         *(_down_block(width, width) for _ in range(downs)),
-        spectral_norm(nn.Conv2d(width, 1, 3, padding=1)),
-    ]
-    return nn.Sequential(*layers)
+    )
+    return Head(trunk, spectral_norm(nn.Conv2d(width, 1, 3, padding=1)), width, classes)
+
+
+def _patch_head(width: int, classes: int) -> Head:
+    """A head on pixels that looks at patches of 22 pixels."""
+    trunk = nn.Sequential(
+        spectral_norm(nn.Conv2d(3, width, 4, stride=2, padding=1)),
+        nn.LeakyReLU(0.2),
+        _down_block(width, 2 * width),
+    )
+    last = spectral_norm(nn.Conv2d(2 * width, 1, 4, stride=2, padding=1))
+    return Head(trunk, last, 2 * width, classes)
+
+
+def _colour_head(width: int, classes: int) -> Head:
+    """A head on a small grid of mean colours."""
+    trunk = nn.Sequential(
+        spectral_norm(nn.Conv2d(3, width, 3, padding=1)),
+        nn.LeakyReLU(0.2),
+        spectral_norm(nn.Conv2d(width, width, 3, stride=2, padding=1)),
+        nn.LeakyReLU(0.2),
+    )
+    return Head(trunk, spectral_norm(nn.Conv2d(width, 1, 3, padding=1)), width, classes)
 
 
 class ProjectedDiscriminator(nn.Module):
@@ -103,32 +153,23 @@ class ProjectedDiscriminator(nn.Module):
     Args:
         multiplier: scales the heads' widths.
         size: input size of the frozen network.
+        classes: number of classes to judge by, else 0.
     """
 
     costly_observation = True
 
-    def __init__(self, multiplier: float = 1.0, size: int = 128) -> None:
+    def __init__(self, multiplier: float = 1.0, size: int = 128, classes: int = 0) -> None:
         super().__init__()
         self.features = FrozenFeatures(size)
         channels = self.features.channels
         widths = [max(8, round(w * multiplier)) for w in HEAD_WIDTHS]
         self.heads = nn.ModuleList(
-            _head(c, w, downs) for c, w, downs in zip(channels, widths, (3, 2, 1, 0), strict=True)
+            _feature_head(c, w, downs, classes)
+            for c, w, downs in zip(channels, widths, (3, 2, 1, 0), strict=True)
         )
         narrow = max(8, round(32 * multiplier))
-        self.patches = nn.Sequential(
-            spectral_norm(nn.Conv2d(3, narrow, 4, stride=2, padding=1)),
-            nn.LeakyReLU(0.2),
-            _down_block(narrow, 2 * narrow),
-            spectral_norm(nn.Conv2d(2 * narrow, 1, 4, stride=2, padding=1)),
-        )
-        self.colours = nn.Sequential(
-            spectral_norm(nn.Conv2d(3, narrow, 3, padding=1)),
-            nn.LeakyReLU(0.2),
-            spectral_norm(nn.Conv2d(narrow, narrow, 3, stride=2, padding=1)),
-            nn.LeakyReLU(0.2),
-            spectral_norm(nn.Conv2d(narrow, 1, 3, padding=1)),
-        )
+        self.patches = _patch_head(narrow, classes)
+        self.colours = _colour_head(narrow, classes)
         for level, count in enumerate(channels):
             self.register_buffer(f"shift{level}", torch.zeros(count, 1, 1))
             self.register_buffer(f"scale{level}", torch.ones(count, 1, 1))
@@ -163,12 +204,19 @@ class ProjectedDiscriminator(nn.Module):
         ]
         return (*standardised, images)
 
-    def forward(self, observation: Sequence[torch.Tensor]) -> torch.Tensor:
-        """The trainable part: logits of real, N x K, one for every place that a head looks at."""
+    def forward(
+        self, observation: Sequence[torch.Tensor], classes: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The trainable part: logits of real, N x K, one for every place that a head looks at.
+
+        Args:
+            observation: what `observe` returned.
+            classes: int64 N for a class-conditional discriminator.
+        """
         *maps, pixels = observation
         means = functional.adaptive_avg_pool2d(pixels, COLOUR_GRID)
-        logits = [head(m) for head, m in zip(self.heads, maps, strict=True)]
-        logits += [self.patches(pixels), self.colours(means)]
+        logits = [head(m, classes) for head, m in zip(self.heads, maps, strict=True)]
+        logits += [self.patches(pixels, classes), self.colours(means, classes)]
         return torch.cat([part.flatten(1) for part in logits], dim=1)
 
     def state_to_keep(self) -> dict[str, torch.Tensor]:

@@ -6,12 +6,14 @@ have seen, without any state. With a discriminator whose observation is costly, 
 views is observed once and drawn from (stored in half precision, bounded memory).
 """
 
+from dataclasses import dataclass
+
 import torch
 
 from hzsynth.core.devices import Compute
 from hzsynth.core.progress import Progress
 from hzsynth.core.seeding import torch_generator
-from hzsynth.gan.augmentation import augment, draw_augmentation
+from hzsynth.gan.augmenting import Augmenter
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.networks import DiscriminatorNetwork, to_float
 from hzsynth.gan.projected import Observation, ProjectedDiscriminator
@@ -22,28 +24,71 @@ EXPECTED_IMAGES_PER_SECOND = 40.0
 BANK_SHARE = 0.2
 
 
+@dataclass(frozen=True)
+class LearnedImages:
+    """What a generator learns from.
+
+    Attributes:
+        pixels: uint8 N x 3 x S x S.
+        classes: int64 N, which class each is of; None when the model is not told.
+    """
+
+    pixels: torch.Tensor
+    classes: torch.Tensor | None = None
+
+    def to(self, device: torch.device) -> "LearnedImages":
+        """The same on another device."""
+        classes = None if self.classes is None else self.classes.to(device)
+        return LearnedImages(self.pixels.to(device), classes)
+
+    def draw(self, count: int, generator: torch.Generator) -> torch.Tensor:
+        """Draws rows with replacement, int64; with classes each class is as likely as any other."""
+        if self.classes is None:
+            return torch.randint(len(self.pixels), (count,), generator=generator)
+        classes = self.classes.cpu()
+        rows = [torch.nonzero(classes == c).flatten() for c in classes.unique()]
+        chosen = torch.randint(len(rows), (count,), generator=generator).tolist()
+        places = torch.rand(count, generator=generator).tolist()
+        return torch.stack(
+            [rows[c][int(p * len(rows[c]))] for c, p in zip(chosen, places, strict=True)]
+        )
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the discriminator is shown: an observation and, if conditional, int64 N classes."""
+
+    observation: Observation
+    classes: torch.Tensor | None = None
+
+
 def real_views(
-    pixels: torch.Tensor, config: GanConfig, count: int, generator: torch.Generator
-) -> torch.Tensor:
+    images: LearnedImages,
+    flip: bool,
+    augment: Augmenter,
+    count: int,
+    generator: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Draws augmented views of the reals, with replacement.
 
     Args:
-        pixels: the training images, uint8 N x 3 x S x S.
-        config: tells whether to flip and to augment.
+        images: the training images.
+        flip: mirror half of them.
+        augment: what is done to each.
         count: number of views.
         generator: a CPU generator.
 
     Returns:
-        count x 3 x S x S, float, about [-1, 1], on the device of `pixels`.
+        count x 3 x S x S, float, about [-1, 1], on the device of the images; and their classes.
     """
-    index = torch.randint(len(pixels), (count,), generator=generator)
+    device = images.pixels.device
+    index = images.draw(count, generator).to(device)
     mirrored = torch.rand(count, generator=generator) < 0.5
-    views = to_float(pixels[index.to(pixels.device)])
-    if config.flip:
-        views = torch.where(mirrored.to(pixels.device)[:, None, None, None], views.flip(3), views)
-    if config.augment == "diffaugment":
-        return augment(views, draw_augmentation(count, generator).to(pixels.device))
-    return views.contiguous(memory_format=torch.channels_last)
+    views = to_float(images.pixels[index])
+    if flip:
+        views = torch.where(mirrored.to(device)[:, None, None, None], views.flip(3), views)
+    classes = None if images.classes is None else images.classes[index]
+    return augment(views, generator), classes
 
 
 def bank_size(config: GanConfig, values_per_view: int) -> int:
@@ -63,35 +108,44 @@ class Reals:
     """Gives every step its real observation.
 
     Args:
-        pixels: the training images, uint8 N x 3 x S x S.
+        images: the training images.
         config: the run's settings.
         discriminator: observes the views; a projected one must have fitted its statistics.
+        augment: what is done to each view; with a strength that changes there is no bank.
         compute: where.
         progress: shows the making of the bank.
     """
 
     def __init__(
         self,
-        pixels: torch.Tensor,
+        images: LearnedImages,
         config: GanConfig,
         discriminator: DiscriminatorNetwork,
+        augment: Augmenter,
         compute: Compute,
         progress: Progress,
     ) -> None:
-        self._pixels = pixels.to(compute.device)
-        self._config = config
+        self._images = images.to(compute.device)
+        self._config, self._augment = config, augment
         self._discriminator = discriminator
-        self._bank: Observation | None = None
-        if discriminator.costly_observation:
+        self._bank: Seen | None = None
+        if discriminator.costly_observation and augment.strength is None:
             self._bank = self._observe_bank(progress)
 
-    def _views(self, part: int) -> torch.Tensor:
+    def _views(self, part: int) -> tuple[torch.Tensor, torch.Tensor | None]:
         generator = torch_generator(self._config.seed, "gan-bank", part)
-        return real_views(self._pixels, self._config, BANK_PART, generator)
+        return self._drawn(BANK_PART, generator)
+
+    def _drawn(
+        self, count: int, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        return real_views(self._images, self._config.flip, self._augment, count, generator)
 
     @torch.no_grad()
-    def _observe_bank(self, progress: Progress) -> Observation:
-        observed = self._discriminator.observe(self._views(0))
+    def _observe_bank(self, progress: Progress) -> Seen:
+        views, drawn = self._views(0)
+        observed = self._discriminator.observe(views)
+        classes = [] if drawn is None else [drawn]
         size = bank_size(self._config, sum(part[0].numel() for part in observed))
         bank = tuple(
             torch.empty(
@@ -102,30 +156,36 @@ class Reals:
         with progress.task("observing the reals", total=size, unit="img") as task:
             for start in range(0, size, BANK_PART):
                 if start:
-                    observed = self._discriminator.observe(self._views(start // BANK_PART))
+                    views, drawn = self._views(start // BANK_PART)
+                    observed = self._discriminator.observe(views)
+                    classes += [] if drawn is None else [drawn]
                 for kept, part in zip(bank, observed, strict=True):
                     kept[start : start + BANK_PART] = part
                 task.advance(BANK_PART)
-        return bank
+        return Seen(bank, torch.cat(classes) if classes else None)
 
     @torch.no_grad()
-    def observation(self, step: int) -> Observation:
+    def observation(self, step: int) -> Seen:
         """What the discriminator is shown of the reals at a step: maps of `batch` views."""
         generator = torch_generator(self._config.seed, "gan-reals", step)
         if self._bank is None:
-            views = real_views(self._pixels, self._config, self._config.batch, generator)
-            return self._discriminator.observe(views)
-        index = torch.randint(len(self._bank[0]), (self._config.batch,), generator=generator)
-        index = index.to(self._bank[0].device)
-        return tuple(
-            part[index].float().contiguous(memory_format=torch.channels_last) for part in self._bank
+            views, classes = self._drawn(self._config.batch, generator)
+            return Seen(self._discriminator.observe(views), classes)
+        bank = self._bank.observation
+        # The bank itself was drawn with every class as often.
+        index = torch.randint(len(bank[0]), (self._config.batch,), generator=generator)
+        index = index.to(bank[0].device)
+        shown = tuple(
+            part[index].float().contiguous(memory_format=torch.channels_last) for part in bank
         )
+        return Seen(shown, None if self._bank.classes is None else self._bank.classes[index])
 
 
 def prepare_discriminator(
-    discriminator: DiscriminatorNetwork, pixels: torch.Tensor, config: GanConfig
+    discriminator: DiscriminatorNetwork, images: LearnedImages, config: GanConfig
 ) -> None:
     """Fits a projected discriminator's statistics to 128 augmented views of the reals."""
     if isinstance(discriminator, ProjectedDiscriminator):
         generator = torch_generator(config.seed, "gan-statistics")
-        discriminator.fit_statistics(real_views(pixels, config, 128, generator))
+        views, _ = real_views(images, config.flip, Augmenter(config), 128, generator)
+        discriminator.fit_statistics(views)

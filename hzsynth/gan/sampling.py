@@ -1,6 +1,6 @@
 """Sampling: a seed is an image, whatever the batch it is drawn in, with full provenance."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -20,12 +20,13 @@ from hzsynth.gan.light import bake_spectral_norm
 from hzsynth.gan.networks import (
     Generator,
     GeneratorNetwork,
+    StyledGenerator,
     build_generator,
+    conditional_classes,
     to_uint8,
 )
-from hzsynth.gan.stylegan2 import StyleGAN2Generator
 
-MODEL, MODEL_KIND = "model.safetensors", "gan-generator"
+MODEL, LAST, MODEL_KIND = "model.safetensors", "last.safetensors", "gan-generator"
 _MEAN_STYLE_SEEDS = 4096
 _CUDA_PART = 16
 _STREAM_PART = 64
@@ -49,7 +50,7 @@ class TrainedGenerator:
         compute: Compute = CPU_FP32,
         truncation: float | None = None,
     ) -> None:
-        if truncation is not None and not isinstance(network, StyleGAN2Generator):
+        if truncation is not None and not isinstance(network, StyledGenerator):
             raise InputError(
                 "--truncation works in the w space of generator stylegan2; "
                 "this run has generator light"
@@ -60,68 +61,89 @@ class TrainedGenerator:
         # A convolution may round differently for another batch size or another place in the
         # batch, so each image is computed alone; a GPU wants full batches, of one fixed size.
         self._part = _CUDA_PART if compute.device.type == "cuda" else 1
-        self._mean_style: torch.Tensor | None = None
+        self._mean_styles: torch.Tensor | None = None
 
     @torch.no_grad()
-    def sample(self, seeds: Sequence[int]) -> torch.Tensor:
+    def sample(self, seeds: Sequence[int], classes: Sequence[int] | None = None) -> torch.Tensor:
         """One image a seed.
 
         Args:
             seeds: whole numbers from 0.
+            classes: of a class-conditional generator: the class of each image, a place in the
+                list of its labels.
 
         Returns:
-            uint8 N x 3 x H x W on the CPU; bitwise the same for a seed in every call.
+            uint8 N x 3 x H x W on the CPU; bitwise the same for a seed (and class) in every call.
         """
+        if self._network.classes and classes is None:
+            raise ValueError("a class-conditional generator is told which class to make")
+        told = classes if self._network.classes else None
         with parametrize.cached():
             parts = [
-                self._part_of(seeds[i : i + self._part]) for i in range(0, len(seeds), self._part)
+                self._part_of(
+                    seeds[i : i + self._part], None if told is None else told[i : i + self._part]
+                )
+                for i in range(0, len(seeds), self._part)
             ]
         if not parts:
             side = self._network.resolution
             return torch.empty(0, 3, side, side, dtype=torch.uint8)
         return torch.cat(parts)
 
-    def _part_of(self, seeds: Sequence[int]) -> torch.Tensor:
-        filled = [*seeds, *[seeds[-1]] * (self._part - len(seeds))]
+    def _part_of(self, seeds: Sequence[int], classes: Sequence[int] | None) -> torch.Tensor:
+        missing = self._part - len(seeds)
+        filled = [*seeds, *[seeds[-1]] * missing]
+        told = None if classes is None else [*classes, *[classes[-1]] * missing]
         network = self._network
-        latent = latent_of_seeds(filled, network.latent_width, network.noise_sizes)
+        latent = latent_of_seeds(filled, network.latent_width, network.noise_sizes, told)
         latent = latent.to(self._compute.device)
         with self._compute.autocast():
-            if self._truncation is not None and isinstance(network, StyleGAN2Generator):
-                mean = self._mean_of_styles(network)
-                w = mean + self._truncation * (network.styles(latent.z) - mean)
+            if self._truncation is not None and isinstance(network, StyledGenerator):
+                mean = self._means_of_styles(network)
+                mean = mean[latent.classes] if latent.classes is not None else mean
+                w = mean + self._truncation * (network.styles(latent.z, latent.classes) - mean)
                 images = network.synthesise(w, latent.noise)
             else:
                 images = network(latent)
         return to_uint8(images[: len(seeds)]).cpu().contiguous()
 
-    def _mean_of_styles(self, network: StyleGAN2Generator) -> torch.Tensor:
-        if self._mean_style is None:
-            latent = latent_of_seeds(range(_MEAN_STYLE_SEEDS), network.latent_width, ())
-            styles = network.styles(latent.z.to(self._compute.device))
-            self._mean_style = styles.mean(dim=0, keepdim=True)
-        return self._mean_style
+    def _means_of_styles(self, network: StyledGenerator) -> torch.Tensor:
+        """The mean w of every class (of all images, if it is told none): C x layers x D."""
+        if self._mean_styles is None:
+            z = latent_of_seeds(range(_MEAN_STYLE_SEEDS), network.latent_width, ()).z
+            z = z.to(self._compute.device)
+            told: list[torch.Tensor | None] = [
+                torch.full((len(z),), number, device=z.device) for number in range(network.classes)
+            ]
+            means = [network.styles(z, classes).mean(dim=0) for classes in told or [None]]
+            self._mean_styles = torch.stack(means)
+        return self._mean_styles
 
 
-def save_generator(path: Path, network: GeneratorNetwork, config: GanConfig, label: str) -> None:
+def save_generator(
+    path: Path, weights: Mapping[str, torch.Tensor], config: GanConfig, labels: Sequence[str]
+) -> None:
     """Writes a generator with all that is needed to rebuild it.
 
     Args:
         path: the file.
-        network: the averaged generator; its spectral norms are replaced by plain weights.
+        weights: state of the averaged generator; plain weights are stored for its spectral norms.
         config: the run's settings.
-        label: class name of its images.
+        labels: class names of its images: several for a class-conditional generator.
     """
+    # In training mode the spectral norm would go on iterating while it is baked.
+    network = build_generator(config, conditional_classes(labels)).eval()
+    network.load_state_dict(weights)
     bake_spectral_norm(network)
     state = {
         "config": config.model_dump(mode="json"),
-        "label": label,
+        "labels": list(labels),
         "weights": network.state_dict(),
     }
     save_checkpoint(path, MODEL_KIND, state)
 
 
-def _read(run: RunDir) -> tuple[GeneratorNetwork, GanConfig, str]:
+def _read(run: RunDir) -> tuple[GeneratorNetwork, GanConfig, tuple[str, ...]]:
     path = run.path / MODEL
     if not path.is_file():
         raise InputError(
@@ -129,10 +151,11 @@ def _read(run: RunDir) -> tuple[GeneratorNetwork, GanConfig, str]:
         )
     stored = load_checkpoint(path, MODEL_KIND)
     config = GanConfig.from_sources(None, stored["config"])
-    network = build_generator(config)
+    labels = tuple(stored["labels"])
+    network = build_generator(config, conditional_classes(labels))
     bake_spectral_norm(network)
     network.load_state_dict(stored["weights"])
-    return network, config, stored["label"]
+    return network, config, labels
 
 
 def load_generator(
@@ -161,6 +184,7 @@ def generate(
     out: Path,
     *,
     seed: int = 0,
+    label: str | None = None,
     truncation: float | None = None,
     compute: Compute = CPU_FP32,
     progress: Progress = SILENT,
@@ -172,6 +196,8 @@ def generate(
         count: number of images.
         out: the new set.
         seed: root of the images' seeds; image i is the same whatever `count` is.
+        label: the class to make; by default a class-conditional generator makes its classes in
+            turn, equally many of each.
         truncation: see `TrainedGenerator`.
         compute: where.
         progress: shows the work.
@@ -182,22 +208,27 @@ def generate(
         lineage, so `parents` is empty.
 
     Raises:
-        InputError: no trained generator, a count below 1, or a place that cannot be written to.
+        InputError: no trained generator, a count below 1, a class that it did not learn, or a place
+            that cannot be written to.
     """
     if count < 1:
         raise InputError(f"--count is a whole number from 1, not {count}")
-    network, config, label = _read(run)
+    network, config, labels = _read(run)
+    if label is not None and label not in labels:
+        raise InputError(f"'{run.path}' makes {', '.join(labels)}, not '{label}'")
+    made = [labels.index(label)] if label is not None else list(range(len(labels)))
     generator = TrainedGenerator(network.to(compute.device), compute, truncation)
     seeds = [derive_seed(seed, "gan-generate", i) for i in range(count)]
     training_images = run.training_images()
     with ImageSetWriter(out) as writer, progress.task("generating", count, unit="img") as task:
         for start in range(0, count, _STREAM_PART):
             part = seeds[start : start + _STREAM_PART]
-            pixels = generator.sample(part).permute(0, 2, 3, 1).numpy()
-            for image_seed, image in zip(part, pixels, strict=True):
+            classes = [made[number % len(made)] for number in range(start, start + len(part))]
+            pixels = generator.sample(part, classes).permute(0, 2, 3, 1).numpy()
+            for image_seed, number, image in zip(part, classes, pixels, strict=True):
                 writer.add(
                     image,
-                    label=label,
+                    label=labels[number],
                     source=f"gan {config.generator}",
                     origin="stylegan2",
                     run=run.id,

@@ -1,7 +1,7 @@
-"""What a run shows while it trains: sample sheets, diversity, and the caller's scores."""
+"""What a run shows while it trains: sample sheets, curves, figures, and alarms."""
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,12 +11,35 @@ from torch.nn import functional
 from hzsynth.core.files import atomic_write_bytes
 from hzsynth.core.run import RunDir
 from hzsynth.report.contact_sheet import contact_sheet
+from hzsynth.report.plots import Curve, learning_curves
+from hzsynth.report.style import save_figure
+from hzsynth.score.memorisation import QUANTILE
 
 Score = Callable[[torch.Tensor], Mapping[str, float]]
 """Scores samples: uint8 N x 3 x H x W -> name -> value."""
 
+KID_CURVE, VARIETY_CURVE = "kid.png", "variety.png"
 _SHEET_IMAGES, _SHEET_COLUMNS = 64, 8
 _COARSE = 8
+
+
+def classes_in_shares(counts: Sequence[int], images: int) -> list[int]:
+    """Classes for a number of samples, in the proportions of some counts, dealt in turn.
+
+    Args:
+        counts: how many photographs each class has.
+        images: number of samples.
+
+    Returns:
+        A class for every sample; any first part has nearly the same proportions.
+    """
+    total, dealt = sum(counts), [0] * len(counts)
+    chosen = []
+    for number in range(1, images + 1):
+        lacking = [number * c / total - d for c, d in zip(counts, dealt, strict=True)]
+        chosen.append(int(np.argmax(lacking)))
+        dealt[chosen[-1]] += 1
+    return chosen
 
 
 def pairwise_distance(pixels: torch.Tensor) -> float:
@@ -36,41 +59,82 @@ def pairwise_distance(pixels: torch.Tensor) -> float:
     return float(torch.pdist(coarse).mean() / coarse.shape[1] ** 0.5)
 
 
-def write_sheet(run: RunDir, step: int, samples: torch.Tensor) -> None:
-    """Writes ``samples/<step>.png``: the first 64 samples in a grid.
+def pixel_diversity(samples: torch.Tensor, reals: torch.Tensor) -> dict[str, float]:
+    """``diversity`` from pooled pixels, for a run that is not watched in features.
 
-    Raises:
-        InputError: the file cannot be written.
+    Args:
+        samples: uint8 N x 3 x H x W.
+        reals: the training images, likewise.
+
+    Returns:
+        Mean pairwise distance of the samples by that of the reals (1 is as varied as they are, 0 is
+        collapse); nothing when the reals are all alike.
     """
-    sheet = contact_sheet(samples[:_SHEET_IMAGES], _SHEET_COLUMNS)
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(sheet)).save(buffer, "PNG")
-    atomic_write_bytes(run.path / "samples" / f"{step:07d}.png", buffer.getvalue())
+    spread = pairwise_distance(reals)
+    return {"diversity": pairwise_distance(samples) / spread} if spread > 0 else {}
 
 
-def report_snapshot(
-    run: RunDir, step: int, samples: torch.Tensor, reals: torch.Tensor, score: Score | None
-) -> dict[str, float]:
-    """Writes the sheet and logs diversity and scores.
+def write_sheet(
+    run: RunDir, step: int, samples: torch.Tensor, captions: Sequence[str] | None = None
+) -> None:
+    """Writes ``samples/<step>.png``: the first 64 samples in a grid.
 
     Args:
         run: the run.
         step: the step that the samples were made at.
         samples: uint8 N x 3 x H x W.
-        reals: the training images, likewise.
-        score: the caller's score, or None.
+        captions: a line under each, or None.
 
-    Returns:
-        What was logged: ``diversity`` (mean pairwise distance of the samples by that of the
-        reals; 1 is as varied as they are, 0 is collapse) and the scores.
+    Raises:
+        InputError: the file cannot be written.
     """
-    write_sheet(run, step, samples)
-    values: dict[str, float] = {}
-    spread = pairwise_distance(reals)
-    if spread > 0:
-        values["diversity"] = pairwise_distance(samples) / spread
-    if score is not None:
-        values.update({name: float(value) for name, value in score(samples).items()})
-    if values:
-        run.log(step, **values)
-    return values
+    lines = None if captions is None else captions[:_SHEET_IMAGES]
+    sheet = contact_sheet(samples[:_SHEET_IMAGES], _SHEET_COLUMNS, lines)
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(sheet)).save(buffer, "PNG")
+    atomic_write_bytes(run.path / "samples" / f"{step:07d}.png", buffer.getvalue())
+
+
+def write_curves(run: RunDir, best: int | None, most_copies: float, reference: str) -> None:
+    """Writes ``kid.png`` and ``variety.png`` from the metrics of a watched run.
+
+    Args:
+        run: the run.
+        best: the step that is kept.
+        most_copies: the share of near-copies from which a moment is not worth keeping.
+        reference: what KID is measured to.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    lines = [line for line in run.metrics() if "kid" in line]
+    if not lines:
+        return
+    steps = [line["step"] for line in lines]
+    closeness = [
+        Curve(
+            f"to the {reference} photographs",
+            steps,
+            [line["kid"] for line in lines],
+            [line["kid_error"] for line in lines],
+        )
+    ]
+    if "kid_train" in lines[0]:
+        closeness.append(
+            Curve("to the training photographs", steps, [line["kid_train"] for line in lines])
+        )
+    title = "Closeness (KID, lower is closer)\nband: one standard error of the samples"
+    figure = learning_curves(closeness, title=title, y_label="KID", best=best)
+    save_figure(figure, run.path / KID_CURVE)
+    shares = [
+        Curve("near-copies", steps, [line["copies"] for line in lines]),
+        Curve(f"expected without copying ({QUANTILE:.0%})", steps, [QUANTILE] * len(steps)),
+        Curve(f"too many ({most_copies:.0%})", steps, [most_copies] * len(steps)),
+        Curve("diversity", steps, [line.get("diversity", float("nan")) for line in lines]),
+    ]
+    for name in ("precision", "recall"):
+        if name in lines[0]:
+            shares.append(Curve(name, steps, [line.get(name, float("nan")) for line in lines]))
+    title = "Copying and variety\ndiversity: distance of two samples over that of two photographs"
+    figure = learning_curves(shares, title=title, y_label="share", best=best)
+    save_figure(figure, run.path / VARIETY_CURVE)

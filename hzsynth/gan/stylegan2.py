@@ -11,8 +11,9 @@ import math
 import torch
 from torch import nn
 
-from hzsynth.gan.latent import ColourHead, Latent, on_sphere
+from hzsynth.gan.latent import ClassEmbedding, ColourHead, Latent, on_sphere
 from hzsynth.gan.layers import (
+    ClassProjection,
     EqualizedConv2d,
     EqualizedLinear,
     leaky_relu,
@@ -23,7 +24,7 @@ from hzsynth.gan.layers import (
 
 LATENT_WIDTH = 64
 STYLE_WIDTH = 128
-MAPPING_LAYERS = 2
+CLASS_WIDTH = 64
 MAPPING_RATE = 0.01
 
 
@@ -50,8 +51,8 @@ class MappingNetwork(nn.Module):
         )
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """N x inputs -> N x outputs."""
-        x = on_sphere(z)
+        """N x inputs, every vector of length sqrt(inputs) -> N x outputs."""
+        x = z
         for layer in self.layers:
             x = leaky_relu(layer(x))
         return x
@@ -113,6 +114,8 @@ class StyleGAN2Generator(nn.Module):
     Args:
         resolution: side of the images in pixels, a power of two from 16.
         multiplier: scales every width.
+        mapping_layers: depth of the mapping network.
+        classes: number of classes of a class-conditional generator, else 0.
 
     Attributes:
         latent_width: length of z.
@@ -120,12 +123,16 @@ class StyleGAN2Generator(nn.Module):
         layers: number of w vectors an image takes: one a convolution and the last RGB's.
     """
 
-    def __init__(self, resolution: int, multiplier: float = 1.0) -> None:
+    def __init__(
+        self, resolution: int, multiplier: float = 1.0, mapping_layers: int = 2, classes: int = 0
+    ) -> None:
         super().__init__()
         widths = stage_widths(resolution, multiplier)
-        self.resolution = resolution
+        self.resolution, self.classes = resolution, classes
         self.latent_width = LATENT_WIDTH
-        self.mapping = MappingNetwork(LATENT_WIDTH, STYLE_WIDTH, MAPPING_LAYERS)
+        self.embedding = ClassEmbedding(classes, CLASS_WIDTH) if classes else None
+        inputs = LATENT_WIDTH + (CLASS_WIDTH if classes else 0)
+        self.mapping = MappingNetwork(inputs, STYLE_WIDTH, mapping_layers)
         self.constant = nn.Parameter(torch.randn(1, widths[4], 4, 4))
         convolutions = [StyledConv2d(widths[4], widths[4], STYLE_WIDTH, up=False)]
         to_rgb = [ToRGB(widths[4], STYLE_WIDTH)]
@@ -142,9 +149,13 @@ class StyleGAN2Generator(nn.Module):
         self.layers = len(convolutions) + 1
         self.colour = ColourHead(gain=0.2)
 
-    def styles(self, z: torch.Tensor) -> torch.Tensor:
-        """N x latent_width -> N x layers x STYLE_WIDTH, the same w for every layer."""
-        w: torch.Tensor = self.mapping(z)
+    def styles(self, z: torch.Tensor, classes: torch.Tensor | None = None) -> torch.Tensor:
+        """N x latent_width and, if conditional, int64 N -> N x layers x STYLE_WIDTH, all alike."""
+        x = on_sphere(z)
+        if self.embedding is not None:
+            assert classes is not None  # whoever draws for such a network draws classes
+            x = self.embedding(x, classes)
+        w: torch.Tensor = self.mapping(x)
         return w[:, None].expand(-1, self.layers, -1)
 
     def synthesise(self, w: torch.Tensor, noise: tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -164,7 +175,7 @@ class StyleGAN2Generator(nn.Module):
 
     def forward(self, latent: Latent) -> torch.Tensor:
         """N latents -> N x 3 x resolution x resolution in [-1, 1]."""
-        return self.synthesise(self.styles(latent.z), latent.noise)
+        return self.synthesise(self.styles(latent.z, latent.classes), latent.noise)
 
 
 def mix_styles(w: torch.Tensor, other: torch.Tensor, crossover: torch.Tensor) -> torch.Tensor:
@@ -229,11 +240,12 @@ class StyleGAN2Discriminator(nn.Module):
     Args:
         resolution: side of the images in pixels, a power of two from 16.
         multiplier: scales every width.
+        classes: number of classes to judge by, else 0.
     """
 
     costly_observation = False
 
-    def __init__(self, resolution: int, multiplier: float = 1.0) -> None:
+    def __init__(self, resolution: int, multiplier: float = 1.0, classes: int = 0) -> None:
         super().__init__()
         widths = stage_widths(resolution, multiplier)
         self.from_rgb = EqualizedConv2d(3, widths[resolution], 1)
@@ -242,16 +254,23 @@ class StyleGAN2Discriminator(nn.Module):
         self.last = EqualizedConv2d(widths[4] + 1, widths[4], 3)
         self.hidden = EqualizedLinear(widths[4] * 16, widths[4])
         self.logit = EqualizedLinear(widths[4], 1)
+        self.projection = ClassProjection(classes, widths[4]) if classes else None
 
     def observe(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Nothing is frozen here: the images are what is judged."""
         return (images,)
 
-    def forward(self, observation: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        """Logits of real, N x 1."""
+    def forward(
+        self, observation: tuple[torch.Tensor, ...], classes: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Logits of real (and, if conditional, of the class: int64 N), N x 1."""
         x = self.blocks(leaky_relu(self.from_rgb(observation[0])))
         x = leaky_relu(self.last(minibatch_stddev(x)))
-        logits: torch.Tensor = self.logit(leaky_relu(self.hidden(x.flatten(1))))
+        hidden = leaky_relu(self.hidden(x.flatten(1)))
+        logits: torch.Tensor = self.logit(hidden)
+        if self.projection is not None:
+            assert classes is not None  # the training loop sees to it
+            logits = logits + self.projection(hidden, classes)
         return logits.float()
 
     def state_to_keep(self) -> dict[str, torch.Tensor]:

@@ -1,12 +1,13 @@
 """Training of a GAN on tens of images: one loop, an exact resume, live samples.
 
 Every random draw of a step derives from (seed, step), so the state to resume from is the
-networks, their optimisers and averages, and the step: in float32 on a CPU an interrupted
-and resumed run ends bitwise where the uninterrupted one does.
+networks, their optimisers and averages, the moments seen so far and the step: in float32 on a CPU
+an interrupted and resumed run ends bitwise where the uninterrupted one does.
 """
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,18 +19,15 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.interrupt import deferred_interrupts
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
-from hzsynth.data.loading import load_pixels
+from hzsynth.gan.augmenting import Augmenter
 from hzsynth.gan.config import GanConfig
-from hzsynth.gan.networks import (
-    GeneratorNetwork,
-    build_discriminator,
-    build_generator,
-    to_float,
-)
+from hzsynth.gan.networks import GeneratorNetwork, build_discriminator, build_generator, to_float
 from hzsynth.gan.objectives import AdversarialStep
-from hzsynth.gan.reals import Reals, prepare_discriminator
-from hzsynth.gan.sampling import MODEL, TrainedGenerator, save_generator
-from hzsynth.gan.snapshots import Score, report_snapshot
+from hzsynth.gan.photographs import Photographs, choose_photographs
+from hzsynth.gan.reals import LearnedImages, Reals, prepare_discriminator
+from hzsynth.gan.sampling import LAST, MODEL, save_generator
+from hzsynth.gan.snapshots import KID_CURVE, VARIETY_CURVE, Score
+from hzsynth.gan.watching import Watch
 from hzsynth.nets.ema import ExponentialMovingAverage
 
 RUN_KIND = "gan"
@@ -47,54 +45,52 @@ class GanResult:
     """What a training run came to.
 
     Attributes:
-        run: where everything lies: ``model.safetensors``, ``samples/``, ``metrics.jsonl``.
-        label: class name of the images that the generator makes.
+        run: where everything lies: ``model.safetensors`` (the best moment), ``last.safetensors``,
+            ``samples/``, ``metrics.jsonl``, ``kid.png``, ``variety.png``.
+        labels: class names of the images that the generator makes.
         training_images: how many photographs it learned from.
+        held_out_images: how many only watched.
         steps: updates of both networks.
         images_shown: steps times batch.
         seconds: training time, over all resumptions.
         images_per_second: of the part that this call trained; 0 when nothing was left to do.
-        last: the last snapshot's diversity and scores.
+        stopped: ``budget``, or ``no gain`` when the patience ended it.
+        best_step: of the moment that was kept; the last step in a run that is not watched.
+        best: its figures: ``kid``, ``kid_error``, ``copies``, ``diversity``; empty if not watched.
+        last: the last snapshot's figures.
+        alarms: of the moment that was kept.
     """
 
     run: RunDir
-    label: str
+    labels: tuple[str, ...]
     training_images: int
+    held_out_images: int
     steps: int
     images_shown: int
     seconds: float
     images_per_second: float
+    stopped: str
+    best_step: int
+    best: dict[str, float]
     last: dict[str, float]
+    alarms: tuple[str, ...]
 
-
-def training_photographs(images: ImageSet, label: str) -> ImageSet:
-    """What a generator learns from: real images of the train split (or of a set without splits).
-
-    Args:
-        images: the set.
-        label: a class name, or ``all``.
-
-    Returns:
-        The chosen part of the set.
-
-    Raises:
-        InputError: there is no such class, or no real training image in it.
-    """
-    part = images.training_part()
-    if label != "all":
-        if label not in images.labels:
-            raise InputError(
-                f"--label is all or one of {', '.join(images.labels)} in '{images.root}', "
-                f"not '{label}'"
-            )
-        part = part.select(label=label)
-    real = [record for record in part if record.is_real]
-    if not real:
-        raise InputError(
-            f"'{images.root}' has no real training image of label '{label}' "
-            "(a generator learns from photographs of the train split only)"
-        )
-    return ImageSet(part.root, real, part.lineage)
+    def to_json(self) -> dict[str, Any]:
+        """The result as plain values, as it is stored in the run."""
+        return {
+            "labels": list(self.labels),
+            "training_images": self.training_images,
+            "held_out_images": self.held_out_images,
+            "steps": self.steps,
+            "images_shown": self.images_shown,
+            "seconds": round(self.seconds, 2),
+            "images_per_second": round(self.images_per_second, 2),
+            "stopped": self.stopped,
+            "best_step": self.best_step,
+            "best": self.best,
+            "last": self.last,
+            "alarms": list(self.alarms),
+        }
 
 
 def train_gan(
@@ -111,7 +107,7 @@ def train_gan(
     Args:
         images: the set; only its real images of the train split are used.
         config: the settings. ``kimg`` fixes the number of steps and so the result; ``minutes``
-            stops by the clock.
+            stops by the clock; a watched run may stop before, when nothing is gained any more.
         run: where everything is written.
         compute: where, in fp32 or bf16.
         progress: shows the work.
@@ -127,12 +123,15 @@ def train_gan(
     """
     if compute.precision == "fp16":
         raise InputError("--precision fp16 is not stable for a GAN; use bf16 or fp32")
-    photographs = training_photographs(images, config.label)
-    run.record_training(photographs)
-    label = photographs.labels[0] if len(photographs.labels) == 1 else "all"
-    pixels = load_pixels(photographs, config.resolution)
-    training = _Training(pixels, label, config, run, compute, progress, score)
+    photographs = choose_photographs(images, config)
+    run.record_training(photographs.train)
+    training = _Training(photographs, config, run, compute, progress, score)
     return training.to_its_end()
+
+
+def copied(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The network's state, on the CPU and apart from what training goes on to change."""
+    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
 
 
 class _Training:
@@ -140,30 +139,41 @@ class _Training:
 
     def __init__(
         self,
-        pixels: torch.Tensor,
-        label: str,
+        photographs: Photographs,
         config: GanConfig,
         run: RunDir,
         compute: Compute,
         progress: Progress,
         score: Score | None,
     ) -> None:
-        self._pixels, self._label, self._config, self._run = pixels, label, config, run
-        self._compute, self._progress, self._score = compute, progress, score
-        generator = build_generator(config)
+        self._photographs, self._config, self._run = photographs, config, run
+        self._compute, self._progress = compute, progress
+        told = config.conditional and len(photographs.labels) > 1
+        one_name = len(photographs.labels) == 1 or told
+        self._labels = photographs.labels if one_name else ("all",)
+        pixels = photographs.pixels(photographs.train, config.resolution)
+        learned = LearnedImages(pixels, photographs.classes(photographs.train) if told else None)
+        classes = len(photographs.labels) if told else 0
+        generator = build_generator(config, classes)
         generator.colour.set_colour(to_float(pixels).mean(dim=(0, 2, 3)))
-        discriminator = build_discriminator(config)
-        prepare_discriminator(discriminator, pixels, config)
+        discriminator = build_discriminator(config, classes)
+        prepare_discriminator(discriminator, learned, config)
         generator, discriminator = generator.to(compute.device), discriminator.to(compute.device)
-        self._update = AdversarialStep(generator, discriminator, config, compute)
+        self._augment = Augmenter(config)
+        self._update = AdversarialStep(generator, discriminator, config, self._augment, compute)
         self._average = ExponentialMovingAverage(generator)
+        self._best = copied(self._averaged())
+        self._watch = Watch(
+            photographs, pixels, config, run, told=told, compute=compute, score=score
+        )
         self._step = 0
         self._seconds = 0.0
         self._sums: dict[str, torch.Tensor] = {}
         self._summed = 0
         self._last: dict[str, float] = {}
+        self._alarms: tuple[str, ...] = ()
         self._load_latest()
-        self._reals = Reals(pixels, config, discriminator, compute, progress)
+        self._reals = Reals(learned, config, discriminator, self._augment, compute, progress)
         self._first_step, self._first_seconds = self._step, self._seconds
         self._clock = self._checkpointed = time.monotonic()
 
@@ -184,7 +194,7 @@ class _Training:
                     before = self._seconds
                     note = self._advance()
                     self._report_when_due()
-                    self._snapshot_when_due()
+                    note = self._snapshot_when_due() or note
                     self._checkpoint_when_due()
                     task.advance(self._seconds - before if by_time else 1, note)
             except KeyboardInterrupt:
@@ -193,6 +203,10 @@ class _Training:
         return self._finish()
 
     def _finished(self) -> bool:
+        return self._spent() or self._watch.selection.stop
+
+    def _spent(self) -> bool:
+        """Whether the budget is used up."""
         if self._config.minutes is not None:
             # One step at least: a generator that never learned would be saved otherwise.
             return self._step > 0 and self._seconds >= self._config.minutes * 60
@@ -251,14 +265,25 @@ class _Training:
         shown = (self._step - self._first_step) * self._config.batch
         return shown / max(1e-9, self._seconds - self._first_seconds)
 
-    def _snapshot_when_due(self) -> None:
+    def _snapshot_when_due(self) -> str:
+        """Looks at the averaged generator now and then; returns a note for the progress bar."""
         every = max(1, round(self._config.snapshot_kimg * 1000 / self._config.batch))
-        if self._step % every and not self._finished():
-            return
-        generator = TrainedGenerator(self._averaged(), self._compute)
-        samples = generator.sample(range(self._config.snapshot_samples))
-        self._last = report_snapshot(self._run, self._step, samples, self._pixels, self._score)
+        if self._step % every and not self._spent():
+            return ""
+        look = self._watch(self._step, self._averaged())
+        self._last = look.values
+        if look.best:
+            self._best = copied(self._averaged())
+            self._alarms = look.alarms
+            # Usable at once: a run that is stopped here leaves its best generator so far.
+            self._save_generator(MODEL, self._best)
         self._tick()
+        if look.alarms:
+            return "ALARM: " + "; ".join(alarm.split(":")[0] for alarm in look.alarms)
+        return f"KID {look.values['kid']:.3f}" if "kid" in look.values else ""
+
+    def _save_generator(self, name: str, weights: Mapping[str, torch.Tensor]) -> None:
+        save_generator(self._run.path / name, weights, self._config, self._labels)
 
     def _checkpoint_when_due(self) -> None:
         waited = time.monotonic() - self._checkpointed
@@ -282,6 +307,11 @@ class _Training:
             "sums": self._sums,
             "summed": self._summed,
             "last": self._last,
+            "alarms": list(self._alarms),
+            "labels": list(self._labels),
+            "watch": self._watch.state(),
+            "augment": self._augment.state(),
+            "best": self._best,
             "generator": update.generator.state_dict(),
             "average": self._average.state_dict(),
             "discriminator": update.discriminator.state_to_keep(),
@@ -293,11 +323,16 @@ class _Training:
     def _load_latest(self) -> None:
         state = self._run.load_checkpoint()
         if state is None:
+            self._clear_former_results()
             return
         device, update = self._compute.device, self._update
         self._step, self._seconds = state["step"], state["seconds"]
         self._sums = {name: value.to(device) for name, value in state["sums"].items()}
         self._summed, self._last = state["summed"], state["last"]
+        self._alarms = tuple(state["alarms"])
+        self._watch.load(state["watch"])
+        self._augment.load(state["augment"])
+        self._best = state["best"]
         update.generator.load_state_dict(state["generator"])
         self._average.load_state_dict(state["average"])
         kept = {**update.discriminator.state_dict(), **state["discriminator"]}
@@ -306,27 +341,31 @@ class _Training:
         update.discriminator_optimiser.load_state_dict(state["discriminator_optimiser"])
         update.mean_path_length = state["mean_path_length"].to(device)
 
+    def _clear_former_results(self) -> None:
+        """What an earlier run left at this place must not pass for this run's."""
+        for name in (MODEL, LAST, KID_CURVE, VARIETY_CURVE):
+            (self._run.path / name).unlink(missing_ok=True)
+        for sheet in (self._run.path / "samples").glob("*.png"):
+            sheet.unlink()
+
     def _finish(self) -> GanResult:
-        save_generator(self._run.path / MODEL, self._averaged(), self._config, self._label)
+        self._save_generator(MODEL, self._best)
+        self._save_generator(LAST, self._averaged().state_dict())
+        kept = self._watch.selection.best
         result = GanResult(
             run=self._run,
-            label=self._label,
-            training_images=len(self._pixels),
+            labels=self._labels,
+            training_images=len(self._photographs.train),
+            held_out_images=len(self._photographs.held_out),
             steps=self._step,
             images_shown=self._step * self._config.batch,
             seconds=self._seconds,
             images_per_second=self._rate() if self._step > self._first_step else 0.0,
+            stopped="budget" if self._spent() else "no gain",
+            best_step=self._step if kept is None else kept.step,
+            best={} if kept is None else kept.figures(),
             last=self._last,
+            alarms=self._alarms,
         )
-        self._run.finish(
-            {
-                "label": result.label,
-                "training_images": result.training_images,
-                "steps": result.steps,
-                "images_shown": result.images_shown,
-                "seconds": round(result.seconds, 2),
-                "images_per_second": round(result.images_per_second, 2),
-                **result.last,
-            }
-        )
+        self._run.finish(result.to_json())
         return result

@@ -83,6 +83,40 @@ def squared_mmd(first: torch.Tensor, second: torch.Tensor) -> float:
     return _Kernels.between(first, second).squared_mmd(everything, everything)
 
 
+def kernel_distance_of_all(real: torch.Tensor, fake: torch.Tensor) -> tuple[float, float]:
+    """The unbiased squared MMD between all reals and all fakes, and its standard error.
+
+    For watching a generator: the reals stay the same, so the error is that of the fakes alone
+    (jackknife: each fake left out once), and differences between two moments can be judged by it.
+    Unlike `kernel_distance` the sets may differ in size and all images are used.
+
+    Args:
+        real: float N x D, N at least 2.
+        fake: float M x D, M at least 3.
+
+    Returns:
+        Value (negative values happen, without bias) and standard error.
+
+    Raises:
+        InputError: too few images.
+    """
+    n, m = len(real), len(fake)
+    if n < 2 or m < 3:
+        raise InputError(f"KID needs two reals and three fakes at least, not {n} and {m}")
+    one, two = (features.float().cpu().numpy() for features in (real, fake))
+    within, other = (kernel_poly(x, x).astype(np.float64) for x in (one, two))
+    across = kernel_poly(one, two).astype(np.float64)
+    rows = other.sum(axis=0) - np.diagonal(other)
+    first = (within.sum() - np.trace(within)) / (n * (n - 1))
+    value = first + rows.sum() / (m * (m - 1)) - 2 * across.mean()
+    columns = across.sum(axis=0)
+    without = (rows.sum() - 2 * rows) / ((m - 1) * (m - 2)) - 2 * (columns.sum() - columns) / (
+        n * (m - 1)
+    )
+    error = np.sqrt((m - 1) / m * ((without - without.mean()) ** 2).sum())
+    return float(value), float(error)
+
+
 def kernel_floor(
     real: torch.Tensor, *, part: int, repeats: int, seed: int = 0
 ) -> tuple[float, float]:

@@ -48,6 +48,7 @@ def tiny(**changes: object) -> GanConfig:
         "feature_size": 32,
         "bank_views": 32,
         "checkpoint_seconds": 0.0,
+        "watch": False,
         **changes,
     }
     return GanConfig.from_sources(None, settings)

@@ -113,7 +113,7 @@ def test_mapping_network_trains_at_a_hundredth_of_the_rate() -> None:
     z, before = seeded(4, 8), None
     optimiser = torch.optim.SGD(mapping.parameters(), lr=1.0)
     before = mapping.layers[0].weight.detach() * mapping.layers[0].scale
-    mapping(z).sum().backward()
+    mapping(on_sphere(z)).sum().backward()
     optimiser.step()
     moved = mapping.layers[0].weight.detach() * mapping.layers[0].scale - before
     plain = torch.nn.functional.leaky_relu(on_sphere(z) @ before.t(), 0.2) * 2**0.5

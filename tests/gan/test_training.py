@@ -22,13 +22,13 @@ from hzsynth.core.progress import Progress, Task
 from hzsynth.core.run import RunDir
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.objectives import AdversarialStep
+from hzsynth.gan.photographs import training_photographs
 from hzsynth.gan.reals import bank_size
 from hzsynth.gan.sampling import generate, load_generator
 from hzsynth.gan.training import (
     GanResult,
     TrainingDivergedError,
     train_gan,
-    training_photographs,
 )
 
 from .conftest import tiny, write_pictures
@@ -113,6 +113,8 @@ def test_an_interrupted_run_ends_bitwise_as_an_uninterrupted_one(
     tmp_path: Path, pictures: ImageSet, generator: str, discriminator: str
 ) -> None:
     more = {"style_mixing": 0.9, "path_length_weight": 2.0} if generator == "stylegan2" else {}
+    if (generator, discriminator) == PAIRS[0]:
+        more = {"watch": True, "patience": 0, "watch_features": "efficientnet-lite0"}
     config = tiny(generator=generator, discriminator=discriminator, **more)
     whole = train(tmp_path / "whole", pictures, config)
     for step in (1, 2):  # two cuts: after two steps, and after three more
@@ -165,8 +167,8 @@ def test_the_whole_life_of_a_run(tmp_path: Path, pictures: ImageSet) -> None:
     config = tiny(label="zoster")
     result = train(tmp_path / "run", pictures, config, score=score)
     run = RunDir.load(tmp_path / "run", "gan")
-    assert (result.label, result.training_images, result.images_shown) == ("zoster", 3, 24)
-    assert run.result["brightness"] == result.last["brightness"]
+    assert (result.labels, result.training_images, result.images_shown) == (("zoster",), 3, 24)
+    assert run.result["last"]["brightness"] == result.last["brightness"]
     assert len(run.training_images()) == 3
     test_image = next(r for r in pictures if r.split == "test")
     assert test_image.sha256 not in {t.sha256 for t in run.training_images()}
@@ -207,23 +209,29 @@ def test_an_image_depends_on_its_seed_alone(
     )
     sampler = load_generator(train(tmp_path / "run", pictures, config).run)
     seeds = list(range(16))
-    together = sampler.sample(seeds)
+    classes = [s % 2 for s in seeds]
+    together = sampler.sample(seeds, classes)
     assert together.shape == (16, 3, 32, 32)
     assert together.dtype == torch.uint8
-    one_by_one = torch.cat([sampler.sample([s]) for s in reversed(seeds)]).flip(0)
+    one_by_one = torch.cat([sampler.sample([s], [s % 2]) for s in reversed(seeds)]).flip(0)
     assert torch.equal(together, one_by_one)
-    assert len(sampler.sample([])) == 0
+    assert len(sampler.sample([], [])) == 0
 
 
 def test_truncation_pulls_images_together(tmp_path: Path, pictures: ImageSet) -> None:
     run = train(tmp_path / "run", pictures, tiny(generator="stylegan2")).run
     spread = [
-        load_generator(run, truncation=psi).sample(range(8)).float().std(dim=0).mean().item()
+        load_generator(run, truncation=psi)
+        .sample(range(8), [0] * 8)
+        .float()
+        .std(dim=0)
+        .mean()
+        .item()
         for psi in (0.0, 0.5, 1.0)
     ]
     assert spread[0] < spread[1] < spread[2]
-    plain = load_generator(run).sample([3])
-    close = (load_generator(run, truncation=1.0).sample([3]).int() - plain.int()).abs().max()
+    plain = load_generator(run).sample([3], [1])
+    close = (load_generator(run, truncation=1.0).sample([3], [1]).int() - plain.int()).abs().max()
     assert close <= 1
     light = train(tmp_path / "light", pictures, tiny()).run
     with pytest.raises(InputError, match="stylegan2"):
@@ -242,7 +250,7 @@ def test_one_photograph_is_enough_to_run(tmp_path: Path, count: int) -> None:
 def test_training_in_bf16_stays_finite(tmp_path: Path, pictures: ImageSet, generator: str) -> None:
     compute = Compute(torch.device("cpu"), "bf16")
     result = train(tmp_path / "run", pictures, tiny(generator=generator), compute=compute)
-    sample = load_generator(result.run, compute).sample([0, 1])
+    sample = load_generator(result.run, compute).sample([0, 1], [0, 1])
     assert sample.float().std() > 1
     with pytest.raises(InputError, match="fp16"):
         train(tmp_path / "other", pictures, tiny(), compute=Compute(torch.device("cpu"), "fp16"))

@@ -12,6 +12,7 @@ from hzsynth.score.fidelity import (
     floor_of,
     frechet_distance,
     kernel_distance,
+    kernel_distance_of_all,
     kernel_floor,
     precision_recall_density_coverage,
     squared_mmd,
@@ -36,6 +37,30 @@ def plain_squared_mmd(x, y):
     ) / (m * (m - 1))
     across = sum(kernel(a, b) for a in x for b in y) / (m * m)
     return within - 2 * across
+
+
+def test_the_distance_of_all_images_equals_the_double_sums_and_its_jackknife():
+    generator = torch.Generator().manual_seed(3)
+    real = torch.randn(7, 5, generator=generator)
+    fake = torch.randn(11, 5, generator=generator) + 0.3
+
+    def plain(x, y):
+        def kernel(a, b):
+            return (a @ b.T / 5 + 1) ** 3
+
+        x, y = x.double().numpy(), y.double().numpy()
+        n, m = len(x), len(y)
+        within = (kernel(x, x).sum() - np.trace(kernel(x, x))) / (n * (n - 1))
+        other = (kernel(y, y).sum() - np.trace(kernel(y, y))) / (m * (m - 1))
+        return within + other - 2 * kernel(x, y).mean()
+
+    value, error = kernel_distance_of_all(real, fake)
+    assert value == pytest.approx(plain(real, fake), rel=1e-5)
+    left_out = [plain(real, fake[torch.arange(11) != i]) for i in range(11)]
+    expected = np.sqrt(10 / 11 * ((left_out - np.mean(left_out)) ** 2).sum())
+    assert error == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(InputError, match="two reals and three fakes"):
+        kernel_distance_of_all(real[:1], fake)
 
 
 def test_squared_mmd_equals_the_double_sums():

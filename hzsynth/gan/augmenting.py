@@ -1,0 +1,61 @@
+"""What is done to every image before the discriminator sees it, reals and fakes alike."""
+
+from typing import Any
+
+import torch
+
+from hzsynth.gan import adaptive_augmentation, augmentation
+from hzsynth.gan.adaptive_augmentation import AdaptiveStrength, Operators
+from hzsynth.gan.config import GanConfig
+
+
+class Augmenter:
+    """Nothing, DiffAugment, or ADA with its strength.
+
+    Args:
+        config: the run's settings.
+
+    Attributes:
+        strength: ADA's, else None.
+    """
+
+    def __init__(self, config: GanConfig) -> None:
+        self._kind = config.augment
+        self._operators = Operators(flip=config.flip)
+        self.strength = (
+            AdaptiveStrength(config.batch, config.ada_kimg) if config.augment == "ada" else None
+        )
+
+    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Augments every image on its own; differentiable with respect to the images.
+
+        Args:
+            images: N x 3 x S x S in [-1, 1].
+            generator: a CPU generator of what is drawn.
+
+        Returns:
+            The same shape, channels last; values may leave [-1, 1].
+        """
+        if self.strength is not None:
+            drawn = adaptive_augmentation.draw(
+                len(images), self.strength.p, generator, self._operators
+            )
+            return adaptive_augmentation.apply(images, drawn)
+        if self._kind == "diffaugment":
+            change = augmentation.draw_augmentation(len(images), generator)
+            return augmentation.augment(images, change.to(images.device))
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def observe(self, real_logits: torch.Tensor) -> None:
+        """Lets ADA see how sure the discriminator is of the reals, N x K logits."""
+        if self.strength is not None:
+            self.strength.observe(real_logits)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {} if self.strength is None else self.strength.state_dict()
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Takes up a checkpoint's state."""
+        if self.strength is not None:
+            self.strength.load_state_dict(state)

@@ -1,0 +1,116 @@
+"""How a generator is judged while it trains: closeness, variety and copying, in one feature space.
+
+All figures compare the averaged generator's samples with photographs in the pooled features of a
+frozen network that the discriminator does not use. Closeness alone would be won by a copier, so
+beside it stands the share of samples that lie nearer to a training photograph than other
+photographs do.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from hzsynth.core.errors import InputError
+from hzsynth.score.extractors import FeatureExtractor
+from hzsynth.score.fidelity import kernel_distance_of_all, precision_recall_density_coverage
+from hzsynth.score.memorisation import QUANTILE
+
+FEWEST_TO_COMPARE = 10
+"""With fewer held-out photographs KID is measured to the training photographs."""
+
+_FEWEST_FOR_NEIGHBOURS = 6
+
+
+def nearest_of_others(
+    features: torch.Tensor,
+    groups: Sequence[str],
+    train: torch.Tensor,
+    train_groups: Sequence[str],
+) -> torch.Tensor:
+    """Distance of every photograph to the nearest training photograph of another patient.
+
+    Args:
+        features: float N x D.
+        groups: patient of each, not empty.
+        train: float M x D.
+        train_groups: patient of each.
+
+    Returns:
+        float N; infinite where all training photographs are of the same patient.
+    """
+    distances = torch.cdist(features, train)
+    number = {name: i for i, name in enumerate({*groups, *train_groups})}
+    own, others = (torch.tensor([number[g] for g in part]) for part in (groups, train_groups))
+    return distances.masked_fill(own[:, None] == others[None], float("inf")).min(dim=1).values
+
+
+class SampleJudge:
+    """Compares samples with the photographs of a run.
+
+    Args:
+        train: what the generator learns from, uint8 N x 3 x H x W.
+        train_groups: the patient of each (a name of its own where none is known).
+        held_out: photographs that it does not learn from, uint8 M x 3 x H x W, M may be 0.
+        held_out_groups: their patients.
+        extractor: the feature space.
+
+    Attributes:
+        reference: what KID is measured to: ``held-out`` or ``training``.
+    """
+
+    def __init__(
+        self,
+        train: torch.Tensor,
+        train_groups: Sequence[str],
+        held_out: torch.Tensor,
+        held_out_groups: Sequence[str],
+        extractor: FeatureExtractor,
+    ) -> None:
+        if len(train) < 2:
+            raise InputError(
+                "watching a generator needs two training photographs at least: with one, set "
+                "watch = false"
+            )
+        self._extractor = extractor
+        self._train = extractor(train)
+        self._held_out = extractor(held_out)
+        self.reference = "held-out" if len(held_out) >= FEWEST_TO_COMPARE else "training"
+        every, groups = self._train, list(train_groups)
+        if len(held_out):
+            every = torch.cat([every, self._held_out])
+            groups += held_out_groups
+        distances = nearest_of_others(every, groups, self._train, train_groups)
+        distances = distances[distances.isfinite()].double()
+        # Photographs of a single patient have no others: nothing can then be called a copy.
+        self._threshold = float(distances.quantile(QUANTILE)) if len(distances) else 0.0
+        self._spread = float(torch.pdist(self._train).mean())
+
+    def __call__(self, samples: torch.Tensor) -> dict[str, float]:
+        """The figures of one moment.
+
+        Args:
+            samples: uint8 N x 3 x H x W, N at least 3.
+
+        Returns:
+            ``kid`` and its standard error ``kid_error`` (unbiased squared MMD with the cubic
+            kernel, to the reference); ``kid_train`` where the reference is held out;
+            ``precision`` and ``recall`` to the reference (3 neighbours) when it has 6 photographs;
+            ``diversity`` (mean distance of two samples over that of two training photographs);
+            ``copies`` (share of samples nearer to a training photograph than the 5 % quantile of
+            the photographs' own distances to those of other patients; about .05 is expected).
+        """
+        fake = self._extractor(samples)
+        held_out = self.reference == "held-out"
+        real = self._held_out if held_out else self._train
+        kid, error = kernel_distance_of_all(real, fake)
+        values = {"kid": kid, "kid_error": error}
+        if held_out:
+            values["kid_train"] = kernel_distance_of_all(self._train, fake)[0]
+        if min(len(real), len(fake)) >= _FEWEST_FOR_NEIGHBOURS:
+            neighbours = precision_recall_density_coverage(real, fake)
+            values |= {name: neighbours[name] for name in ("precision", "recall")}
+        if self._spread > 0:
+            values["diversity"] = float(torch.pdist(fake).mean()) / self._spread
+        nearest = torch.cdist(fake, self._train).min(dim=1).values
+        values["copies"] = float((nearest < self._threshold).double().mean())
+        return values
