@@ -25,6 +25,7 @@ from torch.nn.utils import parametrize
 from hzsynth.core.devices import Compute, choose_compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.progress import SILENT
+from hzsynth.gan.augmenting import Augmenter
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.latent import draw_latent
 from hzsynth.gan.lucidrains import (
@@ -39,7 +40,14 @@ from hzsynth.gan.lucidrains import (
 )
 from hzsynth.gan.networks import build_discriminator, build_generator
 from hzsynth.gan.objectives import R1_INTERVAL, AdversarialStep
-from hzsynth.gan.reals import BANK_PART, Reals, bank_size, prepare_discriminator, real_views
+from hzsynth.gan.reals import (
+    BANK_PART,
+    LearnedImages,
+    Reals,
+    bank_size,
+    prepare_discriminator,
+    real_views,
+)
 from hzsynth.nets.ema import ExponentialMovingAverage
 
 PHOTOGRAPHS = 32
@@ -71,18 +79,19 @@ class Ours:
         self.config, self.compute = config, compute
         generator = torch.Generator().manual_seed(0)
         shape = (PHOTOGRAPHS, 3, config.resolution, config.resolution)
-        self.pixels = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
-        self.pixels = self.pixels.to(compute.device)
+        pixels = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
         network, self.discriminator = build_generator(config), build_discriminator(config)
-        prepare_discriminator(self.discriminator, self.pixels.cpu(), config)
+        prepare_discriminator(self.discriminator, LearnedImages(pixels), config)
         self.discriminator.to(compute.device)
+        self.images = LearnedImages(pixels).to(compute.device)
+        self.augment = Augmenter(config)
         self.update = AdversarialStep(
-            network.to(compute.device), self.discriminator, config, compute
+            network.to(compute.device), self.discriminator, config, self.augment, compute
         )
         self.average = ExponentialMovingAverage(network)
         # A small bank: a step draws 16 of its views, however many there are.
         small = config.model_copy(update={"bank_views": 2 * BANK_PART})
-        self.reals = Reals(self.pixels, small, self.discriminator, compute, SILENT)
+        self.reals = Reals(self.images, small, self.discriminator, self.augment, compute, SILENT)
 
     def step(self, number: int) -> None:
         """What the loop does between two reports."""
@@ -93,7 +102,7 @@ class Ours:
     def observe_views(self) -> tuple[torch.Tensor, ...]:
         """One part of the bank."""
         generator = torch.Generator().manual_seed(1)
-        views = real_views(self.pixels, self.config, BANK_PART, generator)
+        views, _ = real_views(self.images, self.config.flip, self.augment, BANK_PART, generator)
         return self.discriminator.observe(views)
 
     def seconds_a_step(self) -> float:
@@ -255,9 +264,11 @@ def as_wide_as_ours(resolution: int) -> tuple[LucidrainsSettings, LucidrainsSett
     )
 
 
-def write_parts(parts: list[Part]) -> None:
+def write_parts(resolution: int, parts: list[Part]) -> None:
     RESULTS.mkdir(exist_ok=True)
-    with (RESULTS / f"gan_throughput_parts-{hardware()}.csv").open("w", newline="") as file:
+    with (RESULTS / f"gan_throughput_parts-{resolution}-{hardware()}.csv").open(
+        "w", newline=""
+    ) as file:
         writer = csv.writer(file)
         writer.writerow(("network", "resolution", "part", "seconds", "threads", *versions()))
         for part in parts:
@@ -293,12 +304,13 @@ def measure(
                 pair = Pair(f"{preset}, {resolution} px, against {against}", own, took)
                 pairs.append((preset, against, pair))
                 print(
-                    f"{pair.case}: {batch / own:.2f} images/s against {batch / took:.2f}, "
-                    f"{pair.ratio:.1f} times",
+                    f"{pair.case}: {batch / own:.2f} images/s ({1000 * own / batch:.1f} s/kimg) "
+                    f"against {batch / took:.2f}, {pair.ratio:.1f} times",
                     file=sys.stderr,
                     flush=True,
                 )
-    return pairs, [part for name, side in {**ours, **theirs}.items() for part in side.parts(name)]
+    sides = {} if fast else {**ours, **theirs}
+    return pairs, [part for name, side in sides.items() for part in side.parts(name)]
 
 
 def main() -> None:
@@ -310,12 +322,12 @@ def main() -> None:
         sys.exit(0 if fast else 2)
     compute = choose_compute()
     print(f"{compute}, {torch.get_num_threads()} threads", file=sys.stderr)
-    sizes = (32,) if fast else tuple(int(s) for s in os.environ.get("SIZES", "64 128").split())
-    batch, repeats = (4, 1) if fast else (16, int(os.environ.get("REPEATS", 5)))
-    parts: list[Part] = []
+    sizes = (64,) if fast else tuple(int(s) for s in os.environ.get("SIZES", "64 128").split())
+    batch, repeats = (8, 1) if fast else (16, int(os.environ.get("REPEATS", 5)))
     for resolution in sizes:
-        pairs, found = measure(package, resolution, batch, repeats, compute, fast)
-        parts += found
+        pairs, parts = measure(package, resolution, batch, repeats, compute, fast)
+        if parts:
+            write_parts(resolution, parts)
         for against in (EQUAL, DEFAULT):
             for preset in ("plain", "default"):
                 chosen = [p for own, other, p in pairs if (own, other) == (preset, against)]
@@ -323,11 +335,11 @@ def main() -> None:
                     which = "" if against == DEFAULT else "-equal"
                     report(
                         f"gan_throughput-{preset}{which}-{resolution}",
-                        f"training step at {resolution} px, {preset} preset over {against}",
+                        f"training step at {resolution} px, {preset} preset over stylegan2-pytorch's "
+                        f"({against}), batch {batch}, {torch.get_num_threads()} threads",
                         GOALS.get((preset, resolution), 8.0),
                         chosen,
                     )
-    write_parts(parts)
 
 
 if __name__ == "__main__":

@@ -111,6 +111,23 @@ class LucidrainsSettings:
         return cls(resolution, capacity=capacity, widest=widest)
 
 
+SETTINGS_KEY = "their_settings"
+"""Where a stored generator keeps the package's own settings, some of which ours lack."""
+
+
+def stored_generator(stored: Mapping[str, Any]) -> "LucidrainsGenerator | None":
+    """The network of an imported generator, with fresh weights; None for one of our own runs.
+
+    Args:
+        stored: what ``model.safetensors`` holds.
+
+    Raises:
+        InputError: the package is not installed.
+    """
+    settings = stored.get(SETTINGS_KEY)
+    return None if settings is None else LucidrainsGenerator(LucidrainsSettings(**settings))
+
+
 class ColourFromScratch:
     """The package's generators start from their own colours, whatever the reals' are."""
 
