@@ -108,6 +108,22 @@ def test_hinge_losses_are_the_packages_own(package: ModuleType) -> None:
     assert network(network.observe(real[:1])).shape == (1, 1)
 
 
+@pytest.mark.usefixtures("package")
+def test_the_discriminator_never_computes_in_channels_last() -> None:
+    # There torch 2.13 corrupts its memory; a crash cannot be tested for, a layout can.
+    network = LucidrainsDiscriminator(TINY).to(memory_format=torch.channels_last)
+    inner = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
+    seen: list[bool] = []
+    for module in inner:
+        module.register_forward_pre_hook(lambda _, given: seen.append(given[0].is_contiguous()))
+        shape = module.weight.shape
+        assert module.weight.stride() == torch.empty(shape).stride()
+    network((seeded(4, 3, 16, 16).contiguous(memory_format=torch.channels_last),))
+    assert len(seen) == len(inner)
+    assert all(seen)
+    assert network.to(torch.float64).network.to_logit.weight.dtype == torch.float64
+
+
 def test_gradient_penalty_is_the_packages_own(package: ModuleType) -> None:
     network = LucidrainsDiscriminator(TINY)
     real, fake = seeded(4, 3, 16, 16), seeded(4, 3, 16, 16, seed=1) * 0.3
