@@ -1,5 +1,6 @@
 """hzsynth gan: train a generator on tens of photographs, and draw images from it."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,33 +18,75 @@ def train(
     label: Annotated[
         str | None, typer.Option(help="Class to learn, or 'all'.", show_default=False)
     ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="tiny, small or standard; by default what suits the photographs and the machine."
+        ),
+    ] = None,
     resolution: Annotated[int | None, typer.Option(help="Side in pixels, a power of two.")] = None,
     kimg: Annotated[float | None, typer.Option(help="Thousands of images shown to D.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop after this wall-clock time.")] = None,
     generator: Annotated[str | None, typer.Option(help="light or stylegan2.")] = None,
     discriminator: Annotated[str | None, typer.Option(help="projected or stylegan2.")] = None,
-    augment: Annotated[str | None, typer.Option(help="diffaugment or none.")] = None,
+    augment: Annotated[str | None, typer.Option(help="diffaugment, ada or none.")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="native, or the package stylegan2-pytorch's networks.")
+    ] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="Run to start from: transfer, or more photographs.")
+    ] = None,
+    freeze_d: Annotated[
+        int | None, typer.Option(help="With --init: first blocks of D that do not learn.")
+    ] = None,
+    held_out_share: Annotated[
+        float | None, typer.Option(help="Share of the photographs that only watch.")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many snapshots without a gain; 0: never.")
+    ] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
 ) -> None:
     """Trains a generator on the train split; the same command resumes an unfinished run."""
+    from hzsynth.core.config import read_toml
+    from hzsynth.core.run import RunDir
     from hzsynth.gan.config import GanConfig
+    from hzsynth.gan.photographs import training_photographs
+    from hzsynth.gan.presets import choose_preset
     from hzsynth.gan.training import train_gan
 
+    photographs = open_set(images)
+    named = read_toml(session.config_file)
+    learned = str(label or named.get("label", "all"))
+    known_label(photographs, learned, ("all",))
+    if preset is None and "preset" not in named:
+        count = len(training_photographs(photographs, learned))
+        preset, reason = choose_preset(count, session.compute.device.type == "cuda")
+        session.say(reason)
     config = session.resolve(
         GanConfig,
         label=label,
+        preset=preset,
         resolution=resolution,
         kimg=kimg,
         minutes=minutes,
         generator=generator,
         discriminator=discriminator,
         augment=augment,
+        backend=backend,
+        init=None if init is None else init.absolute(),
+        freeze_d=freeze_d,
+        held_out_share=held_out_share,
+        patience=patience,
         batch=batch,
     )
-    photographs = open_set(images)
-    known_label(photographs, config.label, ("all",))
-    run = session.start_run("gan", config, {"images": photographs.digest})
-    train_gan(photographs, config, run, compute=session.compute, progress=session.progress)
+    inputs = {"images": photographs.digest}
+    if config.init is not None:
+        inputs["init"] = RunDir.load(config.init, "gan").id
+    run = session.start_run("gan", config, inputs)
+    result = train_gan(photographs, config, run, compute=session.compute, progress=session.progress)
+    for alarm in result.alarms:
+        session.say(f"ALARM {alarm}")
     session.show({"run": str(run.path), **run.result}, "gan train")
 
 
@@ -52,6 +95,10 @@ def generate_images(
     session: Session,
     run: RunPath,
     count: Annotated[int, typer.Option(help="Number of images.", min=1)],
+    label: Annotated[
+        str | None,
+        typer.Option(help="Class to make; by default all that the run learned, in turn."),
+    ] = None,
     truncation: Annotated[
         float | None,
         typer.Option(help="Truncation psi in (0, 1]: smaller is more typical, less varied."),
@@ -66,6 +113,7 @@ def generate_images(
         count,
         session.output,
         seed=session.root_seed,
+        label=label,
         truncation=truncation,
         compute=session.compute,
         progress=session.progress,

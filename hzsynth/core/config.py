@@ -32,6 +32,22 @@ def _without_none(value: Any) -> Any:
     return value
 
 
+def read_toml(file: Path | None) -> dict[str, object]:
+    """The values of a --config file, not validated; none without a file.
+
+    Raises:
+        InputError: the file cannot be read or is no TOML.
+    """
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"cannot read --config '{file}': {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"--config '{file}' is not valid TOML: {error}") from error
+
+
 class Config(BaseModel):
     """A stage's settings. Subclasses declare typed fields with defaults and descriptions."""
 
@@ -53,14 +69,7 @@ class Config(BaseModel):
         Raises:
             InputError: the file cannot be read, or a key or value is not allowed.
         """
-        values: dict[str, object] = {}
-        if file is not None:
-            try:
-                values.update(tomllib.loads(file.read_text(encoding="utf-8-sig")))
-            except OSError as error:
-                raise InputError(f"cannot read --config '{file}': {error.strerror}") from error
-            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-                raise InputError(f"--config '{file}' is not valid TOML: {error}") from error
+        values = read_toml(file)
         values.update({k: v for k, v in (overrides or {}).items() if v is not None})
         try:
             return cls(**values)

@@ -266,9 +266,17 @@ class RunDir:
                 break
         return lines
 
-    def record_training(self, records: Iterable[ImageRecord]) -> None:
-        """Keeps the list of images that this run learns from (before its first step)."""
+    def record_training(
+        self, records: Iterable[ImageRecord], inherited: Iterable[TrainingImage] = ()
+    ) -> None:
+        """Keeps the list of images that this run learns from (before its first step).
+
+        Args:
+            records: the images.
+            inherited: what a run learned from whose weights this one starts from.
+        """
         images = [TrainingImage(r.sha256, r.phash, r.group) for r in records]
+        images = list(dict.fromkeys([*images, *inherited]))
         atomic_write_text(self.path / _TRAINING, training_images_csv(images))
 
     def training_images(self) -> tuple[TrainingImage, ...]:

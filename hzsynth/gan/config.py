@@ -1,11 +1,13 @@
 """Settings of the GAN room."""
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from hzsynth.core.config import Config
 from hzsynth.gan import lucidrains
+from hzsynth.gan.presets import PRESETS, PresetName
 
 GeneratorName = Literal["light", "stylegan2"]
 DiscriminatorName = Literal["projected", "stylegan2"]
@@ -13,15 +15,19 @@ WatchFeatures = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientne
 
 
 class GanConfig(Config):
-    """How a GAN is trained; the defaults serve some tens of images on a CPU."""
+    """How a GAN is trained.
 
+    A preset fills what is not given; its default, ``tiny``, serves some tens of images on a CPU.
+    """
+
+    preset: PresetName = Field("tiny", description="tiny, small or standard: fills the rest")
     label: str = Field("all", description="class to learn, or all")
     conditional: bool = Field(
         True, description="label all: one generator that is told the class, every class as often"
     )
     resolution: int = Field(64, description="side of the images in pixels: 16, 32 ... 1024")
     kimg: float = Field(
-        20.0, gt=0, description="thousands of training images shown; ignored with minutes"
+        60.0, gt=0, description="thousands of training images shown; ignored with minutes"
     )
     minutes: float | None = Field(
         None, gt=0, description="stop after this much training time instead of kimg"
@@ -39,6 +45,12 @@ class GanConfig(Config):
         100.0, gt=0, description="ada: thousands of images in which its strength could reach 1"
     )
     flip: bool = Field(True, description="mirror half of the reals")
+    init: Path | None = Field(
+        None, description="a run of the same networks whose weights training starts from"
+    )
+    freeze_d: int = Field(
+        0, ge=0, description="stylegan2 discriminator: leave its first blocks as --init has them"
+    )
     held_out_share: float | None = Field(
         None,
         ge=0,
@@ -97,11 +109,16 @@ class GanConfig(Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _networks_of_the_backend(cls, values: dict[str, object]) -> dict[str, object]:
-        if values.get("backend") != "stylegan2-pytorch":
-            return values
-        theirs = {"generator": "stylegan2", "discriminator": "stylegan2", "conditional": False}
-        return {"style_mixing": lucidrains.STYLE_MIXING, **theirs, **values}
+    def _fill_in(cls, values: dict[str, object]) -> dict[str, object]:
+        preset = dict(PRESETS.get(values.get("preset", "tiny"), {}))  # type: ignore[call-overload]
+        if values.get("backend") == "stylegan2-pytorch":
+            networks = {"generator": "stylegan2", "discriminator": "stylegan2"}
+            theirs = {"conditional": False, "style_mixing": lucidrains.STYLE_MIXING}
+            preset |= {**networks, **theirs, "path_length_weight": 0.0}
+        elif values.get("generator", preset.get("generator")) != "stylegan2":
+            for name in ("mapping_layers", "style_mixing", "path_length_weight"):
+                preset.pop(name, None)
+        return preset | values
 
     @model_validator(mode="after")
     def _fitting_parts(self) -> Self:
@@ -114,6 +131,11 @@ class GanConfig(Config):
                 raise ValueError(
                     "backend stylegan2-pytorch has its own penalties and no class-conditional networks"
                 )
+        if self.freeze_d and (self.init is None or self.discriminator != "stylegan2"):
+            raise ValueError(
+                "freeze_d needs init and discriminator stylegan2 (the projected one's features "
+                "never learn)"
+            )
         if self.style_mixing and self.generator != "stylegan2":
             raise ValueError("style_mixing needs generator stylegan2")
         if self.path_length_weight and self.generator != "stylegan2":

@@ -3,10 +3,13 @@
 All figures compare the averaged generator's samples with photographs in the pooled features of a
 frozen network that the discriminator does not use. Closeness alone would be won by a copier, so
 beside it stands the share of samples that lie nearer to a training photograph than other
-photographs do.
+photographs do. Blurred samples lie in the midst of all photographs and near to each: they are no
+copies, so a copy must also be much nearer to one photograph than to the others (as in Carlini et al.
+2023, arXiv:2301.13188, section 4.2).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -19,15 +22,43 @@ FEWEST_TO_COMPARE = 10
 """With fewer held-out photographs KID is measured to the training photographs."""
 
 _FEWEST_FOR_NEIGHBOURS = 6
+_FOLLOWING = 10
 
 
-def nearest_of_others(
+@dataclass(frozen=True)
+class Nearness:
+    """How near images are to the training photographs.
+
+    Attributes:
+        nearest: N, distance to the nearest one.
+        relative: N, that distance over the mean of the next ones' (at most 10), in [0, 1]. An image
+            between all photographs, such as a blurred one, is near to each but has 1; a copy has 0.
+    """
+
+    nearest: torch.Tensor
+    relative: torch.Tensor
+
+    @classmethod
+    def of(cls, distances: torch.Tensor) -> "Nearness":
+        """From a table of distances, N x M; infinite ones do not count.
+
+        Images without any finite distance are left out.
+        """
+        ordered = distances[distances.isfinite().any(dim=1)].sort(dim=1).values.double()
+        nearest, following = ordered[:, 0], ordered[:, 1 : 1 + _FOLLOWING]
+        finite = following.isfinite()
+        mean = following.where(finite, 0.0).sum(dim=1) / finite.sum(dim=1)
+        # A single photograph to compare with says nothing about relative nearness.
+        return cls(nearest, torch.where(finite.any(dim=1), nearest / mean.clamp_min(1e-12), 1.0))
+
+
+def distances_to_others(
     features: torch.Tensor,
     groups: Sequence[str],
     train: torch.Tensor,
     train_groups: Sequence[str],
 ) -> torch.Tensor:
-    """Distance of every photograph to the nearest training photograph of another patient.
+    """Distance of every photograph to every training photograph of another patient.
 
     Args:
         features: float N x D.
@@ -36,12 +67,12 @@ def nearest_of_others(
         train_groups: patient of each.
 
     Returns:
-        float N; infinite where all training photographs are of the same patient.
+        float N x M; infinite where the patient is the same.
     """
     distances = torch.cdist(features, train)
     number = {name: i for i, name in enumerate({*groups, *train_groups})}
     own, others = (torch.tensor([number[g] for g in part]) for part in (groups, train_groups))
-    return distances.masked_fill(own[:, None] == others[None], float("inf")).min(dim=1).values
+    return distances.masked_fill(own[:, None] == others[None], float("inf"))
 
 
 class SampleJudge:
@@ -79,10 +110,12 @@ class SampleJudge:
         if len(held_out):
             every = torch.cat([every, self._held_out])
             groups += held_out_groups
-        distances = nearest_of_others(every, groups, self._train, train_groups)
-        distances = distances[distances.isfinite()].double()
+        own = Nearness.of(distances_to_others(every, groups, self._train, train_groups))
         # Photographs of a single patient have no others: nothing can then be called a copy.
-        self._threshold = float(distances.quantile(QUANTILE)) if len(distances) else 0.0
+        self._near, self._relative = (
+            float(values.quantile(QUANTILE)) if len(values) else 0.0
+            for values in (own.nearest, own.relative)
+        )
         self._spread = float(torch.pdist(self._train).mean())
 
     def __call__(self, samples: torch.Tensor) -> dict[str, float]:
@@ -96,8 +129,10 @@ class SampleJudge:
             kernel, to the reference); ``kid_train`` where the reference is held out;
             ``precision`` and ``recall`` to the reference (3 neighbours) when it has 6 photographs;
             ``diversity`` (mean distance of two samples over that of two training photographs);
-            ``copies`` (share of samples nearer to a training photograph than the 5 % quantile of
-            the photographs' own distances to those of other patients; about .05 is expected).
+            ``near`` (share of samples nearer to a training photograph than the 5 % quantile of
+            the photographs' own distances to those of other patients); ``copies`` (of these, those
+            that are also relatively nearer to one photograph than to the next ones, by the same
+            quantile: see `Nearness`). Of both at most about .05 is expected without copying.
         """
         fake = self._extractor(samples)
         held_out = self.reference == "held-out"
@@ -111,6 +146,8 @@ class SampleJudge:
             values |= {name: neighbours[name] for name in ("precision", "recall")}
         if self._spread > 0:
             values["diversity"] = float(torch.pdist(fake).mean()) / self._spread
-        nearest = torch.cdist(fake, self._train).min(dim=1).values
-        values["copies"] = float((nearest < self._threshold).double().mean())
+        found = Nearness.of(torch.cdist(fake, self._train))
+        near = found.nearest < self._near
+        values["near"] = float(near.double().mean())
+        values["copies"] = float((near & (found.relative < self._relative)).double().mean())
         return values

@@ -59,8 +59,8 @@ def build_generator(config: GanConfig, classes: int = 0) -> GeneratorNetwork:
     network: GeneratorNetwork
     with own_initial_weights(config.seed, "generator"):
         if config.backend == "stylegan2-pytorch":
-            network = LucidrainsGenerator(_their_settings(config))
-        elif config.generator == "light":
+            return LucidrainsGenerator(_their_settings(config))
+        if config.generator == "light":
             network = LightGenerator(config.resolution, config.channel_multiplier, classes)
         else:
             network = StyleGAN2Generator(
@@ -82,8 +82,8 @@ def build_discriminator(config: GanConfig, classes: int = 0) -> DiscriminatorNet
     network: DiscriminatorNetwork
     with own_initial_weights(config.seed, "discriminator"):
         if config.backend == "stylegan2-pytorch":
-            network = LucidrainsDiscriminator(_their_settings(config))
-        elif config.discriminator == "projected":
+            return LucidrainsDiscriminator(_their_settings(config))
+        if config.discriminator == "projected":
             network = ProjectedDiscriminator(
                 config.channel_multiplier, config.feature_size, classes
             )

@@ -27,6 +27,7 @@ from hzsynth.gan.photographs import Photographs, choose_photographs
 from hzsynth.gan.reals import LearnedImages, Reals, prepare_discriminator
 from hzsynth.gan.sampling import LAST, MODEL, save_generator
 from hzsynth.gan.snapshots import KID_CURVE, VARIETY_CURVE, Score
+from hzsynth.gan.transfer import freeze_first_blocks, start_from
 from hzsynth.gan.watching import Watch
 from hzsynth.nets.ema import ExponentialMovingAverage
 
@@ -124,7 +125,8 @@ def train_gan(
     if compute.precision == "fp16":
         raise InputError("--precision fp16 is not stable for a GAN; use bf16 or fp32")
     photographs = choose_photographs(images, config)
-    run.record_training(photographs.train)
+    inherited = () if config.init is None else RunDir.load(config.init, "gan").training_images()
+    run.record_training(photographs.train, inherited)
     training = _Training(photographs, config, run, compute, progress, score)
     return training.to_its_end()
 
@@ -159,6 +161,7 @@ class _Training:
         discriminator = build_discriminator(config, classes)
         prepare_discriminator(discriminator, learned, config)
         generator, discriminator = generator.to(compute.device), discriminator.to(compute.device)
+        freeze_first_blocks(discriminator, config.freeze_d)
         self._augment = Augmenter(config)
         self._update = AdversarialStep(generator, discriminator, config, self._augment, compute)
         self._average = ExponentialMovingAverage(generator)
@@ -324,6 +327,12 @@ class _Training:
         state = self._run.load_checkpoint()
         if state is None:
             self._clear_former_results()
+            if self._config.init is not None:
+                update, average = self._update, self._average.module
+                start_from(
+                    self._config.init, self._config, update.generator, average, update.discriminator
+                )
+                self._best = copied(self._averaged())
             return
         device, update = self._compute.device, self._update
         self._step, self._seconds = state["step"], state["seconds"]

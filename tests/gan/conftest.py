@@ -1,6 +1,8 @@
 """A small set of pictures and tiny settings for the tests of this room."""
 
+import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.gan.config import GanConfig
+from hzsynth.gan.lucidrains import import_package
 
 
 def write_pictures(path: Path, count: int = 6, splits: bool = True) -> ImageSet:
@@ -52,3 +55,11 @@ def tiny(**changes: object) -> GanConfig:
         **changes,
     }
     return GanConfig.from_sources(None, settings)
+
+
+@pytest.fixture
+def package() -> ModuleType:
+    for needed in ("stylegan2_pytorch", "kornia", "einops", "vector_quantize_pytorch"):
+        if importlib.util.find_spec(needed) is None:
+            pytest.skip(f"{needed} is not installed")
+    return import_package()

@@ -7,7 +7,7 @@ import torch
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
-from hzsynth.gan.evaluation import SampleJudge, nearest_of_others
+from hzsynth.gan.evaluation import Nearness, SampleJudge, distances_to_others
 from hzsynth.gan.photographs import choose_photographs
 from hzsynth.gan.selection import Moment, Selection
 from hzsynth.gan.snapshots import classes_in_shares
@@ -73,10 +73,37 @@ def test_few_held_out_photographs_leave_kid_to_the_training_photographs() -> Non
 def test_photographs_of_one_patient_are_no_copies_of_each_other() -> None:
     features = torch.tensor([[0.0], [0.1], [5.0], [9.0]])
     groups = ["a", "a", "b", "c"]
-    found = nearest_of_others(features, groups, features, groups)
-    assert found.tolist() == pytest.approx([5.0, 4.9, 4.0, 4.0])
-    alone = nearest_of_others(features[:2], groups[:2], features[:2], groups[:2])
+    found = Nearness.of(distances_to_others(features, groups, features, groups))
+    assert found.nearest.tolist() == pytest.approx([5.0, 4.9, 4.0, 4.0])
+    means = [9.0, 8.9, (4.9 + 5.0) / 2, (8.9 + 9.0) / 2]
+    assert found.relative.tolist() == pytest.approx(
+        [a / b for a, b in zip(found.nearest.tolist(), means, strict=True)]
+    )
+    alone = distances_to_others(features[:2], groups[:2], features[:2], groups[:2])
     assert torch.isinf(alone).all()
+    assert len(Nearness.of(alone).nearest) == 0
+    assert Nearness.of(torch.tensor([[3.0, float("inf")]])).relative.tolist() == [1.0]
+
+
+class Pixels:
+    """The pixels themselves as features."""
+
+    name, dim, preprocessing, weights = "pixels", 300, "none", ""
+
+    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+        return pixels.float().flatten(1) / 255
+
+
+def test_a_blurred_sample_is_near_to_all_but_no_copy() -> None:
+    drawn = torch.rand(60, 3, 10, 10, generator=torch.Generator().manual_seed(0))
+    pixels = (drawn * 255).to(torch.uint8)
+    names = [f"p{i}" for i in range(60)]
+    figures = SampleJudge(pixels[:40], names[:40], pixels[40:], names[40:], Pixels())
+    grey = torch.full((50, 3, 10, 10), 127, dtype=torch.uint8)
+    blurred = figures(grey)
+    assert (blurred["near"], blurred["copies"]) == (1, 0)
+    copies = figures(pixels[:40] // 16 * 16)
+    assert (copies["near"], copies["copies"]) == (1, 1)
 
 
 def moments(kids: list[float], copies: list[float] | None = None) -> list[Moment]:

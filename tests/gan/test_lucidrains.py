@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import sys
 from collections.abc import Iterator
@@ -37,14 +36,6 @@ TINY = LucidrainsSettings(
 
 def seeded(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-@pytest.fixture
-def package() -> ModuleType:
-    for needed in ("stylegan2_pytorch", "kornia", "einops", "vector_quantize_pytorch"):
-        if importlib.util.find_spec(needed) is None:
-            pytest.skip(f"{needed} is not installed")
-    return import_package()
 
 
 @pytest.fixture

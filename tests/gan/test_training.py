@@ -115,6 +115,8 @@ def test_an_interrupted_run_ends_bitwise_as_an_uninterrupted_one(
     more = {"style_mixing": 0.9, "path_length_weight": 2.0} if generator == "stylegan2" else {}
     if (generator, discriminator) == PAIRS[0]:
         more = {"watch": True, "patience": 0, "watch_features": "efficientnet-lite0"}
+    if (generator, discriminator) == PAIRS[3]:
+        more |= {"augment": "ada", "ada_kimg": 0.02}
     config = tiny(generator=generator, discriminator=discriminator, **more)
     whole = train(tmp_path / "whole", pictures, config)
     for step in (1, 2):  # two cuts: after two steps, and after three more
