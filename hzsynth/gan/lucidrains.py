@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -111,6 +111,23 @@ class LucidrainsSettings:
         return cls(resolution, capacity=capacity, widest=widest)
 
 
+SETTINGS_KEY = "their_settings"
+"""Where a stored generator keeps the package's own settings, some of which ours lack."""
+
+
+def stored_generator(stored: Mapping[str, Any]) -> "LucidrainsGenerator | None":
+    """The network of an imported generator, with fresh weights; None for one of our own runs.
+
+    Args:
+        stored: what ``model.safetensors`` holds.
+
+    Raises:
+        InputError: the package is not installed.
+    """
+    settings = stored.get(SETTINGS_KEY)
+    return None if settings is None else LucidrainsGenerator(LucidrainsSettings(**settings))
+
+
 class ColourFromScratch:
     """The package's generators start from their own colours, whatever the reals' are."""
 
@@ -118,7 +135,21 @@ class ColourFromScratch:
         """Does nothing; `mean` holds three values in [-1, 1]."""
 
 
-class LucidrainsGenerator(nn.Module):
+class _PlainLayout(nn.Module):
+    """A module whose weights stay in the layout that the package gives them.
+
+    With channels last, torch 2.13 on a CPU writes beyond its memory in the gradient of a 1 x 1
+    convolution of stride 2 that has 2 to 7 input channels and an even size, and the process dies:
+    the discriminator's first shortcut is one.
+    """
+
+    def to(self, *args: Any, **settings: Any) -> Self:
+        """As every module's, but for the layout."""
+        settings.pop("memory_format", None)
+        return super().to(*args, **settings)
+
+
+class LucidrainsGenerator(_PlainLayout):
     """`StyleVectorizer` and `Generator` of the package, with its initial weights.
 
     Args:
@@ -187,7 +218,7 @@ class LucidrainsGenerator(nn.Module):
         return self.synthesise(self.styles(latent.z), latent.noise)
 
 
-class LucidrainsDiscriminator(nn.Module):
+class LucidrainsDiscriminator(_PlainLayout):
     """The package's residual `Discriminator`; it observes the pixels themselves.
 
     Args:
@@ -217,9 +248,8 @@ class LucidrainsDiscriminator(nn.Module):
         self, observation: tuple[torch.Tensor, ...], classes: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Logits of real, N x 1: the package's own with their sign turned; no use of `classes`."""
-        # Channels last crashes in the gradient of its blurs' gradient.
-        images = observation[0].contiguous()
-        judged: torch.Tensor = self.network((images + 1.0) / 2.0)[0]
+        images = (observation[0].contiguous() + 1.0) / 2.0
+        judged: torch.Tensor = self.network(images)[0]
         return -judged.float().reshape(-1, 1)
 
     def state_to_keep(self) -> dict[str, torch.Tensor]:

@@ -7,8 +7,13 @@ from types import ModuleType
 import pytest
 import torch
 
+from hzsynth.core.checkpoint import load_checkpoint
 from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageSet
+from hzsynth.core.run import RunDir
+from hzsynth.data.loading import load_pixels
 from hzsynth.gan import losses
+from hzsynth.gan.importing import import_generator, imported_config
 from hzsynth.gan.latent import draw_latent
 from hzsynth.gan.lucidrains import (
     LucidrainsDiscriminator,
@@ -18,9 +23,10 @@ from hzsynth.gan.lucidrains import (
     import_package,
     path_length_penalty,
     read_checkpoint,
+    stored_generator,
 )
 from hzsynth.gan.objectives import frozen
-from hzsynth.gan.sampling import TrainedGenerator
+from hzsynth.gan.sampling import MODEL, MODEL_KIND, TrainedGenerator, generate
 from hzsynth.nets.ema import ExponentialMovingAverage
 
 TINY = LucidrainsSettings(
@@ -91,6 +97,22 @@ def test_hinge_losses_are_the_packages_own(package: ModuleType) -> None:
         losses.hinge_generator_loss(ours[1]), package.gen_hinge_loss(theirs[1], theirs[0])
     )
     assert network(network.observe(real[:1])).shape == (1, 1)
+
+
+@pytest.mark.usefixtures("package")
+def test_the_discriminator_never_computes_in_channels_last() -> None:
+    # There torch 2.13 corrupts its memory; a crash cannot be tested for, a layout can.
+    network = LucidrainsDiscriminator(TINY).to(memory_format=torch.channels_last)
+    inner = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
+    seen: list[bool] = []
+    for module in inner:
+        module.register_forward_pre_hook(lambda _, given: seen.append(given[0].is_contiguous()))
+        shape = module.weight.shape
+        assert module.weight.stride() == torch.empty(shape).stride()
+    network((seeded(4, 3, 16, 16).contiguous(memory_format=torch.channels_last),))
+    assert len(seen) == len(inner)
+    assert all(seen)
+    assert network.to(torch.float64).network.to_logit.weight.dtype == torch.float64
 
 
 def test_gradient_penalty_is_the_packages_own(package: ModuleType) -> None:
@@ -167,7 +189,8 @@ def save_like_the_package(package: ModuleType, path: Path, **settings: object) -
         def cuda(self, rank: int) -> "OnCpu":
             return self
 
-    gan = OnCpu(16, latent_dim=12, style_depth=3, network_capacity=4, **settings)
+    shape = {"latent_dim": 12, "style_depth": 3, "network_capacity": 4, **settings}
+    gan = OnCpu(16, **shape)
     for parameter in gan.GE.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -193,6 +216,49 @@ def test_a_checkpoint_gives_the_packages_averaged_images(
     expected = gan.GE(w, noise).clamp(0, 1) * 2 - 1
     torch.testing.assert_close(network(latent), expected, atol=1e-6, rtol=0)
     assert TrainedGenerator(network).sample([0, 1]).shape == (2, 3, 16, 16)  # type: ignore[arg-type]
+
+
+def test_an_imported_generator_is_a_finished_run(
+    package: ModuleType, tmp_path: Path, pictures: ImageSet
+) -> None:
+    path = tmp_path / "model_3.pt"
+    # Widths and depths that our own configuration expresses, so that any part of the room reads them.
+    save_like_the_package(package, path, latent_dim=512, style_depth=8)
+    network = read_checkpoint(path)
+    config = imported_config(network, "zoster")
+    with RunDir.start(tmp_path / "run", "gan", config, {"images": pictures.digest}) as run:
+        import_generator(network, pictures, config, run)
+    stored = load_checkpoint(run.path / MODEL, MODEL_KIND)
+    rebuilt = stored_generator(stored)
+    assert rebuilt is not None
+    assert rebuilt.settings == network.settings
+    assert stored_generator({"config": {}}) is None
+    generated = generate(run, 3, tmp_path / "generated", seed=1)
+    assert generated.labels == ("zoster",)
+    seeds = [record.seed for record in generated]
+    expected = TrainedGenerator(network).sample(seeds)
+    assert torch.equal(load_pixels(generated, 16), expected)
+    assert len(run.training_images()) == run.result["training_images"] == 3
+
+
+def test_what_our_configuration_cannot_say_is_stored_beside_it(
+    package: ModuleType, tmp_path: Path, pictures: ImageSet
+) -> None:
+    path = tmp_path / "model_3.pt"
+    save_like_the_package(package, path, attn_layers=[1], no_const=True)
+    network = read_checkpoint(path)
+    config = imported_config(network, "all")
+    with RunDir.start(tmp_path / "run", "gan", config, {"images": pictures.digest}) as run:
+        import_generator(network, pictures, config, run)
+    stored = load_checkpoint(run.path / MODEL, MODEL_KIND)
+    rebuilt = stored_generator(stored)
+    assert rebuilt is not None
+    rebuilt.load_state_dict(stored["weights"])
+    assert torch.equal(
+        TrainedGenerator(rebuilt).sample([1, 2]), TrainedGenerator(network).sample([1, 2])
+    )
+    with pytest.raises(InputError, match="no real training image|label is all or one of"):
+        import_generator(network, pictures, imported_config(network, "psoriasis"), run)
 
 
 class RunsCode:

@@ -1,0 +1,64 @@
+"""A checkpoint of stylegan2-pytorch becomes a finished run, from which images are generated."""
+
+from dataclasses import asdict
+
+from hzsynth.core.checkpoint import save_checkpoint
+from hzsynth.core.image_set import ImageSet
+from hzsynth.core.run import RunDir
+from hzsynth.gan.config import GanConfig
+from hzsynth.gan.lucidrains import SETTINGS_KEY, LucidrainsGenerator, LucidrainsSettings
+from hzsynth.gan.photographs import training_photographs
+from hzsynth.gan.sampling import MODEL, MODEL_KIND
+
+
+def imported_config(network: LucidrainsGenerator, label: str) -> GanConfig:
+    """The configuration that an imported run carries.
+
+    Args:
+        network: from `hzsynth.gan.lucidrains.read_checkpoint`.
+        label: the class that it makes.
+
+    Raises:
+        InputError: its resolution is none that this room knows.
+    """
+    settings = network.settings
+    return GanConfig.from_sources(
+        None,
+        {
+            "label": label,
+            "resolution": settings.resolution,
+            "backend": "stylegan2-pytorch",
+            "channel_multiplier": settings.capacity / LucidrainsSettings(16).capacity,
+        },
+    )
+
+
+def import_generator(
+    network: LucidrainsGenerator, images: ImageSet, config: GanConfig, run: RunDir
+) -> None:
+    """Stores an imported generator as a finished run.
+
+    Args:
+        network: from `hzsynth.gan.lucidrains.read_checkpoint`.
+        images: the set that it was trained on. The package keeps no list of it, and without one
+            nothing could prove that no test photograph stands behind a generated image.
+        config: from `imported_config`.
+        run: a new run of kind ``gan``.
+
+    Raises:
+        InputError: the set has no real training image of the label.
+    """
+    photographs = training_photographs(images, config.label)
+    run.record_training(photographs)
+    labels = photographs.labels
+    label = labels[0] if len(labels) == 1 else "all"
+    state = {
+        "config": config.model_dump(mode="json"),
+        "labels": [label],
+        "weights": network.state_dict(),
+        SETTINGS_KEY: asdict(network.settings),
+    }
+    save_checkpoint(run.path / MODEL, MODEL_KIND, state)
+    run.finish(
+        {"label": label, "training_images": len(photographs), "imported": "stylegan2-pytorch"}
+    )
