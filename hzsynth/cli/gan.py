@@ -134,3 +134,27 @@ def generate_images(
     session.show(
         {"set": str(images.root), "images": len(images), "labels": images.labels}, "gan generate"
     )
+
+
+@command(app, "import")
+def import_checkpoint(
+    session: Session,
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="FILE", help="models/NAME/model_N.pt of stylegan2-pytorch.")
+    ],
+    images: SetPath,
+    label: Annotated[str, typer.Option(help="Class that it makes.", show_default=False)],
+) -> None:
+    """Makes a run of a stylegan2-pytorch checkpoint; SET is what it was trained on."""
+    from hzsynth.core.run import RunDir
+    from hzsynth.gan.importing import import_generator, imported_config
+    from hzsynth.gan.lucidrains import read_checkpoint
+
+    network = read_checkpoint(checkpoint)
+    photographs = open_set(images)
+    known_label(photographs, label, ("all",))
+    config = imported_config(network, label)
+    inputs = {"images": photographs.digest}
+    with RunDir.start(session.output, "gan", config, inputs, force=session.force) as run:
+        import_generator(network, photographs, config, run)
+    session.show({"run": str(run.path), **run.result}, "gan import")

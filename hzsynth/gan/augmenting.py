@@ -37,7 +37,9 @@ class Augmenter:
         self._kind = config.augment
         self._operators = Operators(flip=config.flip)
         self.strength = (
-            AdaptiveStrength(config.batch, config.ada_kimg) if config.augment == "ada" else None
+            AdaptiveStrength(config.batch, config.ada_kimg or config.kimg)
+            if config.augment == "ada"
+            else None
         )
 
     def __call__(

@@ -41,8 +41,10 @@ class GanConfig(Config):
     augment: Literal["diffaugment", "ada", "none"] = Field(
         "diffaugment", description="what the discriminator sees: diffaugment, ada or none"
     )
-    ada_kimg: float = Field(
-        100.0, gt=0, description="ada: thousands of images in which its strength could reach 1"
+    ada_kimg: float | None = Field(
+        None,
+        gt=0,
+        description="ada: thousands of images in which its strength could reach 1; default kimg",
     )
     flip: bool = Field(True, description="mirror half of the reals")
     init: Path | None = Field(

@@ -60,5 +60,5 @@ def import_generator(
     }
     save_checkpoint(run.path / MODEL, MODEL_KIND, state)
     run.finish(
-        {"label": label, "training_images": len(photographs), "imported": "stylegan2-pytorch"}
+        {"labels": [label], "training_images": len(photographs), "imported": "stylegan2-pytorch"}
     )

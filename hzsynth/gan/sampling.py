@@ -17,6 +17,7 @@ from hzsynth.core.seeding import derive_seed
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.latent import latent_of_seeds
 from hzsynth.gan.light import bake_spectral_norm
+from hzsynth.gan.lucidrains import stored_generator
 from hzsynth.gan.networks import (
     Generator,
     GeneratorNetwork,
@@ -152,7 +153,9 @@ def _read(run: RunDir) -> tuple[GeneratorNetwork, GanConfig, tuple[str, ...]]:
     stored = load_checkpoint(path, MODEL_KIND)
     config = GanConfig.from_sources(None, stored["config"])
     labels = tuple(stored["labels"])
-    network = build_generator(config, conditional_classes(labels))
+    network: GeneratorNetwork | None = stored_generator(stored)
+    if network is None:
+        network = build_generator(config, conditional_classes(labels))
     bake_spectral_norm(network)
     network.load_state_dict(stored["weights"])
     return network, config, labels
@@ -219,6 +222,7 @@ def generate(
     made = [labels.index(label)] if label is not None else list(range(len(labels)))
     generator = TrainedGenerator(network.to(compute.device), compute, truncation)
     seeds = [derive_seed(seed, "gan-generate", i) for i in range(count)]
+    source = config.backend if config.backend != "native" else config.generator
     training_images = run.training_images()
     with ImageSetWriter(out) as writer, progress.task("generating", count, unit="img") as task:
         for start in range(0, count, _STREAM_PART):
@@ -229,7 +233,7 @@ def generate(
                 writer.add(
                     image,
                     label=labels[number],
-                    source=f"gan {config.generator}",
+                    source=f"gan {source}",
                     origin="stylegan2",
                     run=run.id,
                     seed=image_seed,
