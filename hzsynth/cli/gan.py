@@ -63,10 +63,10 @@ def train(
     named = read_toml(session.config_file)
     learned = str(label or named.get("label", "all"))
     known_label(photographs, learned, ("all",))
+    reason = ""
     if preset is None and "preset" not in named:
         count = len(training_photographs(photographs, learned))
         preset, reason = choose_preset(count, session.compute.device.type == "cuda")
-        session.say(reason)
     config = session.resolve(
         GanConfig,
         label=label,
@@ -84,6 +84,8 @@ def train(
         patience=patience,
         batch=batch,
     )
+    if reason:
+        session.say(reason)
     inputs = {"images": photographs.digest}
     if config.init is not None:
         inputs["init"] = RunDir.load(config.init, "gan").id
