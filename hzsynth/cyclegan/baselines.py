@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.color import lab2rgb, rgb2lab
+from skimage.color import rgb2lab
 
 from hzsynth.cyclegan.target import (
     LEVELS,
@@ -26,6 +26,7 @@ from hzsynth.cyclegan.target import (
     TargetStatistics,
     estimate_light,
     healthy_skin,
+    lab_to_rgb,
 )
 from hzsynth.data.skin_tone import skin_mask
 
@@ -50,14 +51,14 @@ def shades_of_gray(picture: Picture, target: TargetStatistics, rng: np.random.Ge
 def _affine(lab: Floats, region: Mask, mean: Floats, deviation: Floats) -> Floats:
     """Moves all colours so that those of a region have the given mean and deviation."""
     own_mean, own_deviation = lab[region].mean(axis=0), lab[region].std(axis=0)
-    return (lab - own_mean) / np.maximum(own_deviation, 1e-6) * deviation + mean
+    return np.asarray((lab - own_mean) / np.maximum(own_deviation, 1e-6) * deviation + mean)
 
 
 def reinhard(picture: Picture, target: TargetStatistics, rng: np.random.Generator) -> Picture:
     """Gives the picture the target's mean and deviation in each Lab channel."""
     everywhere = np.ones(picture.lesion.shape, dtype=bool)
     moved = _affine(rgb2lab(picture.pixels), everywhere, target.mean, target.deviation)
-    return Picture(_to_uint8(lab2rgb(moved)), picture.lesion)
+    return Picture(_to_uint8(lab_to_rgb(moved)), picture.lesion)
 
 
 def reinhard_skin(picture: Picture, target: TargetStatistics, rng: np.random.Generator) -> Picture:
@@ -68,13 +69,13 @@ def reinhard_skin(picture: Picture, target: TargetStatistics, rng: np.random.Gen
     """
     healthy = healthy_skin(picture.pixels, picture.lesion)
     moved = _affine(rgb2lab(picture.pixels), healthy, target.skin_mean, target.skin_deviation)
-    share = (skin_mask(picture.pixels) | picture.lesion | healthy).astype(np.float64)
+    share: Floats = (skin_mask(picture.pixels) | picture.lesion | healthy).astype(np.float64)
     if share.min() == 0:
         # Growing first: the transition lies outside the skin, whose colours are then exact.
         reach = max(1, round(_FEATHER * max(share.shape)))
-        share = cv2.dilate(share, np.ones((2 * reach + 1, 2 * reach + 1)))
-        share = cv2.blur(share, (2 * reach + 1, 2 * reach + 1))
-    mixed = share[..., None] * lab2rgb(moved) + (1 - share[..., None]) * picture.pixels / 255.0
+        size = 2 * reach + 1
+        share = np.asarray(cv2.blur(cv2.dilate(share, np.ones((size, size))), (size, size)))
+    mixed = share[..., None] * lab_to_rgb(moved) + (1 - share[..., None]) * picture.pixels / 255.0
     return Picture(_to_uint8(mixed), picture.lesion)
 
 
@@ -92,7 +93,7 @@ def histogram_matching(
         rank = (np.cumsum(counts) - 0.5 * counts) / values.size
         new = np.interp(rank, steps, target.quantiles[:, channel])
         matched[..., channel] = new[inverse].reshape(lab.shape[:2])
-    return Picture(_to_uint8(lab2rgb(matched)), picture.lesion)
+    return Picture(_to_uint8(lab_to_rgb(matched)), picture.lesion)
 
 
 def exchange_amplitudes(pixels: Pixels, reference: Pixels, beta: float) -> NDArray[np.float64]:
@@ -112,8 +113,8 @@ def exchange_amplitudes(pixels: Pixels, reference: Pixels, beta: float) -> NDArr
     reach = int(beta * min(pixels.shape[:2]))
     low = np.zeros(pixels.shape[:2], dtype=bool)
     # The spectrum is not shifted: low frequencies are at both ends of each axis.
-    rows, columns = (np.arange(-reach, reach + 1) % length for length in low.shape)
-    low[np.ix_(rows, columns)] = True
+    near = np.arange(-reach, reach + 1)
+    low[np.ix_(near % pixels.shape[0], near % pixels.shape[1])] = True
     amplitude = np.where(low[..., None], np.abs(other), np.abs(own))
     changed = amplitude * np.exp(1j * np.angle(own))
     return np.asarray(np.fft.ifft2(changed, axes=(0, 1)).real)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.color import rgb2lab
+from skimage.color import lab2rgb, rgb2lab
 
 from hzsynth.data.lesion import lesion_mask
 from hzsynth.data.skin_tone import skin_mask
@@ -54,6 +54,13 @@ class TargetStatistics:
     quantiles: Floats
     light: Floats
     photographs: tuple[Pixels, ...]
+
+
+def lab_to_rgb(lab: Floats) -> Floats:
+    """CIELAB -> sRGB in [0, 1]; colours that light cannot have are moved to the nearest that it can."""
+    inside = lab.copy()
+    np.minimum(inside[..., 2], 200 * (inside[..., 0] + 16) / 116, out=inside[..., 2])
+    return np.asarray(lab2rgb(inside))
 
 
 def healthy_skin(pixels: Pixels, lesion: Mask) -> Mask:

@@ -27,12 +27,18 @@ from hzsynth.core.errors import InputError
 from hzsynth.core.files import atomic_write_bytes
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.interrupt import deferred_interrupts
-from hzsynth.core.lineage import check_lineage
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.core.seeding import torch_generator
 from hzsynth.cyclegan.config import CycleGanConfig
-from hzsynth.cyclegan.domains import Batch, Domain, draw_batch, load_domain, typical_colour
+from hzsynth.cyclegan.domains import (
+    Batch,
+    Domain,
+    draw_batch,
+    load_domain,
+    training_images,
+    typical_colour,
+)
 from hzsynth.cyclegan.losses import (
     adversarial_loss,
     cycle_loss,
@@ -245,20 +251,6 @@ def write_sheet(path: Path, rows: dict[str, torch.Tensor]) -> None:
     atomic_write_bytes(path, buffer.getvalue())
 
 
-def _training_images(source: ImageSet, target: ImageSet) -> tuple[ImageSet, ImageSet]:
-    """The parts that may be learned from, proven to be apart from what is held out."""
-    used = source.training_part(), target.training_part()
-    for name, images in zip(("SOURCE", "TARGET"), used, strict=True):
-        if len(images) < 2:
-            raise InputError(
-                f"{name} has {len(images)} images to learn from (the train split, or all without "
-                "splits); at least two are needed"
-            )
-    held_out = [r for i in (source, target) for r in i if r.split in ("val", "test")]
-    check_lineage([*used[0], *used[1]], held_out, {**source.lineage, **target.lineage})
-    return used
-
-
 def _snapshot(training: _Training, run: RunDir, source: Domain, kept: list[Path]) -> Path:
     shown = source.pixels[:_SHOWN]
     translated, cycled = training.translated_and_cycled(shown)
@@ -297,7 +289,7 @@ def train_cyclegan(
     """
     if compute.precision == "fp16":
         raise InputError("--precision fp16 is too narrow for these losses; use bf16 or fp32")
-    used = _training_images(source, target)
+    used = training_images(source, target)
     run.record_training([*used[0], *used[1]])
     masked = config.preserve == "mask"
     domains = (
