@@ -7,9 +7,12 @@ import typer
 
 from hzsynth.cli.arguments import RunPath, SetPath, Workers, known_label, open_set
 from hzsynth.cli.session import Session, command, group
+from hzsynth.core.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
+    from hzsynth.core.devices import Compute
     from hzsynth.core.image_set import ImageSet
+    from hzsynth.cyclegan.judging import Judge
 
 app = group("CycleGAN: lesions onto the skin of another population, the lesion kept.")
 
@@ -122,4 +125,88 @@ def transplant_lesions(
             "hosts": len(hosts),
         },
         "cyclegan transplant",
+    )
+
+
+@command(app, "compare")
+def compare_methods(
+    session: Session,
+    run: RunPath,
+    source: Source,
+    target: Target,
+    label: SourceLabel = None,
+    target_label: TargetLabel = None,
+    classifier: Annotated[
+        Path | None,
+        typer.Option(
+            "--classifier",
+            metavar="RUN",
+            help="Classifier that says whether lesions are kept; by default one is trained.",
+        ),
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the pictures, pixels.")] = None,
+    gate: Annotated[bool, typer.Option("--gate", help="Exit 3 when the model fails.")] = False,
+) -> None:
+    """Compares a trained model with tone transfers and the transplant; one recommendation.
+
+    Photographs that the model did not see are used where there are eight of them.
+    """
+    from hzsynth.core.image_set_writer import refuse_existing
+    from hzsynth.core.run import RunDir
+    from hzsynth.cyclegan.comparison import ComparisonConfig, compare
+    from hzsynth.cyclegan.comparison_page import PAGE, write_comparison
+    from hzsynth.cyclegan.training import load_generator
+    from hzsynth.cyclegan.translation import translate_pixels
+
+    config = session.resolve(ComparisonConfig, size=size)
+    refuse_existing(session.output, session.force, PAGE)
+    lesions, skin = _domains(source, target, label, target_label)
+    trained = RunDir.load(run, "cyclegan")
+    generator, training = load_generator(trained, session.compute)
+    config = config.model_copy(update={"size": config.size or training.resolution})
+    result = compare(
+        lambda pixels: translate_pixels(generator, pixels, training.resolution, session.compute),
+        trained.training_images(),
+        lesions,
+        skin,
+        config,
+        compute=session.compute,
+        judge=None if classifier is None else _judge(classifier, lesions, session.compute),
+        progress=session.progress,
+    )
+    for remark in result.remarks:
+        session.say(remark)
+    page = write_comparison(result, session.output)
+    session.show(
+        {"report": str(page), **result.to_json()}
+        if session.json
+        else {"report": str(page), "recommendation": result.recommendation},
+        "cyclegan compare",
+    )
+    if gate and not result.passed:
+        raise RefusedError(result.recommendation)
+
+
+def _judge(path: Path, lesions: "ImageSet", compute: "Compute") -> "Judge":
+    """A classifier as the judge; the CycleGAN's room may not know the classifiers'.
+
+    Raises:
+        InputError: no classifier run, or it does not know the class of the lesions.
+    """
+    from hzsynth.classify.models import load_classifier
+    from hzsynth.core.run import RunDir
+    from hzsynth.cyclegan.judging import classifier_judge
+
+    model = load_classifier(RunDir.load(path))
+    if len(lesions.labels) != 1 or lesions.labels[0] not in model.labels:
+        raise InputError(
+            f"SOURCE must be of one class that the classifier knows ({', '.join(model.labels)}), not "
+            f"{', '.join(lesions.labels)}; choose one with --label"
+        )
+    return classifier_judge(
+        f"{model.model} of '{path.name}'",
+        model.labels,
+        model.size,
+        lambda pixels: model.probabilities(pixels, compute),
+        lesions.labels[0],
     )

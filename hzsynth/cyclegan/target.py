@@ -59,7 +59,8 @@ class TargetStatistics:
 def lab_to_rgb(lab: Floats) -> Floats:
     """CIELAB -> sRGB in [0, 1]; colours that light cannot have are moved to the nearest that it can."""
     inside = lab.copy()
-    np.minimum(inside[..., 2], 200 * (inside[..., 0] + 16) / 116, out=inside[..., 2])
+    limit = 200 * (inside[..., 0] + 16) / 116 - 1e-6  # a little below: rounding counts
+    np.minimum(inside[..., 2], limit, out=inside[..., 2])
     return np.asarray(lab2rgb(inside))
 
 
