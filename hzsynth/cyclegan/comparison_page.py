@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from hzsynth.core.files import atomic_write_text
-from hzsynth.cyclegan.comparison import Comparison, Row
+from hzsynth.cyclegan.comparison import Comparison
+from hzsynth.cyclegan.gate import Row
 from hzsynth.report.contact_sheet import comparison_rows
 from hzsynth.report.page import HtmlPage
 from hzsynth.report.tables import table_csv
@@ -42,10 +43,10 @@ def write_comparison(result: Comparison, out: Path) -> Path:
     page.section("Every method on the same photographs").table(
         pd.DataFrame([_cells(row) for row in result.rows]),
         caption="kept: share of the lesions that the judge called one before and still calls one, "
-        "and the same after JPEG at quality 75; SSIM and feature distance inside the lesion, contrast "
+        "and the same after JPEG at quality 75; SSIM and an LPIPS-like distance of backbone features inside the lesion, contrast "
         "in a* and area that looks inflamed (after / before; 1 is unchanged), medians; ITA, a*, b*: "
         "first Wasserstein distance of the skin around the lesion to the target's; KID on patches "
-        "without lesion (± over subsets); normal turned: healthy photographs that become a lesion.",
+        "without lesion (± over subsets); turned: healthy photographs that become a lesion.",
     )
     pictures = page.section("The same photographs by every method")
     pictures.figure(
@@ -72,7 +73,7 @@ def _cells(row: Row) -> dict[str, str]:
         "kept": _percent(row.retention),
         "JPEG": _percent(row.retention_jpeg),
         "SSIM": _number(row.similarity, 2),
-        "feature distance": _number(row.feature_distance, 2),
+        "LPIPS": _number(row.feature_distance, 2),
         "contrast": _number(row.contrast, 2),
         "area": _number(row.area, 2),
         "ITA °": _number(row.tone, 1),

@@ -27,10 +27,11 @@ from hzsynth.nets.backbones import lite_features
 _GAP, _RING = 0.04, 0.16
 _FEWEST = 16
 _WINDOW = 7
-# SSIM's constants follow from the range of values: six deviations of the lightness.
+# Six deviations of the lightness are laid over [0, 1], the mean in the middle: about a mean of zero
+# SSIM's comparison of brightness would react to the least change.
 _RANGE = 6.0
 _LEAST_DEVIATION = 1.0
-_CROP_SIDE = 160
+_CROP_SIDE = 96
 
 
 def grown(mask: Mask, pixels: int) -> Mask:
@@ -89,7 +90,7 @@ def colour_distances(
 def _normalised_lightness(pixels: Pixels, region: Mask) -> Floats:
     lightness = rgb2lab(pixels)[..., 0]
     deviation = max(float(lightness[region].std()), _LEAST_DEVIATION)
-    return np.asarray((lightness - lightness[region].mean()) / deviation)
+    return np.asarray((lightness - lightness[region].mean()) / (_RANGE * deviation) + 0.5)
 
 
 def lesion_similarity(before: Pixels, after: Pixels, lesion: Mask) -> float:
@@ -104,7 +105,7 @@ def lesion_similarity(before: Pixels, after: Pixels, lesion: Mask) -> float:
         At most 1; 1 for an equal structure, whatever the tone.
     """
     first, second = (_normalised_lightness(pixels, lesion) for pixels in (before, after))
-    _, values = structural_similarity(first, second, win_size=_WINDOW, data_range=_RANGE, full=True)
+    _, values = structural_similarity(first, second, win_size=_WINDOW, data_range=1.0, full=True)
     return float(values[lesion].mean())
 
 
@@ -148,7 +149,7 @@ def feature_distance(before: Pixels, after: Pixels, lesion: Mask) -> float:
 
     Returns:
         From 0 (equal) to 4: squared distance of the unit feature vectors inside the lesion, averaged
-        over its area and over strides 4, 8, 16 and 32 of a crop around it at 160 px.
+        over its area and over strides 4, 8, 16 and 32 of a crop around it at 96 px.
     """
     box = lesion_box(lesion)
     crops = torch.stack([_crop(pixels, box) for pixels in (before, after)]).float() / 127.5 - 1
