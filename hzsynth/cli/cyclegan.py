@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hzsynth.core.devices import Compute
     from hzsynth.core.image_set import ImageSet
     from hzsynth.cyclegan.judging import Judge
+    from hzsynth.cyclegan.trainer import Classify
 
 app = group("CycleGAN: lesions onto the skin of another population, the lesion kept.")
 
@@ -42,7 +43,19 @@ def train(
     target: Target,
     label: SourceLabel = None,
     target_label: TargetLabel = None,
-    preserve: Annotated[str | None, typer.Option(help="none or mask.")] = None,
+    preserve: Annotated[
+        str | None,
+        typer.Option(help="none, mask, semantic, gated, blind, contrast; several with commas."),
+    ] = None,
+    objective: Annotated[str | None, typer.Option(help="cyclegan or cut (PatchNCE).")] = None,
+    classifier: Annotated[
+        Path | None,
+        typer.Option(
+            "--classifier",
+            metavar="RUN",
+            help="Frozen classifier whose judgement is kept; for --preserve semantic.",
+        ),
+    ] = None,
     resolution: Annotated[int | None, typer.Option(help="Side in pixels.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop after this wall-clock time.")] = None,
@@ -55,15 +68,57 @@ def train(
     config = session.resolve(
         CycleGanConfig,
         preserve=preserve,
+        objective=objective,
         resolution=resolution,
         steps=steps,
         minutes=minutes,
         batch=batch,
     )
     lesions, skin = _domains(source, target, label, target_label)
-    run = session.start_run("cyclegan", config, {"source": lesions.digest, "target": skin.digest})
-    train_cyclegan(lesions, skin, config, run, compute=session.compute, progress=session.progress)
+    inputs = {"source": lesions.digest, "target": skin.digest}
+    classify = None
+    if classifier is not None:
+        inputs["classifier"], classify = _frozen(classifier, session.compute)
+    run = session.start_run("cyclegan", config, inputs)
+    train_cyclegan(
+        lesions,
+        skin,
+        config,
+        run,
+        compute=session.compute,
+        classify=classify,
+        progress=session.progress,
+    )
     session.show({"run": str(run.path), **run.result}, "cyclegan train")
+
+
+def _frozen(path: Path, compute: "Compute") -> tuple[str, "Classify"]:
+    """A trained classifier's id and its logits of images in [-1, 1], differentiable.
+
+    Raises:
+        InputError: no finished classifier run.
+    """
+    import torch
+    from torch.nn import functional
+
+    from hzsynth.classify.models import load_classifier
+    from hzsynth.core.run import RunDir
+
+    run = RunDir.load(path)
+    model = load_classifier(run)
+    network = model.network.to(compute.device).requires_grad_(False)
+    mean, deviation = (
+        torch.tensor(values, device=compute.device).view(1, 3, 1, 1)
+        for values in (model.mean, model.std)
+    )
+
+    def classify(images: torch.Tensor) -> torch.Tensor:
+        shape = (model.size, model.size)
+        resized = functional.interpolate(images * 0.5 + 0.5, shape, mode="bilinear", antialias=True)
+        logits: torch.Tensor = network((resized - mean) / deviation)
+        return logits
+
+    return run.id, classify
 
 
 @command(app, "translate")

@@ -20,7 +20,8 @@ from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.cyclegan.networks import ResnetGenerator, apply_change, to_logits
-from hzsynth.cyclegan.training import load_generator, to_uint8
+from hzsynth.cyclegan.trainer import to_uint8
+from hzsynth.cyclegan.training import load_generator
 from hzsynth.data.photos import decode_image
 
 # The longest side at which networks run: strips of 8:1 beyond the training size are refused.
