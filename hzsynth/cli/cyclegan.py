@@ -128,9 +128,12 @@ def translate_images(
     images: SetPath,
     label: Annotated[str | None, typer.Option(help="Translate only this class.")] = None,
 ) -> None:
-    """Translates every image of a set to the target skin; masks and labels stay."""
+    """Translates every image of a set to the target skin; masks and labels stay.
+
+    Its table says of every image whether the lesion was kept, and the tone of the skin.
+    """
     from hzsynth.core.run import RunDir
-    from hzsynth.cyclegan.translation import translate
+    from hzsynth.cyclegan.translation import LESION_KEPT, translate
 
     source = open_set(images)
     if label is not None:
@@ -140,9 +143,20 @@ def translate_images(
         source,
         session.output,
         compute=session.compute,
+        force=session.force,
         progress=session.progress,
     )
-    session.show({"set": str(translated.root), "images": len(translated)}, "cyclegan translate")
+    kept = [record.extra[LESION_KEPT] for record in translated]
+    session.show(
+        {
+            "set": str(translated.root),
+            "images": len(translated),
+            "lesions kept": kept.count("yes"),
+            "lesions lost": kept.count("no"),
+            "unknown": kept.count("unknown"),
+        },
+        "cyclegan translate",
+    )
 
 
 @command(app, "transplant")

@@ -14,12 +14,11 @@ from pydantic import Field
 
 from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_files import encode_mask, encode_png, mask_name, write_below
+from hzsynth.core.image_files import write_picture
 from hzsynth.core.image_set import ImageRecord, ImageSet, TrainingImage
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.parallel import SLOW
 from hzsynth.core.partial import carry_out
-from hzsynth.core.phash import perceptual_hash
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import derive_seed, numpy_generator
 from hzsynth.cyclegan.domains import given_mask, training_images
@@ -155,7 +154,6 @@ def _orders(
             origin="transplant",
             run=run,
             seed=str(seed),
-            mask=mask_name(name),
         )
         orders.append(_Order(source, tuple(targets.records[i] for i in order), seed, row))
     return orders
@@ -180,17 +178,11 @@ def _make(sources: ImageSet, targets: ImageSet, folder: Path, order: _Order) -> 
 
 
 def _written(order: _Order, host: ImageRecord, picture: Picture, folder: Path) -> ImageRecord:
-    data = encode_png(picture.pixels)
-    write_below(folder, order.target, data)
-    write_below(folder, order.row.mask, encode_mask(picture.lesion))
     licences = dict.fromkeys((order.source.licence, host.licence))
-    return replace(
+    row = replace(
         order.row,
         parents=(order.source.sha256, host.sha256),
-        sha256=hashlib.sha256(data).hexdigest(),
-        phash=perceptual_hash(picture.pixels),
-        width=picture.pixels.shape[1],
-        height=picture.pixels.shape[0],
         licence="; ".join(licence for licence in licences if licence),
         extra={HOST_GROUP: host.group},
     )
+    return write_picture(folder, row, picture.pixels, picture.lesion)

@@ -179,8 +179,9 @@ def test_any_size_comes_back_and_alone_equals_together(tmp_path, domains):
     again = translate(run, alone, tmp_path / "alone", compute=CPU_FP32)
     assert again.records[0].sha256 == translated.records[2].sha256
     generator, _ = load_generator(run, CPU_FP32)
-    with pytest.raises(InputError, match="too long a strip"):
-        translate_pixels(generator, np.zeros((4, 100, 3), np.uint8), 32, CPU_FP32)
+    for height, width in ((4, 100), (900, 10), (1, 1), (1, 700)):
+        strip = skin(np.random.default_rng(0), (225, 175, 150), height, width)
+        assert translate_pixels(generator, strip, 32, CPU_FP32).shape == strip.shape
 
 
 def test_a_held_out_patient_in_the_target_is_refused(tmp_path):
