@@ -326,7 +326,9 @@ def test_a_perfect_model_is_measured_as_one():
     assert moved.kid < 0.2 * unchanged.kid
 
 
-def test_a_comparison_finds_the_model_that_erases_lesions(sets, tmp_path):
+def test_a_comparison_finds_the_model_that_erases_lesions(sets, tmp_path, monkeypatch):
+    # Tested above, and most of the time.
+    monkeypatch.setattr("hzsynth.cyclegan.bench.feature_distance", lambda *_: 0.0)
     result = run_compare(sets, erasing)
     rows = {r.method: r for r in result.rows}
     assert (rows[MODEL].retention, rows["no-op"].retention) == (0, 1)
