@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzsynth.core.image_set import ImageRecord
+from hzsynth.core.phash import perceptual_hash
 
 
 def mask_name(file_name: str) -> str:
@@ -51,6 +52,35 @@ def write_below(folder: Path, name: str, data: bytes) -> None:
         # Once for each folder; asking before every file takes as long as writing it.
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
+
+
+def write_picture(
+    folder: Path, row: ImageRecord, pixels: NDArray[np.uint8], mask: NDArray[np.bool_] | None
+) -> ImageRecord:
+    """Writes a new image (and mask) under the name of its row.
+
+    Args:
+        folder: the set's folder, not published yet.
+        row: with its file name; what follows from the pixels is filled in.
+        pixels: H x W x 3, uint8.
+        mask: H x W, or None.
+
+    Returns:
+        The whole row.
+    """
+    data = encode_png(pixels)
+    write_below(folder, row.file_name, data)
+    name = "" if mask is None else mask_name(row.file_name)
+    if mask is not None:
+        write_below(folder, name, encode_mask(mask))
+    return replace(
+        row,
+        mask=name,
+        sha256=hashlib.sha256(data).hexdigest(),
+        phash=perceptual_hash(pixels),
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+    )
 
 
 @dataclass(frozen=True)

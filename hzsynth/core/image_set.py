@@ -24,8 +24,17 @@ from hzsynth.core.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-ORIGINS = ("real", "phantom", "augmented", "stylegan2", "cyclegan", "diffusion", "external")
-"""``external``: made by somebody else's generator, of which nobody here knows what it saw."""
+ORIGINS = (
+    "real",
+    "phantom",
+    "augmented",
+    "stylegan2",
+    "cyclegan",
+    "transplant",
+    "diffusion",
+    "external",
+)
+"""``transplant``: the lesion of one photograph on the skin of another. ``external``: made by somebody else's generator, of which nobody here knows what it saw."""
 REAL_ORIGINS = ("real", "phantom")
 """Origins that count as photographs: the phantom stands for them where there are none."""
 SPLITS = ("", "train", "val", "test")

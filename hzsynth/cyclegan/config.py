@@ -1,11 +1,17 @@
 """Settings of CycleGAN training; a trained model carries them."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from hzsynth.core.config import Config
 from hzsynth.cyclegan.networks import Norm, Output, PatchDiscriminator, ResnetGenerator, Upsampling
+
+WAYS = ("none", "mask", "blind", "contrast", "gated", "semantic")
+"""How lesions can be kept: ``blind`` hides them from the discriminators, ``contrast`` holds their
+structure and contrast (``mask`` is both), ``gated`` lets the network decide where it may change
+anything but the global tone and teaches it to spare lesions, ``semantic`` holds what a frozen
+classifier says."""
 
 
 class CycleGanConfig(Config):
@@ -35,8 +41,20 @@ class CycleGanConfig(Config):
     residual_scale: Literal[1, 2, 4] = Field(
         2, description="reduction at which a residual change is computed"
     )
-    preserve: Literal["none", "mask"] = Field("mask", description="how lesions are kept")
+    objective: Literal["cyclegan", "cut"] = Field(
+        "cyclegan", description="cycle and identity, or PatchNCE with one direction only"
+    )
+    preserve: str = Field(
+        "mask", description=f"how lesions are kept: {', '.join(WAYS)}, or several with commas"
+    )
     preserve_weight: float = Field(10.0, ge=0, description="weight of the preservation loss")
+    gate_weight: float = Field(1.0, ge=0, description="weight of the gate's own loss")
+    semantic_weight: float = Field(1.0, ge=0, description="weight of the classifier's agreement")
+    against_hiding: Literal["none", "noise", "jpeg"] = Field(
+        "none", description="what a translation goes through before it is translated back"
+    )
+    nce_weight: float = Field(1.0, ge=0, description="weight of PatchNCE; cut only")
+    nce_locations: int = Field(256, ge=2, description="places a layer that PatchNCE compares")
     cycle_weight: float = Field(10.0, ge=0, description="weight of the cycle loss")
     identity_weight: float = Field(0.5, ge=0, description="weight of the identity loss")
     colour_start: bool = Field(
@@ -51,10 +69,37 @@ class CycleGanConfig(Config):
     snapshots: int = Field(8, ge=1, description="sample sheets and checkpoints in a run")
     seed: int = Field(0, ge=0, description="seed of weights and draws")
 
+    @field_validator("preserve")
+    @classmethod
+    def _known_ways(cls, preserve: str) -> str:
+        ways = [way.strip() for way in preserve.split(",")]
+        wrong = [way for way in ways if way not in WAYS]
+        if wrong or ("none" in ways and len(ways) > 1):
+            raise ValueError(f"preserve is none, or of {', '.join(WAYS[1:])} one or several")
+        return ",".join(dict.fromkeys(ways))
+
+    @model_validator(mode="after")
+    def _gate_needs_a_residual(self) -> Self:
+        if self.keeps("gated") and self.output == "published":
+            raise ValueError("preserve gated needs output residual: it gates the change")
+        return self
+
+    def keeps(self, way: str) -> bool:
+        """Whether lesions are kept in one of `WAYS`; mask stands for blind and contrast."""
+        ways = self.preserve.split(",")
+        return way in ways or (way in ("blind", "contrast") and "mask" in ways)
+
+    @property
+    def needs_masks(self) -> bool:
+        """Whether training asks where the lesions are."""
+        return any(self.keeps(way) for way in ("blind", "contrast", "gated"))
+
     def generator(self) -> ResnetGenerator:
         """A generator of this form."""
         scale = self.residual_scale if self.output == "residual" else 1
-        return ResnetGenerator(self.width, self.blocks, self.upsampling, self.output, scale)
+        return ResnetGenerator(
+            self.width, self.blocks, self.upsampling, self.output, scale, self.keeps("gated")
+        )
 
     def discriminator(self) -> PatchDiscriminator:
         """A discriminator of this form."""

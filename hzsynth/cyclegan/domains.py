@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.lineage import check_lineage
 from hzsynth.data.lesion import lesion_mask
 from hzsynth.data.photos import decode_image, square
 
@@ -24,6 +26,32 @@ class Domain:
     masks: torch.Tensor
 
 
+def training_images(source: ImageSet, target: ImageSet) -> tuple[ImageSet, ImageSet]:
+    """The parts that may be learned from, proven to be apart from what is held out.
+
+    Args:
+        source: photographs with lesions.
+        target: photographs of the target skin.
+
+    Returns:
+        The train splits of both, or all without splits.
+
+    Raises:
+        InputError: one of them has fewer than two images.
+        RefusedError: an image is, or descends from, a held-out one of either set.
+    """
+    used = source.training_part(), target.training_part()
+    for name, images in zip(("SOURCE", "TARGET"), used, strict=True):
+        if len(images) < 2:
+            raise InputError(
+                f"{name} has {len(images)} images to learn from (the train split, or all without "
+                "splits); at least two are needed"
+            )
+    held_out = [r for i in (source, target) for r in i if r.split in ("val", "test")]
+    check_lineage([*used[0], *used[1]], held_out, {**source.lineage, **target.lineage})
+    return used
+
+
 def find_lesion(
     images: ImageSet, record: ImageRecord, pixels: NDArray[np.uint8]
 ) -> NDArray[np.bool_]:
@@ -37,10 +65,16 @@ def find_lesion(
     Returns:
         H x W, True inside the lesion.
     """
+    mask = given_mask(images, record, pixels)
+    return lesion_mask(pixels) if mask is None else mask
+
+
+def given_mask(
+    images: ImageSet, record: ImageRecord, pixels: NDArray[np.uint8]
+) -> NDArray[np.bool_] | None:
+    """The lesion mask of the set, H x W; None without one of the picture's size."""
     mask = images.read_mask(record)
-    if mask is not None and mask.shape == pixels.shape[:2]:
-        return mask
-    return lesion_mask(pixels)
+    return mask if mask is not None and mask.shape == pixels.shape[:2] else None
 
 
 def load_domain(images: ImageSet, size: int, with_masks: bool) -> Domain:

@@ -12,7 +12,9 @@ Instance norm hides from a network how light or red an image is as a whole, whic
 thing that a change of skin tone is about: a generator that cannot tell the two domains apart
 by tone is held at the identity by the identity loss, and a discriminator that cannot see the
 tone does not ask for it. So the residual form has a global colour change beside the local
-one, and the discriminator can do without norm.
+one, and the discriminator can do without norm. The local change can be gated: a map in [0, 1] that
+the network computes with it says where it applies, and is taught to be 0 on lesions, which then move
+with the global colour only.
 """
 
 import math
@@ -28,6 +30,8 @@ Norm = Literal["none", "instance"]
 
 # Pixels at the ends of the range have no finite logit: they are pulled in by this factor.
 _REACH = 0.95
+# Where a gate starts: nearly all of the change applies.
+_OPEN = 2.0
 
 
 class ResnetBlock(nn.Module):
@@ -108,6 +112,7 @@ class ResnetGenerator(nn.Module):
         output: ``published`` or ``residual`` (see the module).
         residual_scale: factor by which the image is reduced before the change is computed; only
             with the residual output.
+        gated: whether a map says where the local change applies; only with the residual output.
     """
 
     def __init__(
@@ -117,12 +122,14 @@ class ResnetGenerator(nn.Module):
         upsampling: Upsampling = "resize",
         output: Output = "residual",
         residual_scale: int = 1,
+        gated: bool = False,
     ) -> None:
         super().__init__()
         self.output = output
+        self.gated = gated and output == "residual"
         self.residual_scale = residual_scale if output == "residual" else 1
         self.colour = ColourChange() if output == "residual" else None
-        self.last = nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect")
+        self.last = nn.Conv2d(width, 4 if self.gated else 3, 7, padding=3, padding_mode="reflect")
         self.body = nn.Sequential(
             nn.Conv2d(3, width, 7, padding=3, padding_mode="reflect"),
             nn.InstanceNorm2d(width),
@@ -141,20 +148,59 @@ class ResnetGenerator(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """N x 3 x H x W in [-1, 1] -> the same, in the other domain."""
-        if self.output == "published":
-            return torch.tanh(self.last(self.body(images)))
-        return apply_change(images, self.change(images))
+        return self.with_gate(images)[0]
 
-    def change(self, images: torch.Tensor) -> torch.Tensor:
-        """The residual output's change, in logits, at the images' resolution."""
-        scale = self.residual_scale
-        small = functional.avg_pool2d(images, scale) if scale > 1 else images
-        change: torch.Tensor = self.last(self.body(small))
-        if scale > 1:
-            change = functional.interpolate(
-                change, scale_factor=scale, mode="bilinear", align_corners=False
+    def with_gate(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The translation and, with a gate, its logits: N x 1 x H x W, large where all may change."""
+        if self.output == "published":
+            return torch.tanh(self.last(self.body(images))), None
+        change, gate = self._change(images)
+        return apply_change(images, change), gate
+
+    def _change(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The residual output's change in logits at the images' resolution, and the gate."""
+        computed: torch.Tensor = self.last(self.body(self._reduced(images))).float()
+        if self.residual_scale > 1:
+            computed = functional.interpolate(
+                computed, scale_factor=self.residual_scale, mode="bilinear", align_corners=False
             )
-        return change if self.colour is None else change.float() + self.colour(images)
+        gate = computed[:, 3:] + _OPEN if self.gated else None
+        change = computed if gate is None else torch.sigmoid(gate) * computed[:, :3]
+        return change if self.colour is None else change + self.colour(images), gate
+
+    def _reduced(self, images: torch.Tensor) -> torch.Tensor:
+        scale = self.residual_scale
+        return functional.avg_pool2d(images, scale) if scale > 1 else images
+
+    @property
+    def feature_channels(self) -> tuple[int, ...]:
+        """Channels of the maps that `features` gives."""
+        channels: int = self.last.in_channels
+        return (3, 2 * channels, 4 * channels, 4 * channels, 4 * channels)
+
+    def features(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """What PatchNCE compares (Park et al. 2020): the image and four maps of the encoder.
+
+        Args:
+            images: N x 3 x H x W in [-1, 1].
+
+        Returns:
+            The image as the network sees it, both maps after a reduction, and those after the first
+            and the middle residual block.
+        """
+        values = self._reduced(images)
+        maps = [values]
+        blocks = [i for i, layer in enumerate(self.body) if isinstance(layer, ResnetBlock)]
+        # Convolution, norm and activation make nine layers before the blocks.
+        wanted = {5, 8, blocks[0], blocks[len(blocks) // 2]}
+        for place, layer in enumerate(self.body):
+            if place > blocks[len(blocks) // 2]:
+                break
+            values = layer(values)
+            if place in wanted:
+                maps.append(values)
+        # A network of one block has no other middle.
+        return maps if len(blocks) > 1 else [*maps, maps[-1]]
 
 
 def to_logits(images: torch.Tensor) -> torch.Tensor:

@@ -1,10 +1,11 @@
 """Keeping the lesion while the skin around it changes.
 
 Where only the source domain has lesions, a discriminator sees a lesion in nothing but
-fakes, so erasing it is the optimal translation (Cohen et al. 2018). Two remedies, both
-with lesion masks: the discriminators do not see the lesion (`hide_lesions`), and the
-translation must keep its structure and its contrast to the skin around it
-(`preservation_loss`). Absolute colours inside the mask are free: holding them would paste
+fakes, so erasing it is the optimal translation (Cohen et al. 2018). Remedies with lesion
+masks: the discriminators do not see the lesion (`hide_lesions`), the translation must keep its
+structure and its contrast to the skin around it (`preservation_loss`), and a gate keeps local
+changes away from it (`gate_loss`). Without masks: a frozen classifier must go on saying what it
+said (`semantic_loss`). Absolute colours inside the mask are free: holding them would paste
 the old lesion with a halo of the old skin.
 """
 
@@ -122,3 +123,32 @@ def preservation_loss(
         structure = structure + _masked_mean((new - old).abs(), inside).mean()
     change = lesion_contrast(after, masks) - lesion_contrast(before, masks)
     return structure + change.abs().mean()
+
+
+def gate_loss(gate: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of a gate with where there is no lesion.
+
+    Args:
+        gate: N x 1 x H x W, logits: large where a change may apply.
+        masks: float N x 1 x H x W in [0, 1]; ones inside the lesion.
+
+    Returns:
+        A scalar.
+    """
+    spared = dilate(masks, max(1, _margin(masks) // 2))
+    return functional.binary_cross_entropy_with_logits(gate.float(), 1 - spared)
+
+
+def semantic_loss(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """Disagreement of a frozen classifier with itself (Hoffman et al. 2018, equation 5, softened).
+
+    Args:
+        before: logits of the images, N x C; no gradient flows into them.
+        after: logits of their translations, N x C.
+
+    Returns:
+        A scalar: the Kullback-Leibler divergence from what it said before; 0 for no change.
+    """
+    said = before.detach().float().log_softmax(dim=1)
+    now = after.float().log_softmax(dim=1)
+    return functional.kl_div(now, said, reduction="batchmean", log_target=True)

@@ -1,0 +1,291 @@
+"""The stage `compare`: a translation model beside every cheap alternative, on the same photographs.
+
+Its gate and its recommendation are those of `gate`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from hzsynth.core.config import Config
+from hzsynth.core.devices import Compute
+from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageRecord, ImageSet, TrainingImage
+from hzsynth.core.progress import SILENT, Progress
+from hzsynth.core.seeding import numpy_generator
+from hzsynth.cyclegan.baselines import NO_CHANGE, TONE_TRANSFERS
+from hzsynth.cyclegan.bench import Bench, Changed, Sample
+from hzsynth.cyclegan.domains import given_mask
+from hzsynth.cyclegan.gate import BOTH, MODEL, TRANSPLANT, Row, recommend
+from hzsynth.cyclegan.judging import Judge, feature_judge
+from hzsynth.cyclegan.target import Picture, Pixels, TargetStatistics, measure_target
+from hzsynth.cyclegan.transplant import main_parts, transplant
+from hzsynth.data.lesion import lesion_mask
+from hzsynth.data.photos import decode_image, square
+from hzsynth.score.extractors import FeatureExtractor, create_extractor
+
+FEWEST = 8
+_HOSTS_TRIED = 12
+
+
+class ComparisonConfig(Config):
+    """Settings of `compare`."""
+
+    size: int = Field(0, ge=0, le=512, description="side of the pictures; 0: that of the model")
+    largest: int = Field(150, ge=FEWEST, description="photographs of a domain at most")
+    seed: int = Field(0, ge=0, description="of draws")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The model beside its alternatives.
+
+    Attributes:
+        rows: one a method: tone transfers, transplant, model, both.
+        passed: whether the model passes the gate.
+        recommendation: what to use, in a sentence with the figures.
+        kid_floor: KID between two halves of the target's photographs; None with too few.
+        judge: who judged.
+        remarks: what limits the comparison.
+        counts: photographs of each domain.
+        sheet: method -> pictures of the same photographs.
+        config: the settings, the size resolved.
+    """
+
+    rows: tuple[Row, ...]
+    passed: bool
+    recommendation: str
+    kid_floor: float | None
+    judge: str
+    remarks: tuple[str, ...]
+    counts: dict[str, int]
+    sheet: Mapping[str, torch.Tensor]
+    config: ComparisonConfig
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
+        return {
+            "passed": self.passed,
+            "recommendation": self.recommendation,
+            "judge": self.judge,
+            "kid_floor": self.kid_floor,
+            "counts": self.counts,
+            "remarks": list(self.remarks),
+            "rows": [vars(row) for row in self.rows],
+            "config": self.config.model_dump(mode="json"),
+        }
+
+
+Translate = Callable[[Pixels], Pixels]
+"""A trained model: H x W x 3 -> the same shape."""
+
+
+def compare(
+    translate: Translate,
+    seen: Sequence[TrainingImage],
+    source: ImageSet,
+    target: ImageSet,
+    config: ComparisonConfig,
+    *,
+    compute: Compute,
+    judge: Judge | None = None,
+    extractor: FeatureExtractor | None = None,
+    progress: Progress = SILENT,
+) -> Comparison:
+    """Measures a model and its alternatives.
+
+    Args:
+        translate: the model.
+        seen: what it learned from: photographs that it did not see are compared where there are
+            at least eight.
+        source: photographs with lesions; masks are taken from the set or found by redness.
+        target: photographs of healthy skin of the target domain.
+        config: the settings; `size` must not be 0.
+        compute: where features are computed.
+        judge: says whether a lesion is there; by default one is trained (see `judging`).
+        extractor: features for KID; by default EfficientNet-Lite0.
+        progress: where to report.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        InputError: a set has fewer than eight photographs, or an image cannot be read.
+    """
+    remarks: list[str] = []
+    known = {image.sha256 for image in seen}
+    used = _used(source, "SOURCE", known, config, remarks)
+    references = _used(target, "TARGET", known, config, remarks)
+    sources = [_source(source, record, config.size) for record in used]
+    wanted = [_healthy(target, record, config.size) for record in references]
+    learned = _limited(target.training_part().records, config)
+    if {r.sha256 for r in learned} & {r.sha256 for r in references}:
+        remarks.append(
+            "the target's photographs serve as hosts and as reference at once, which favours the "
+            "transplant's KID"
+        )
+    hosts = [_healthy(target, record, config.size).picture.pixels for record in learned]
+    if judge is None:
+        judge = feature_judge(
+            [s.picture for s in sources if s.picture.lesion.any()],
+            [s.picture for s in wanted],
+            [s.patient for s in sources if s.picture.lesion.any()],
+            [s.patient for s in wanted],
+            seed=config.seed,
+            compute=compute,
+        )
+    made = _make_all(translate, sources, measure_target(hosts), config, progress)
+    healthy_made = _change_healthy(translate, wanted, measure_target(hosts), config)
+    bench = Bench(
+        sources, wanted, judge, config.seed, extractor or create_extractor(compute=compute)
+    )
+    rows = []
+    with progress.task("measuring", total=len(made), unit="methods") as task:
+        for name, pictures in made.items():
+            rows.append(bench.measure(name, pictures, healthy_made.get(name)))
+            task.advance(1)
+    passed, sentence = recommend(rows)
+    return Comparison(
+        rows=tuple(rows),
+        passed=passed,
+        recommendation=sentence,
+        kid_floor=bench.floor,
+        judge=judge.name,
+        remarks=(*remarks, *bench.remarks),
+        counts={"source": len(sources), "target": len(wanted), "hosts": len(hosts)},
+        sheet=_sheet(sources, made),
+        config=config,
+    )
+
+
+def _limited(records: Sequence[ImageRecord], config: ComparisonConfig) -> list[ImageRecord]:
+    if len(records) <= config.largest:
+        return list(records)
+    chosen = numpy_generator(config.seed, "compare", "chosen").permutation(len(records))
+    return [records[i] for i in sorted(chosen[: config.largest].tolist())]
+
+
+def _used(
+    images: ImageSet, name: str, known: set[str], config: ComparisonConfig, remarks: list[str]
+) -> list[ImageRecord]:
+    """The photographs that the model did not see; all of them where those are too few."""
+    if len(images) < FEWEST:
+        raise InputError(f"{name} has {len(images)} photographs, a comparison needs {FEWEST}")
+    unseen = [record for record in images if record.sha256 not in known]
+    if len(unseen) >= FEWEST:
+        return _limited(unseen, config)
+    remarks.append(
+        f"only {len(unseen)} photographs of {name} are new to the model: all are used, also those that "
+        "it learned from"
+    )
+    return _limited(images.records, config)
+
+
+def _decoded(images: ImageSet, record: ImageRecord) -> Pixels:
+    return decode_image(images.read_bytes(record), str(images.path(record)))
+
+
+def _source(images: ImageSet, record: ImageRecord, size: int) -> Sample:
+    pixels = _decoded(images, record)
+    mask = given_mask(images, record, pixels)
+    if mask is None:
+        mask = main_parts(lesion_mask(pixels))
+    repeated = np.repeat(mask.astype(np.uint8)[..., None] * 255, 3, axis=2)
+    picture = Picture(square(pixels, size), square(repeated, size)[..., 0] > 127)
+    return Sample(picture, record.group or record.sha256)
+
+
+def _healthy(images: ImageSet, record: ImageRecord, size: int) -> Sample:
+    pixels = square(_decoded(images, record), size)
+    empty = np.zeros(pixels.shape[:2], dtype=bool)
+    return Sample(Picture(pixels, empty), record.group or record.sha256)
+
+
+def _make_all(
+    translate: Translate,
+    sources: Sequence[Sample],
+    target: TargetStatistics,
+    config: ComparisonConfig,
+    progress: Progress,
+) -> dict[str, list[Changed | None]]:
+    """Every method on every source photograph."""
+    made: dict[str, list[Changed | None]] = {}
+    total = (len(TONE_TRANSFERS) + 3) * len(sources)
+    with progress.task("changing", total=total, unit="img") as task:
+        for name, transfer in TONE_TRANSFERS:
+            made[name] = []
+            for number, sample in enumerate(sources):
+                rng = numpy_generator(config.seed, "compare", name, number)
+                changed = transfer(sample.picture, target, rng)
+                made[name].append(Changed(changed, sample.picture.pixels))
+                task.advance(1)
+        made[TRANSPLANT], made[MODEL], made[BOTH] = [], [], []
+        for number, sample in enumerate(sources):
+            laid = _transplanted(sample.picture, target, config, number)
+            made[TRANSPLANT].append(laid)
+            after = Picture(translate(sample.picture.pixels), sample.picture.lesion)
+            made[MODEL].append(Changed(after, sample.picture.pixels))
+            both = None
+            if laid is not None:
+                both = Picture(translate(laid.picture.pixels), laid.picture.lesion)
+            made[BOTH].append(None if laid is None or both is None else Changed(both, laid.before))
+            task.advance(3)
+    return made
+
+
+def _transplanted(
+    picture: Picture, target: TargetStatistics, config: ComparisonConfig, number: int
+) -> Changed | None:
+    rng = numpy_generator(config.seed, "compare", TRANSPLANT, number)
+    for place in rng.permutation(len(target.photographs))[:_HOSTS_TRIED]:
+        result = transplant(picture, target.photographs[place], rng)
+        if result is not None and result.picture.lesion.any():
+            return Changed(result.picture, result.aligned)
+    return None
+
+
+def _change_healthy(
+    translate: Translate,
+    wanted: Sequence[Sample],
+    target: TargetStatistics,
+    config: ComparisonConfig,
+) -> dict[str, list[Picture]]:
+    """Every method that can be applied to healthy skin; a transplant cannot."""
+    made: dict[str, list[Picture]] = {}
+    for name, transfer in TONE_TRANSFERS:
+        generators = [
+            numpy_generator(config.seed, "compare", "healthy", name, i) for i in range(len(wanted))
+        ]
+        made[name] = [
+            transfer(sample.picture, target, rng)
+            for sample, rng in zip(wanted, generators, strict=True)
+        ]
+    made[MODEL] = [Picture(translate(s.picture.pixels), s.picture.lesion) for s in wanted]
+    return made
+
+
+def _sheet(
+    sources: Sequence[Sample], made: Mapping[str, Sequence[Changed | None]], count: int = 8
+) -> dict[str, torch.Tensor]:
+    """The first photographs with a lesion that every method could change."""
+    places = [
+        i
+        for i, sample in enumerate(sources)
+        if sample.picture.lesion.any() and all(results[i] is not None for results in made.values())
+    ]
+    step = max(1, len(places) // count)
+    chosen = (places or list(range(len(sources))))[::step][:count]
+    rows = {}
+    for name, results in made.items():
+        pictures = [
+            sources[i].picture.pixels if (found := results[i]) is None else found.picture.pixels
+            for i in chosen
+        ]
+        rows["source" if name == NO_CHANGE else name] = torch.from_numpy(
+            np.stack(pictures).transpose(0, 3, 1, 2).copy()
+        )
+    return rows
