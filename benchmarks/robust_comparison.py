@@ -59,7 +59,7 @@ def trained(method: str, images: ImageSet, path: Path, size: int, steps: int) ->
         return done
     if method in ("plain", "gnt", "augmix"):
         robust = "none" if method == "plain" else method
-        config = ClassifyConfig(label=LABEL, size=size, steps=steps, robust=robust)
+        config = ClassifyConfig(label=LABEL, size=size, steps=steps, robust=robust, blend=1.0)
         with RunDir.start(path, "classify", config, {"images": images.digest}) as run:
             train_classifier(images, config, run)
         return RunDir.load(path)

@@ -3,7 +3,7 @@
 ``--data DIR`` is a folder of class folders (or a set); the class `normal` is left out and one fixed
 grouped split is made: 60 % train, 10 % validation, 30 % test. Every seed trains the same model on
 the same photographs for the same number of steps and images a step: hzsynth's default (LP-FT, frozen
-batch-norm statistics, averaged weights, checkpoint chosen on validation), the same without linear
+batch-norm statistics, averaged weights blended with the probed ones, checkpoint chosen on validation), the same without linear
 probing and averaging, and the plain loop (Adam on all weights, batch norm in training mode, mirrored
 images, last weights). Without --data phantom photographs are used.
 """
@@ -106,7 +106,7 @@ def main() -> None:
         pairs = []
         for seed in range(seeds):
             config = ClassifyConfig(label=LABEL, size=size, steps=steps, seed=seed)
-            full = config.model_copy(update={"finetune": "full", "average": False})
+            full = config.model_copy(update={"finetune": "full", "average": False, "blend": 1.0})
             ways: dict[str, Callable[[], np.ndarray]] = {
                 "default": lambda config=config: own(images, config, root / "run"),
                 "full": lambda full=full: own(images, full, root / "run"),

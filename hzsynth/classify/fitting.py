@@ -5,6 +5,7 @@ network, its average, the phase's optimiser, the best weights so far and the ste
 on a CPU an interrupted and resumed training ends bitwise where the uninterrupted one does.
 """
 
+import copy
 import math
 import time
 from collections.abc import Sequence
@@ -169,6 +170,9 @@ class Fitting:
         normalisation: mean and standard deviation of the network's input.
         freeze_statistics: keep the batch-norm statistics.
         candidates_from: only checkpoints after this step may be chosen.
+        blend: share of the fine-tuned weights in every candidate after linear probing, the rest
+            being the linear-probed network's (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903). What a
+            fine-tuning happened to learn differs between seeds, the probed network hardly does.
         compute: device and precision.
     """
 
@@ -183,6 +187,7 @@ class Fitting:
         normalisation: tuple[Triple, Triple],
         freeze_statistics: bool,
         candidates_from: int = 0,
+        blend: float = 1.0,
         compute: Compute,
     ) -> None:
         self._network, self._phases = network, [p for p in phases if p.steps]
@@ -193,6 +198,9 @@ class Fitting:
         self._total = sum(phase.steps for phase in self._phases)
         self._step, self._seconds = 0, 0.0
         self._average = ExponentialMovingAverage(network)
+        self._blend = blend
+        self._blended = copy.deepcopy(self._average.module) if blend < 1 else None
+        self._probed: dict[str, torch.Tensor] | None = None
         self._best: dict[str, Any] | None = None
         self._waited = 0
         self._loss_sum = torch.zeros((), device=compute.device)
@@ -301,7 +309,7 @@ class Fitting:
                 f"training diverged before step {self._step}: the loss is not a number; "
                 f"try lower learning rates for '{self._run.path}'"
             )
-        network = self._average.module.eval()
+        network = self._candidate()
         logits = predict_logits(
             network, self._validation.pixels, self._normalisation, self._compute
         )
@@ -313,13 +321,30 @@ class Fitting:
             **{f"validation_{name}": value for name, value in scores.items()},
         )
         self._loss_sum, self._summed = torch.zeros_like(self._loss_sum), 0
-        self._consider(scores)
+        self._consider(scores, network)
+        if self._blended is not None and not phase.trains_body:
+            self._probed = {k: v.clone() for k, v in self._average.state_dict().items()}
 
-    def _consider(self, scores: dict[str, float]) -> None:
+    def _candidate(self) -> nn.Module:
+        """The averaged network, blended with the linear-probed one once the body learns."""
+        if self._blended is None or self._probed is None:
+            return self._average.module.eval()
+        tuned = self._average.state_dict()
+        self._blended.load_state_dict(
+            {
+                name: torch.lerp(self._probed[name], value, self._blend)
+                if value.is_floating_point()
+                else value
+                for name, value in tuned.items()
+            }
+        )
+        return self._blended.eval()
+
+    def _consider(self, scores: dict[str, float], network: nn.Module) -> None:
         if self._step <= self._candidates_from and self._step < self._total:
             return
         if self._best is None or rank(scores) > rank(self._best["scores"]):
-            weights = {k: v.clone() for k, v in self._average.state_dict().items()}
+            weights = {k: v.clone() for k, v in network.state_dict().items()}
             self._best = {"step": self._step, "scores": scores, "weights": weights}
             self._waited = 0
         else:
@@ -340,6 +365,7 @@ class Fitting:
             "optimiser": self._optimiser.state_dict(),
             "losses": [state.state_dict() for state in self._states()],
             "best": self._best,
+            "probed": self._probed,
             "waited": self._waited,
             "loss_sum": self._loss_sum,
             "summed": self._summed,
@@ -369,5 +395,6 @@ class Fitting:
         for learned, stored in zip(self._states(), state["losses"], strict=True):
             learned.load_state_dict(stored)
         self._best, self._waited = state["best"], state["waited"]
+        self._probed = state["probed"]
         self._loss_sum = state["loss_sum"].to(self._compute.device)
         self._summed = state["summed"]

@@ -201,6 +201,8 @@ def _teacher_config(config: KdectConfig, name: str) -> ClassifyConfig:
         pretrained=pretrained,
         # A body without pretrained weights has no features that a head could probe.
         finetune="full" if pretrained == "none" else "lp-ft",
+        # Blended with the same probed features teachers would differ less, and teach less together.
+        blend=1.0,
         steps=config.teacher_steps,
     )
 

@@ -47,6 +47,12 @@ class ClassifyConfig(FittingConfig):
     finetune: Strategy = Field(
         "lp-ft", description=f"fine-tuning strategy: {', '.join(get_args(Strategy))}"
     )
+    blend: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="LP-FT: share of the fine-tuned weights in the result, the rest being linear-probed",
+    )
     start_penalty: float = Field(
         0.01, ge=0, description="L1-SP, L2-SP: strength that holds the body near its start"
     )
@@ -154,6 +160,8 @@ def train_on(
         run,
         normalisation=normalisation(config.model),
         freeze_statistics=config.pretrained != "none",
+        # Without pretrained weights the probed network knows nothing worth keeping.
+        blend=config.blend if config.finetune == "lp-ft" and config.pretrained != "none" else 1.0,
         compute=compute,
     )
     fitted = fitting.to_the_end(progress, description)

@@ -17,14 +17,20 @@ from hzsynth.classify.finetuning import (
     rate_factor,
     set_mode,
 )
-from hzsynth.classify.fitting import TrainingDivergedError, rank, validation_scores
+from hzsynth.classify.fitting import Fitting, TrainingDivergedError, rank, validation_scores
 from hzsynth.classify.loading import LabelledImages, load_training_data
-from hzsynth.classify.models import MODEL, head_of, load_classifier, normalisation
-from hzsynth.classify.training import ClassifyConfig, ClassifyResult, train_classifier
+from hzsynth.classify.models import MODEL, create_network, head_of, load_classifier, normalisation
+from hzsynth.classify.training import (
+    ClassifyConfig,
+    ClassifyResult,
+    classifier_phases,
+    train_classifier,
+)
 from hzsynth.core.checkpoint import load_checkpoint
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_set import ImageSet
+from hzsynth.core.progress import SILENT
 from hzsynth.core.run import RunDir
 from hzsynth.data.loading import load_pixels
 
@@ -308,3 +314,56 @@ def test_a_network_starts_from_its_seed(photographs: ImageSet, tmp_path: Path) -
     assert_equal_runs(runs[0].run, runs[1].run)
     first, other = weights_of(runs[0].run), weights_of(runs[2].run)
     assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+# --- blending with the linear-probed network
+
+
+def test_a_blend_lies_between_the_probed_and_the_fine_tuned_network(
+    tmp_path: Path, photographs: ImageSet, weights: Path
+) -> None:
+    config = classify_config(weights, evaluate_every=100)
+    data = load_training_data(photographs, config.size, config.label)
+
+    def ended(blend: float) -> dict[str, torch.Tensor]:
+        network = create_network(
+            config.model, classes=2, pretrained=config.pretrained, seed=config.seed
+        )
+        phases = classifier_phases(network, data, config, CPU_FP32)
+        with RunDir.start(tmp_path / f"blend-{blend}", "classify", config, {}) as run:
+            fitting = Fitting(
+                network,
+                phases,
+                data,
+                config,
+                run,
+                normalisation=normalisation(config.model),
+                freeze_statistics=True,
+                candidates_from=config.steps,  # the last alone
+                blend=blend,
+                compute=CPU_FP32,
+            )
+            return fitting.to_the_end(SILENT, "").network.state_dict()
+
+    probed, half, tuned = ended(0.0), ended(0.5), ended(1.0)
+    start = create_network(config.model, classes=2, pretrained=config.pretrained, seed=0)
+    body = [name for name, _ in start.named_parameters() if "classifier" not in name]
+    assert all(torch.equal(probed[name], start.state_dict()[name]) for name in body)
+    moved = [name for name in body if not torch.equal(probed[name], tuned[name])]
+    assert len(moved) > 10
+    for name in moved:
+        torch.testing.assert_close(half[name], (probed[name] + tuned[name]) / 2)
+
+
+def test_only_lp_ft_from_pretrained_weights_is_blended(
+    tmp_path: Path, photographs: ImageSet, weights: Path
+) -> None:
+    def kept(name: str, given: Path | None, **changes: Any) -> Any:
+        config = classify_config(given, checkpoint_seconds=0, **changes)
+        run = train(tmp_path / name, photographs, config).run
+        return run.load_checkpoint()["probed"]
+
+    assert kept("probed", weights) is not None
+    assert kept("whole", weights, blend=1.0) is None
+    assert kept("full", weights, finetune="full") is None
+    assert kept("scratch", None) is None
