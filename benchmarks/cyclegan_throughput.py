@@ -66,6 +66,7 @@ class PublishedBlock(nn.Module):
         )
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """N x C x H x W -> the same shape."""
         return features + self.body(features)
 
 
@@ -89,6 +90,7 @@ class PlainPool:
         self.kept: list[torch.Tensor] = []
 
     def query(self, image: torch.Tensor) -> torch.Tensor:
+        """The image or an earlier one."""
         if len(self.kept) < self.size:
             self.kept.append(image)
             return image
@@ -122,11 +124,13 @@ class PlainStep:
         self.domains, self.batch, self.device = (source, target), config.batch, device
 
     def batch_of(self, domain: Domain) -> torch.Tensor:
+        """Images in [-1, 1], mirrored at random."""
         rows = torch.randint(len(domain.pixels), (self.batch,), generator=self.draws)
         images = domain.pixels[rows].to(self.device).float() / 127.5 - 1
         return images.flip(3) if torch.rand((), generator=self.draws) < 0.5 else images
 
     def step(self) -> None:
+        """Both updates."""
         there, back = self.generators
         judge_target, judge_source = self.discriminators
         a, b = (self.batch_of(domain) for domain in self.domains)

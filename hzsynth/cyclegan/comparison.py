@@ -17,7 +17,7 @@ from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageRecord, ImageSet, TrainingImage
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import numpy_generator
-from hzsynth.cyclegan.baselines import NO_CHANGE, TONE_TRANSFERS
+from hzsynth.cyclegan.baselines import NO_CHANGE, TONE_TRANSFERS, Baseline
 from hzsynth.cyclegan.bench import Bench, Changed, Sample
 from hzsynth.cyclegan.domains import given_mask
 from hzsynth.cyclegan.gate import BOTH, MODEL, TRANSPLANT, Row, recommend
@@ -37,6 +37,7 @@ class ComparisonConfig(Config):
 
     size: int = Field(0, ge=0, le=512, description="side of the pictures; 0: that of the model")
     largest: int = Field(150, ge=FEWEST, description="photographs of a domain at most")
+    alternatives: bool = Field(True, description="beside no-op and the model also all others")
     seed: int = Field(0, ge=0, description="of draws")
 
 
@@ -45,7 +46,7 @@ class Comparison:
     """The model beside its alternatives.
 
     Attributes:
-        rows: one a method: tone transfers, transplant, model, both.
+        rows: one a method: tone transfers, the model, the transplant alone and translated.
         passed: whether the model passes the gate.
         recommendation: what to use, in a sentence with the figures.
         kid_floor: KID between two halves of the target's photographs; None with too few.
@@ -205,6 +206,10 @@ def _healthy(images: ImageSet, record: ImageRecord, size: int) -> Sample:
     return Sample(Picture(pixels, empty), record.group or record.sha256)
 
 
+def _transfers(config: ComparisonConfig) -> Sequence[tuple[str, Baseline]]:
+    return TONE_TRANSFERS if config.alternatives else TONE_TRANSFERS[:1]
+
+
 def _make_all(
     translate: Translate,
     sources: Sequence[Sample],
@@ -214,26 +219,32 @@ def _make_all(
 ) -> dict[str, list[Changed | None]]:
     """Every method on every source photograph."""
     made: dict[str, list[Changed | None]] = {}
-    total = (len(TONE_TRANSFERS) + 3) * len(sources)
+    transfers = _transfers(config)
+    total = (len(transfers) + 3) * len(sources)
     with progress.task("changing", total=total, unit="img") as task:
-        for name, transfer in TONE_TRANSFERS:
+        for name, transfer in transfers:
             made[name] = []
             for number, sample in enumerate(sources):
                 rng = numpy_generator(config.seed, "compare", name, number)
                 changed = transfer(sample.picture, target, rng)
                 made[name].append(Changed(changed, sample.picture.pixels))
                 task.advance(1)
-        made[TRANSPLANT], made[MODEL], made[BOTH] = [], [], []
+        made[MODEL] = [
+            Changed(Picture(translate(s.picture.pixels), s.picture.lesion), s.picture.pixels)
+            for s in sources
+        ]
+        task.advance(len(sources))
+        if not config.alternatives:
+            return made
+        made[TRANSPLANT], made[BOTH] = [], []
         for number, sample in enumerate(sources):
             laid = _transplanted(sample.picture, target, config, number)
             made[TRANSPLANT].append(laid)
-            after = Picture(translate(sample.picture.pixels), sample.picture.lesion)
-            made[MODEL].append(Changed(after, sample.picture.pixels))
             both = None
             if laid is not None:
                 both = Picture(translate(laid.picture.pixels), laid.picture.lesion)
             made[BOTH].append(None if laid is None or both is None else Changed(both, laid.before))
-            task.advance(3)
+            task.advance(2)
     return made
 
 
@@ -256,7 +267,7 @@ def _change_healthy(
 ) -> dict[str, list[Picture]]:
     """Every method that can be applied to healthy skin; a transplant cannot."""
     made: dict[str, list[Picture]] = {}
-    for name, transfer in TONE_TRANSFERS:
+    for name, transfer in _transfers(config):
         generators = [
             numpy_generator(config.seed, "compare", "healthy", name, i) for i in range(len(wanted))
         ]

@@ -85,8 +85,8 @@ def test_compare_writes_its_page_and_its_gate_ends_with_3(trained, capsys, tmp_p
     assert result["recommendation"] in errors
     assert {f.name for f in out.iterdir()} == {"report.html", "comparison.csv", "comparison.json"}
     assert [row["method"] for row in result["rows"]][-3:] == [
-        "transplant",
         "cyclegan",
+        "transplant",
         "transplant + cyclegan",
     ]
     code, _, errors = call(capsys, "cyclegan", "compare", *common, "--out", out)
