@@ -48,7 +48,7 @@ class ClassifyConfig(FittingConfig):
         "lp-ft", description=f"fine-tuning strategy: {', '.join(get_args(Strategy))}"
     )
     blend: float = Field(
-        0.5,
+        0.3,
         gt=0,
         le=1,
         description="LP-FT: share of the fine-tuned weights in the result, the rest being linear-probed",

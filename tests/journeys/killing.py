@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def until_writing(folder: Path, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not any(folder.rglob("*.png")):
         assert process.poll() is None
         assert time.monotonic() < deadline
