@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from hzsynth.classify.robust_training import CrossEntropy, Forward
+from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.seeding import derive_seed, torch_generator
 
 _RADIUS, _AT_SIDE = 135.0, 224
@@ -41,10 +42,20 @@ class AdversarialNoise:
         seed: root of the draws.
         size: side of the images, pixels; the ball's radius is 135 at 224 pixels and falls with it.
         device: of the training.
+        processes: that train together: one noise generator learns from the gradients of all.
     """
 
-    def __init__(self, loss: CrossEntropy, *, seed: int, size: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        loss: CrossEntropy,
+        *,
+        seed: int,
+        size: int,
+        device: torch.device,
+        processes: Processes = ALONE,
+    ) -> None:
         self._loss, self._seed, self._device = loss, seed, device
+        self._processes = processes
         self._radius = _RADIUS * size / _AT_SIDE
         self._generator = noise_generator(seed).to(device)
         self._optimiser = torch.optim.Adam(self._generator.parameters(), _RATE)
@@ -54,7 +65,7 @@ class AdversarialNoise:
         self, forward: Forward, images: torch.Tensor, targets: torch.Tensor, step: int
     ) -> torch.Tensor:
         """See `robust_training.Objective`."""
-        draws = torch_generator(self._seed, "classify", "ant", step)
+        draws = torch_generator(self._processes.seed(self._seed), "classify", "ant", step)
         count = len(images)
         current, earlier = round(_CURRENT * count), round(_EARLIER * count)
         white = torch.randn(images.shape, generator=draws).to(images)
@@ -92,6 +103,7 @@ class AdversarialNoise:
         weights = list(self._generator.parameters())
         for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
             weight.grad = gradient
+        self._processes.average_gradients(weights)
         self._optimiser.step()
 
     def state_dict(self) -> dict[str, Any]:

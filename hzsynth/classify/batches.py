@@ -8,6 +8,7 @@ import torch
 from hzsynth.classify.fitting import FittingConfig
 from hzsynth.classify.loading import LabelledImages, TrainingData
 from hzsynth.classify.matching import Matching
+from hzsynth.core.processes import Processes
 from hzsynth.core.seeding import torch_generator
 
 
@@ -96,6 +97,44 @@ class Batches:
             order = torch.randperm(count, generator=generator)
             parts.append(order[max(0, start - epoch * count) : end - epoch * count])
         return torch.cat(parts)
+
+
+class Share:
+    """One process's part of every batch.
+
+    Args:
+        batches: of all processes.
+        rows: int64, which images of a batch are its own.
+    """
+
+    def __init__(self, batches: BatchSource, rows: torch.Tensor) -> None:
+        self._batches, self._rows = batches, rows
+
+    def __getitem__(self, step: int) -> Batch:
+        whole, rows = self._batches[step], self._rows
+        return Batch(
+            whole.indices[rows],
+            whole.flipped[rows],
+            whole.varied[rows],
+            whole.pixels[rows],
+            whole.targets[rows],
+        )
+
+
+def share_of(batches: BatchSource, size: int, processes: Processes) -> BatchSource:
+    """The part of every batch that this process computes.
+
+    Args:
+        batches: of `size` images each.
+        size: images a batch.
+        processes: that train together.
+
+    Raises:
+        InputError: the batch cannot be shared equally.
+    """
+    if processes.count == 1:
+        return batches
+    return Share(batches, processes.rows(size))
 
 
 def make_batches(data: TrainingData, config: FittingConfig) -> Batches:

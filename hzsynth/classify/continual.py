@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
-from hzsynth.classify.batches import Batch, Batches
+from hzsynth.classify.batches import Batch, Batches, share_of
 from hzsynth.classify.evaluation_intervals import metrics_with_intervals
 from hzsynth.classify.finetuning import Phase, PhaseLoss
 from hzsynth.classify.fitting import Fitting, FittingConfig, refuse_fp16
@@ -37,6 +37,7 @@ from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.lineage import check_lineage
+from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.data.loading import load_pixels
@@ -95,6 +96,7 @@ def continue_training(
     *,
     compute: Compute = CPU_FP32,
     progress: Progress = SILENT,
+    processes: Processes = ALONE,
 ) -> ContinuedResult:
     """Goes on with a new set, or resumes where the run's checkpoint left off.
 
@@ -107,6 +109,7 @@ def continue_training(
         run: of kind ``classify``.
         compute: where, in fp32 or bf16.
         progress: shows the work.
+        processes: that train together, each with its share of every batch; the main one writes.
 
     Returns:
         The result; the same is stored as the run's.
@@ -142,8 +145,10 @@ def continue_training(
     data = _joined(parts)
     data = replace(data, held_out=tuple(held_out))
     network = _grown(classifier, labels).to(compute.device, memory_format=compute.memory_format)  # type: ignore[call-overload]
-    run.record_training((*data.records, *learned_before(str(started.path), data)))
-    loss = _loss(network, classifier, parts, config, compute)
+    before = learned_before(str(started.path), data)
+    if processes.is_main:
+        run.record_training((*data.records, *before))
+    loss = _loss(network, classifier, parts, config, compute, processes)
     phase = Phase("going on", config.steps, True, config.learning_rate, config.learning_rate, loss)
     fitted = Fitting(
         network,
@@ -154,9 +159,9 @@ def continue_training(
         normalisation=(classifier.mean, classifier.std),
         freeze_statistics=True,
         compute=compute,
+        processes=processes,
     ).to_the_end(progress, "going on with the new set")
     after = replace(classifier, network=fitted.network, labels=labels)
-    after.save(run.path / MODEL)
     result = ContinuedResult(
         run=run,
         labels=labels,
@@ -164,7 +169,10 @@ def continue_training(
         before=_measured(classifier, sets, compute, config.seed),
         after=_measured(after, sets, compute, config.seed),
     )
-    run.finish(result.to_json())
+    if processes.is_main:
+        after.save(run.path / MODEL)
+        run.finish(result.to_json())
+    processes.wait()
     return result
 
 
@@ -315,6 +323,7 @@ def _loss(
     parts: dict[str, TrainingData],
     config: ContinueConfig,
     compute: Compute,
+    processes: Processes,
 ) -> PhaseLoss:
     def batches(name: str, size: int) -> Batches:
         return Batches(
@@ -333,7 +342,11 @@ def _loss(
         )
     scale = (classifier.mean, classifier.std)
     loss: PhaseLoss = SupervisedLoss(
-        network, drawn, Plain(functional.cross_entropy), scale, compute
+        network,
+        share_of(drawn, config.batch, processes),
+        Plain(functional.cross_entropy),
+        scale,
+        compute,
     )
     if config.protect in ("l2-sp", "ewc"):
         importance = None

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 import hzsynth
 from hzsynth.classify.calibration import Temperature, fit_temperature, operating_threshold, softmax
 from hzsynth.classify.models import Classifier
-from hzsynth.classify.onnx_classifier import OPSET, ModelFacts
+from hzsynth.classify.onnx_classifier import ModelFacts
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageRecord, ImageSet
 from hzsynth.core.lineage import check_lineage
+from hzsynth.core.onnx_files import OPSET
 from hzsynth.core.run import RunDir
 from hzsynth.data.loading import load_pixels
 

@@ -12,11 +12,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hzsynth.classify.batches import Batch, Batches
+from hzsynth.classify.batches import Batch, BatchSource
 from hzsynth.classify.corruptions import corrupt
 from hzsynth.classify.fitting import predict_logits
 from hzsynth.classify.models import Triple, normalise, to_unit
 from hzsynth.core.devices import Compute
+from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.seeding import torch_generator
 
 TeacherOrder = Literal["weak-to-strong", "strong-to-weak", "all-at-once"]
@@ -130,6 +131,7 @@ class TeacherAnswers:
         mirrored: whether mirrored views occur.
         view: clean or noisy.
         compute: device and precision.
+        processes: that train together: each asks about a part of the images and tells the others.
     """
 
     def __init__(
@@ -140,7 +142,9 @@ class TeacherAnswers:
         mirrored: bool,
         view: TeacherView,
         compute: Compute,
+        processes: Processes = ALONE,
     ) -> None:
+        self._processes = processes
         self._teachers: Mapping[str, Teacher] = {t.name: t for t in teachers}
         self._pixels, self._mirrored = pixels, mirrored
         self._view, self._compute = view, compute
@@ -181,13 +185,17 @@ class TeacherAnswers:
         if name not in self._clean:
             teacher = self._teachers[name]
             views = [self._pixels, self._pixels.flip(3)] if self._mirrored else [self._pixels]
-            self._clean[name] = torch.stack(
-                [
-                    predict_logits(teacher.network, view, teacher.normalisation, self._compute)
-                    for view in views
-                ]
-            )
+            self._clean[name] = torch.stack([self._asked(teacher, view) for view in views])
         return self._clean[name]
+
+    def _asked(self, teacher: Teacher, pixels: torch.Tensor) -> torch.Tensor:
+        """N x C; every process asks about the same number of images, the last ones maybe twice."""
+        count, number = self._processes.count, self._processes.number
+        each = -(-len(pixels) // count)
+        rows = torch.arange(number * each, (number + 1) * each).clamp_max(len(pixels) - 1)
+        part = pixels if count == 1 else pixels[rows]
+        logits = predict_logits(teacher.network, part, teacher.normalisation, self._compute)
+        return self._processes.gathered(logits.to(self._compute.device)).cpu()[: len(pixels)]
 
 
 class StudentLoss:
@@ -212,7 +220,7 @@ class StudentLoss:
         network: nn.Module,
         names: Sequence[str],
         answers: TeacherAnswers,
-        batches: Batches,
+        batches: BatchSource,
         strength: "Strength",
         *,
         alpha: float,

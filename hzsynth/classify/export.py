@@ -8,7 +8,6 @@ does, or, in 8 bits, that is worth less. The folder appears whole or not at all.
 import copy
 import hashlib
 import json
-import warnings
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -39,21 +38,21 @@ from hzsynth.classify.export_int8 import (
 from hzsynth.classify.models import Classifier, head_of, load_classifier, normalise, pooled_features
 from hzsynth.classify.onnx_classifier import (
     INPUT,
-    OPSET,
     OUTPUTS,
     ModelFacts,
     OnnxClassifier,
-    open_session,
 )
 from hzsynth.classify.out_of_distribution import FEWEST_HELD_OUT, fit_feature_statistics
 from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.files import atomic_write_bytes, atomic_write_text, replacing_folder
 from hzsynth.core.image_set import ImageSet
+from hzsynth.core.onnx_files import open_session
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.data.photos import square
 from hzsynth.data.sources.phantom import LABELS, render_phantom
+from hzsynth.nets.onnx_graphs import onnx_graph
 
 LARGEST_DIFFERENCE = 1e-4
 """Of a probability between torch and onnxruntime: rounding stays a hundred times below."""
@@ -153,42 +152,9 @@ def to_onnx(classifier: Classifier, temperature: float) -> Any:
     Raises:
         InputError: onnx or onnxscript is not installed, or the network cannot be exported.
     """
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            f"{error.name} is not installed, and nothing can be exported without it: "
-            "pip install 'hzsynth[export]'"
-        ) from None
     network = CalibratedNetwork(classifier, temperature).eval()
     example = torch.zeros(2, 3, classifier.size, classifier.size, dtype=torch.uint8)
-    with warnings.catch_warnings(), torch.no_grad():
-        # torch's exporter warns about its own deprecated calls.
-        warnings.simplefilter("ignore")
-        try:
-            program = torch.onnx.export(
-                network,
-                (example,),
-                dynamo=True,
-                input_names=[INPUT],
-                output_names=list(OUTPUTS),
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
-                opset_version=OPSET,
-                verbose=False,
-            )
-        except torch.onnx.errors.OnnxExporterError as error:
-            raise InputError(
-                f"model '{classifier.model}' cannot be exported: {str(error).splitlines()[0]}"
-            ) from error
-    assert program is not None
-    proto = program.model_proto
-    # The exporter notes the source line of every node, with the user's folders.
-    for node in proto.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    del proto.metadata_props[:]
-    return proto
+    return onnx_graph(network, {INPUT: example}, OUTPUTS, name=f"model '{classifier.model}'")
 
 
 def largest_difference(

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzsynth.classify.metrics import choice_metrics, confusion_matrix
-from hzsynth.classify.onnx_classifier import INPUT, OUTPUTS, open_session
+from hzsynth.classify.onnx_classifier import INPUT, OUTPUTS
 from hzsynth.core.errors import InputError, RefusedError
+from hzsynth.core.onnx_files import open_session
 
 MOST_CALIBRATION_IMAGES = 256
 """More photographs hardly widen the observed ranges, but every activation is kept in memory."""

@@ -34,9 +34,11 @@ from hzsynth.core.config import Config
 from hzsynth.core.devices import Compute
 from hzsynth.core.errors import HzsynthError, InputError
 from hzsynth.core.interrupt import deferred_interrupts
+from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.progress import Progress
 from hzsynth.core.run import RunDir
 from hzsynth.nets.ema import ExponentialMovingAverage
+from hzsynth.nets.synchronised import synchronise_batch_norms
 
 _AT_ONCE = 64
 
@@ -174,6 +176,8 @@ class Fitting:
             being the linear-probed network's (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903). What a
             fine-tuning happened to learn differs between seeds, the probed network hardly does.
         compute: device and precision.
+        processes: that train together. The losses of each are of its own share of the batch; all look
+            at validation, the main one writes.
     """
 
     def __init__(
@@ -189,12 +193,16 @@ class Fitting:
         candidates_from: int = 0,
         blend: float = 1.0,
         compute: Compute,
+        processes: Processes = ALONE,
     ) -> None:
+        self._processes = processes
         self._network, self._phases = network, [p for p in phases if p.steps]
         self._validation: LabelledImages = data.validation
         self._target, self._config, self._run = data.target, config, run
         self._normalisation, self._freeze = normalisation, freeze_statistics
         self._candidates_from, self._compute = candidates_from, compute
+        if not freeze_statistics:
+            synchronise_batch_norms(network, processes)
         self._total = sum(phase.steps for phase in self._phases)
         self._step, self._seconds = 0, 0.0
         self._average = ExponentialMovingAverage(network)
@@ -242,8 +250,10 @@ class Fitting:
         )
 
     def _finished(self) -> bool:
+        if self._step >= self._total:
+            return True
         patience = self._config.patience
-        return self._step >= self._total or bool(patience and self._waited >= patience)
+        return bool(patience) and self._processes.agreed(self._waited >= patience)
 
     def _place(self, step: int) -> tuple[int, int]:
         """The phase that a step belongs to, and the step's number within it."""
@@ -269,6 +279,7 @@ class Fitting:
         loss = phase.loss(self._step)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        self._processes.average_gradients(self._network.parameters())
         factor = rate_factor(within, phase.steps, self._config.schedule)
         factors = [factor] * len(self._optimiser.param_groups)
         if phase.relative_rates:
@@ -303,7 +314,7 @@ class Fitting:
             return
         if not (phase.trains_body and self._config.average):
             self._average.update(self._network, 0.0)
-        mean_loss = float(self._loss_sum) / self._summed
+        mean_loss = float(self._processes.mean(self._loss_sum)) / self._summed
         if not math.isfinite(mean_loss):
             raise TrainingDivergedError(
                 f"training diverged before step {self._step}: the loss is not a number; "
@@ -314,12 +325,13 @@ class Fitting:
             network, self._validation.pixels, self._normalisation, self._compute
         )
         scores = validation_scores(logits, self._validation.targets, self._target)
-        self._run.log(
-            self._step,
-            phase=phase.name,
-            loss=mean_loss,
-            **{f"validation_{name}": value for name, value in scores.items()},
-        )
+        if self._processes.is_main:
+            self._run.log(
+                self._step,
+                phase=phase.name,
+                loss=mean_loss,
+                **{f"validation_{name}": value for name, value in scores.items()},
+            )
         self._loss_sum, self._summed = torch.zeros_like(self._loss_sum), 0
         self._consider(scores, network)
         if self._blended is not None and not phase.trains_body:
@@ -356,6 +368,9 @@ class Fitting:
         self._clock = now
 
     def _save(self) -> None:
+        self._saved = time.monotonic()
+        if not self._processes.is_main:
+            return
         state = {
             "step": self._step,
             "phase": self._phase,
@@ -371,7 +386,6 @@ class Fitting:
             "summed": self._summed,
         }
         self._run.save_checkpoint(state, self._step)
-        self._saved = time.monotonic()
 
     def _states(self) -> list[Stateful]:
         """What losses have learned, each once."""
@@ -379,7 +393,7 @@ class Fitting:
         return list(states.values())
 
     def _load_latest(self) -> None:
-        state = self._run.load_checkpoint()
+        state = self._run.load_checkpoint(writing=self._processes.is_main)
         if state is None:
             return
         self._step, self._seconds = state["step"], state["seconds"]

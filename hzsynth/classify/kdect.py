@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field, field_validator
 from torch import nn
 
-from hzsynth.classify.batches import class_weights, make_batches
+from hzsynth.classify.batches import class_weights, make_batches, share_of
 from hzsynth.classify.distillation import (
     InputNoise,
     Strength,
@@ -34,8 +34,9 @@ from hzsynth.classify.training import ClassifyConfig, save_fitted, train_on
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
+from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.progress import SILENT, Progress
-from hzsynth.core.run import RunDir
+from hzsynth.core.run import RunDir, start_together
 from hzsynth.nets.architectures import ENSEMBLES
 
 RUN_KIND = "kdect"
@@ -128,6 +129,7 @@ def train_kdect(
     *,
     compute: Compute = CPU_FP32,
     progress: Progress = SILENT,
+    processes: Processes = ALONE,
 ) -> KdectResult:
     """Trains the teachers and the student, or goes on where the run left off.
 
@@ -137,6 +139,7 @@ def train_kdect(
         run: of kind ``kdect``; the teachers' runs lie in its folder ``teachers``.
         compute: where, in fp32 or bf16.
         progress: shows the work.
+        processes: that train together, each with its share of every batch; the main one writes.
 
     Returns:
         The result; the same is stored as the run's.
@@ -161,17 +164,18 @@ def train_kdect(
         create_network(
             setting.model, classes=len(data.labels), pretrained=setting.pretrained, seed=0
         )
-    run.record_training((*data.records, *learned_before(config.pretrained, data)))
+    before = learned_before(config.pretrained, data)
+    if processes.is_main:
+        run.record_training((*data.records, *before))
     runs = {
-        setting.model: _trained_teacher(data, setting, run, compute, progress)
+        setting.model: _trained_teacher(data, setting, run, compute, progress, processes)
         for setting in settings
     }
     scores = {name: dict(teacher.result["validation"]) for name, teacher in runs.items()}
     weak_to_strong = order_teachers(scores)
     stages = curriculum(weak_to_strong, config.teacher_order)
     teachers = [_loaded(name, teacher, compute) for name, teacher in runs.items()]
-    fitted = _taught(student, teachers, stages, data, config, run, compute, progress)
-    save_fitted(fitted, config.student, data, config, run)
+    fitted = _taught(student, teachers, stages, data, config, run, compute, progress, processes)
     result = KdectResult(
         run=run,
         weak_to_strong=weak_to_strong,
@@ -183,7 +187,10 @@ def train_kdect(
         teacher_seconds=sum(teacher.result["seconds"] for teacher in runs.values()),
         seconds=fitted.seconds,
     )
-    run.finish(result.to_json())
+    if processes.is_main:
+        save_fitted(fitted, config.student, data, config, run)
+        run.finish(result.to_json())
+    processes.wait()
     return result
 
 
@@ -226,6 +233,7 @@ def _trained_teacher(
     parent: RunDir,
     compute: Compute,
     progress: Progress,
+    processes: Processes,
 ) -> RunDir:
     """The finished run of one teacher; trained only when this KDE-CT run has not done so."""
     path = parent.path / TEACHERS / config.model
@@ -237,9 +245,17 @@ def _trained_teacher(
         leftover = before.inputs != inputs
         if not leftover and before.finished:
             return before
-    with RunDir.start(path, TEACHER_KIND, config, inputs, force=leftover) as run:
-        description = f"training the teacher {config.model}"
-        train_on(data, config, run, compute=compute, progress=progress, description=description)
+    processes.wait()  # all have looked before the main one begins to write
+    with start_together(processes, path, TEACHER_KIND, config, inputs, force=leftover) as run:
+        train_on(
+            data,
+            config,
+            run,
+            compute=compute,
+            progress=progress,
+            processes=processes,
+            description=f"training the teacher {config.model}",
+        )
     return RunDir.load(path, TEACHER_KIND)
 
 
@@ -258,9 +274,10 @@ def _taught(
     run: RunDir,
     compute: Compute,
     progress: Progress,
+    processes: Processes,
 ) -> Fitted:
     student = student.to(compute.device, memory_format=compute.memory_format)  # type: ignore[call-overload]
-    phases = student_phases(student, teachers, stages, data, config, compute)
+    phases = student_phases(student, teachers, stages, data, config, compute, processes)
     fitting = Fitting(
         student,
         phases,
@@ -272,6 +289,7 @@ def _taught(
         # The student is chosen among those that the whole ensemble has taught.
         candidates_from=sum(phase.steps for phase in phases[:-1]),
         compute=compute,
+        processes=processes,
     )
     return fitting.to_the_end(progress, "training the student")
 
@@ -283,6 +301,7 @@ def student_phases(
     data: TrainingData,
     config: KdectConfig,
     compute: Compute,
+    processes: Processes = ALONE,
 ) -> list[Phase]:
     """The phases of the curriculum; a pretrained student's first one begins by linear probing.
 
@@ -293,12 +312,14 @@ def student_phases(
     balanced = config.class_weights == "balanced"
     weights = class_weights(targets, len(data.labels), balanced)
     batches = make_batches(data, config)
+    share = share_of(batches, config.batch, processes)
     answers = TeacherAnswers(
         teachers,
         data.train.pixels,
         mirrored=config.augment != "none",
         view=config.teacher_view,
         compute=compute,
+        processes=processes,
     )
     total = config.stage_steps * (len(teachers) + 1)
     strength = Strength(total, config.input_noise, config.noise_strength)
@@ -317,13 +338,13 @@ def student_phases(
             student,
             names,
             answers,
-            batches,
+            share,
             strength,
             alpha=config.alpha,
             temperature=config.temperature,
             weights=weights,
             normalisation=scale,
-            seed=config.seed,
+            seed=processes.seed(config.seed),
             compute=compute,
         )
         title = " + ".join(names) or "cross-entropy"

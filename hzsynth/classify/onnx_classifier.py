@@ -20,13 +20,12 @@ from PIL import Image
 from hzsynth.classify.asking import prediction_table
 from hzsynth.classify.out_of_distribution import FeatureStatistics
 from hzsynth.core.errors import InputError
+from hzsynth.core.onnx_files import open_session
 from hzsynth.core.progress import SILENT, Progress
 
 METADATA_KEY = "hzsynth"
 INTENDED_USE = "Research use only. Not a medical device; its output is not a diagnosis."
 INPUT, OUTPUTS = "pixels", ("probabilities", "features")
-OPSET = 18
-"""The exporter's own; another one would need a second conversion."""
 _FORMAT = 1
 _AT_ONCE = 64
 
@@ -181,38 +180,6 @@ class OnnxClassifier:
     def probabilities(self, pixels: ArrayLike, batch: int = _AT_ONCE) -> NDArray[np.float32]:
         """Class probabilities: float32 N x C (arguments and errors as for `ask`)."""
         return self.ask(pixels, batch)[0]
-
-
-def open_session(model: Path | bytes, threads: int = 0) -> Any:
-    """An onnxruntime session on the CPU, whatever the graph is.
-
-    Args:
-        model: a file or its bytes.
-        threads: of onnxruntime; 0 leaves it the choice.
-
-    Raises:
-        InputError: onnxruntime is not installed, or the file cannot be read or is damaged.
-    """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise InputError(
-            "onnxruntime is not installed, and an ONNX file cannot be used without it: "
-            "pip install 'hzsynth[export]'"
-        ) from None
-    name = f"'{model}'" if isinstance(model, Path) else "the exported graph"
-    try:
-        data = model.read_bytes() if isinstance(model, Path) else model
-    except OSError as error:
-        raise InputError(f"cannot read {name}: {error.strerror}") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has a class of its own for each way to be damaged
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
-        raise InputError(f"{name} is no ONNX file that can be used: {reason}") from error
 
 
 def statistics_path(path: Path) -> Path:

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 import torch
 from torch.nn import functional
 
+from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.seeding import derive_seed, torch_generator
 
 Robust = Literal["none", "gnt", "gnt-mult", "ant", "augmix", "pixmix"]
@@ -189,7 +190,13 @@ def plasma(count: int, height: int, width: int, generator: torch.Generator) -> t
 
 
 def make_objective(
-    robust: Robust, loss: CrossEntropy, *, seed: int, size: int, device: torch.device
+    robust: Robust,
+    loss: CrossEntropy,
+    *,
+    seed: int,
+    size: int,
+    device: torch.device,
+    processes: Processes = ALONE,
 ) -> Objective:
     """The objective of a way of training.
 
@@ -199,6 +206,7 @@ def make_objective(
         seed: root of all draws.
         size: side of the images, pixels.
         device: of the training.
+        processes: that train together; the noise that each draws is its own.
 
     Returns:
         The objective; `AdversarialNoise` learns itself, so a checkpoint has to hold its state.
@@ -206,7 +214,8 @@ def make_objective(
     if robust == "ant":
         from hzsynth.classify.adversarial_noise import AdversarialNoise
 
-        return AdversarialNoise(loss, seed=seed, size=size, device=device)
+        return AdversarialNoise(loss, seed=seed, size=size, device=device, processes=processes)
+    seed = processes.seed(seed)
     makers: dict[str, Callable[[], Objective]] = {
         "none": lambda: Plain(loss),
         "gnt": lambda: GaussianNoise(loss, _GNT_SIGMA, seed),

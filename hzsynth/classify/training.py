@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import nn
 
 from hzsynth.classify.adversarial_noise import AdversarialNoise
-from hzsynth.classify.batches import BatchSource, class_weights, make_batches
+from hzsynth.classify.batches import BatchSource, class_weights, make_batches, share_of
 from hzsynth.classify.finetuning import LinearProbe, Phase, Strategy
 from hzsynth.classify.fitting import Fitted, Fitting, FittingConfig, refuse_fp16
 from hzsynth.classify.loading import TrainingData, load_training_data
@@ -30,6 +30,7 @@ from hzsynth.classify.starting import learned_before
 from hzsynth.classify.strategies import strategy_phases
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.image_set import ImageSet
+from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 
@@ -113,6 +114,7 @@ def train_classifier(
     *,
     compute: Compute = CPU_FP32,
     progress: Progress = SILENT,
+    processes: Processes = ALONE,
 ) -> ClassifyResult:
     """Fine-tunes a classifier, or goes on where the run's checkpoint left off.
 
@@ -123,6 +125,7 @@ def train_classifier(
         run: of kind ``classify``; everything is written there.
         compute: where, in fp32 or bf16.
         progress: shows the work.
+        processes: that train together, each with its share of every batch; the main one writes.
 
     Returns:
         The result; the same is stored as the run's.
@@ -134,7 +137,7 @@ def train_classifier(
     """
     refuse_fp16(compute)
     data = load_training_data(images, config.size, config.label)
-    return train_on(data, config, run, compute=compute, progress=progress)
+    return train_on(data, config, run, compute=compute, progress=progress, processes=processes)
 
 
 def train_on(
@@ -144,6 +147,7 @@ def train_on(
     *,
     compute: Compute,
     progress: Progress,
+    processes: Processes = ALONE,
     description: str = "training the classifier",
 ) -> ClassifyResult:
     """`train_classifier` for images that are loaded and checked already."""
@@ -151,10 +155,12 @@ def train_on(
         config.model, classes=len(data.labels), pretrained=config.pretrained, seed=config.seed
     )
     network = network.to(compute.device, memory_format=compute.memory_format)  # type: ignore[call-overload]
-    run.record_training((*data.records, *learned_before(config.pretrained, data)))
+    before = learned_before(config.pretrained, data)
+    if processes.is_main:
+        run.record_training((*data.records, *before))
     fitting = Fitting(
         network,
-        classifier_phases(network, data, config, compute),
+        classifier_phases(network, data, config, compute, processes),
         data,
         config,
         run,
@@ -163,9 +169,9 @@ def train_on(
         # Without pretrained weights the probed network knows nothing worth keeping.
         blend=config.blend if config.finetune == "lp-ft" and config.pretrained != "none" else 1.0,
         compute=compute,
+        processes=processes,
     )
     fitted = fitting.to_the_end(progress, description)
-    save_fitted(fitted, config.model, data, config, run)
     result = ClassifyResult(
         run=run,
         best_step=fitted.best_step,
@@ -174,7 +180,10 @@ def train_on(
         validation=fitted.validation,
         seconds=fitted.seconds,
     )
-    run.finish(result.to_json())
+    if processes.is_main:
+        save_fitted(fitted, config.model, data, config, run)
+        run.finish(result.to_json())
+    processes.wait()
     return result
 
 
@@ -231,7 +240,11 @@ class SupervisedLoss:
 
 
 def classifier_phases(
-    network: nn.Module, data: TrainingData, config: ClassifyConfig, compute: Compute
+    network: nn.Module,
+    data: TrainingData,
+    config: ClassifyConfig,
+    compute: Compute,
+    processes: Processes = ALONE,
 ) -> list[Phase]:
     """The phases of a fine-tuning strategy for one network."""
     scale = normalisation(config.model)
@@ -252,11 +265,13 @@ def classifier_phases(
         seed=config.seed,
         size=config.size,
         device=compute.device,
+        processes=processes,
     )
     mixing = None
     if config.mix != "none":
-        mixing = Mixing(config.mix, config.mix_alpha, len(data.labels), config.seed)
-    supervised = SupervisedLoss(network, batches, objective, scale, compute, mixing)
+        mixing = Mixing(config.mix, config.mix_alpha, len(data.labels), processes.seed(config.seed))
+    share = share_of(batches, config.batch, processes)
+    supervised = SupervisedLoss(network, share, objective, scale, compute, mixing)
     return strategy_phases(
         config.finetune,
         network,

@@ -91,7 +91,14 @@ def train(
     photographs = open_set(images)
     known_label(photographs, config.label)
     run = session.start_run("classify", config, {"images": photographs.digest})
-    train_classifier(photographs, config, run, compute=session.compute, progress=session.progress)
+    train_classifier(
+        photographs,
+        config,
+        run,
+        compute=session.compute,
+        progress=session.progress,
+        processes=session.processes,
+    )
     session.show({"run": str(run.path), **run.result}, "classify train")
 
 
@@ -114,7 +121,14 @@ def _continue(
     inputs = {"images": new.digest, "run": classifier.id, "old": before.digest if before else ""}
     run = session.start_run("classify", config, inputs)
     result = continue_training(
-        classifier, new, before, config, run, compute=session.compute, progress=session.progress
+        classifier,
+        new,
+        before,
+        config,
+        run,
+        compute=session.compute,
+        progress=session.progress,
+        processes=session.processes,
     )
     shown: dict[str, object] = {"run": str(run.path), **result.to_json()}
     if not session.json:
@@ -171,7 +185,16 @@ def kdect(
     photographs = open_set(images)
     known_label(photographs, config.label)
     run = session.start_run("kdect", config, {"images": photographs.digest})
-    train_kdect(photographs, config, run, compute=session.compute, progress=session.progress)
+    train_kdect(
+        photographs,
+        config,
+        run,
+        compute=session.compute,
+        progress=session.progress,
+        processes=session.processes,
+    )
+    if not session.processes.is_main:
+        return
     evaluation = evaluate(
         run, photographs, split="test", compute=session.compute, seed=session.root_seed
     )

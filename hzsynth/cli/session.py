@@ -119,17 +119,14 @@ class Session:
 
     def start_run(self, kind: str, config: "Config", inputs: Mapping[str, str]) -> "RunDir":
         """Creates or resumes the run at --out (see `RunDir.start`)."""
-        from hzsynth.core.run import RunDir
+        from hzsynth.core.run import start_together
 
         _ = self.compute  # a wrong device is refused before anything is written
-        if not self.processes.is_main:
-            self.processes.wait()
-            return RunDir.load(self.output, kind)
-        run = RunDir.start(self.output, kind, config, inputs, force=self.force)
-        if (run.path / "checkpoint.safetensors").is_file():
-            self.say(f"resuming the unfinished run {run.path}")
-        self._runs.append(run)
-        self.processes.wait()
+        run = start_together(self.processes, self.output, kind, config, inputs, force=self.force)
+        if self.processes.is_main:
+            if (run.path / "checkpoint.safetensors").is_file():
+                self.say(f"resuming the unfinished run {run.path}")
+            self._runs.append(run)
         return run
 
     def discard_runs_not_begun(self) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from hzsynth.core.errors import InputError
+from hzsynth.core.seeding import derive_seed
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class Processes:
 
         state = PartialState(cpu=on_cpu)
         return cls(state.num_processes, state.process_index, state.local_process_index)
+
+    def seed(self, root: int) -> int:
+        """The seed of draws that should differ between the processes; alone it is the root."""
+        return root if self.number == 0 else derive_seed(root, "process", self.number)
 
     @property
     def is_main(self) -> bool:

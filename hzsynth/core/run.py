@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import hzsynth
 from hzsynth.core.checkpoint import load_checkpoint, save_checkpoint
@@ -27,6 +27,9 @@ from hzsynth.core.image_set import (
     training_images_csv,
 )
 from hzsynth.core.tracking import Tracker
+
+if TYPE_CHECKING:
+    from hzsynth.core.processes import Processes
 
 FORMAT = 1
 _RUN, _FINISHED, _LOCK = "run.json", "finished.json", ".lock"
@@ -202,6 +205,11 @@ class RunDir:
         return str(self._header["kind"])
 
     @property
+    def created(self) -> str:
+        """When the run was begun: UTC, ISO 8601."""
+        return str(self._header["created"])
+
+    @property
     def config(self) -> dict[str, Any]:
         """The resolved configuration, as plain values."""
         return dict(self._header["config"])
@@ -306,3 +314,32 @@ class RunDir:
         """Stores the result and marks the run as finished."""
         text = json.dumps(dict(result), indent=2, ensure_ascii=False)
         atomic_write_text(self.path / _FINISHED, text)
+
+
+def start_together(
+    processes: "Processes",
+    path: Path,
+    kind: str,
+    config: Config,
+    inputs: Mapping[str, str],
+    force: bool = False,
+) -> RunDir:
+    """`RunDir.start` in the main process; the others wait for it and open the run to read.
+
+    Args:
+        processes: that work on the run together.
+        path: the run's directory.
+        kind: the stage.
+        config: its resolved configuration.
+        inputs: name of each input -> digest.
+        force: start anew where a run is already there.
+
+    Raises:
+        InputError: as `RunDir.start`.
+    """
+    if not processes.is_main:
+        processes.wait()
+        return RunDir.load(path, kind)
+    run = RunDir.start(path, kind, config, inputs, force=force)
+    processes.wait()
+    return run

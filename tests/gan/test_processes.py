@@ -1,10 +1,6 @@
 """Two processes learn what one with the same global batch learns."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +15,7 @@ from hzsynth.gan.config import GanConfig
 from hzsynth.gan.sampling import load_generator
 from hzsynth.gan.training import train_gan
 
+from ..launching import launched
 from .conftest import tiny
 
 BOTH = [
@@ -34,26 +31,11 @@ BOTH = [
 ]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def trained_by_two(images: ImageSet, out: Path, config: GanConfig) -> RunDir:
     file = out.with_suffix(".toml")
     config.save(file)
-    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1"]
-    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--num_processes"]
-    launch += ["2", "--main_process_port", str(free_port()), "-m"]
-    command = [sys.executable, *launch, "hzsynth", "gan", "train", str(images.root)]
-    command += ["--out", str(out), "--config", str(file), "--json"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, "--device", "cpu"], capture_output=True, text=True, env=environment
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    results = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    lines = launched("gan", "train", images.root, "--out", out, "--config", file, "--json")
+    results = [line for line in lines if line.startswith("{")]
     assert len(results) == 1  # one process speaks for all
     assert json.loads(results[0])["steps"] == 4
     return RunDir.load(out)
