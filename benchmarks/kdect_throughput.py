@@ -210,7 +210,10 @@ def main() -> None:
                 f"{len(data.validation)}",
                 file=sys.stderr,
             )
-    report("kdect_throughput", "an epoch of distillation over the plain loop's", 3.0, pairs)
+    for config in settings:
+        own_pairs = [pair for pair in pairs if f"-> {config.student}," in pair.case]
+        claim = f"an epoch of distillation of {config.student} over the plain loop's"
+        report(f"kdect_throughput_{config.student}", claim, 3.0, own_pairs)
 
 
 if __name__ == "__main__":
