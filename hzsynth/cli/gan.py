@@ -5,10 +5,13 @@ from typing import Annotated
 
 import typer
 
+from hzsynth.cli import gan_tools
 from hzsynth.cli.arguments import RunPath, SetPath, known_label, open_set
 from hzsynth.cli.session import Session, command, group
+from hzsynth.core.errors import InputError
 
 app = group("StyleGAN2 and a light generator for tens of photographs.")
+gan_tools.register(app)
 
 
 @command(app, "train")
@@ -118,24 +121,40 @@ def generate_images(
         float | None,
         typer.Option(help="Truncation psi in (0, 1]: smaller is more typical, less varied."),
     ] = None,
+    reject: Annotated[
+        str, typer.Option(help="Leave out and replace: none, copies, implausible or both.")
+    ] = "none",
+    against: Annotated[
+        Path | None, typer.Option(metavar="SET", help="With --reject: what RUN was trained on.")
+    ] = None,
 ) -> None:
     """Draws images; each has a seed of its own, derived from --seed and its number."""
     from hzsynth.core.run import RunDir
+    from hzsynth.gan.rejection import Rejection, checked_reject
     from hzsynth.gan.sampling import generate
 
+    trained = RunDir.load(run, "gan")
+    how = checked_reject(reject)
+    if (how == "none") != (against is None):
+        raise InputError("--reject and --against SET go together")
+    rejection = None
+    if against is not None:
+        rejection = Rejection(trained, open_set(against), how, session.compute)
     images = generate(
-        RunDir.load(run, "gan"),
+        trained,
         count,
         session.output,
         seed=session.root_seed,
         label=label,
         truncation=truncation,
+        keep=rejection,
         compute=session.compute,
         progress=session.progress,
     )
-    session.show(
-        {"set": str(images.root), "images": len(images), "labels": images.labels}, "gan generate"
-    )
+    result = {"set": str(images.root), "images": len(images), "labels": images.labels}
+    if rejection is not None:
+        result["rejected"] = {"copies": rejection.copies, "implausible": rejection.implausible}
+    session.show(result, "gan generate")
 
 
 @command(app, "import")

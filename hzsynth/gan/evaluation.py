@@ -75,6 +75,38 @@ def distances_to_others(
     return distances.masked_fill(own[:, None] == others[None], float("inf"))
 
 
+class CopyRule:
+    """Which images count as copies of a training photograph.
+
+    Args:
+        features: photographs, learned from or not, float N x D.
+        groups: patient of each, not empty.
+        train: those learned from, float M x D.
+        train_groups: patient of each.
+    """
+
+    def __init__(
+        self,
+        features: torch.Tensor,
+        groups: Sequence[str],
+        train: torch.Tensor,
+        train_groups: Sequence[str],
+    ) -> None:
+        self._train = train
+        own = Nearness.of(distances_to_others(features, groups, train, train_groups))
+        # Photographs of a single patient have no others: nothing can then be called a copy.
+        self._near, self._relative = (
+            float(values.quantile(QUANTILE)) if len(values) else 0.0
+            for values in (own.nearest, own.relative)
+        )
+
+    def __call__(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Which images are near to a photograph, and which of them are copies: bool N each."""
+        found = Nearness.of(torch.cdist(features, self._train))
+        near = found.nearest < self._near
+        return near, near & (found.relative < self._relative)
+
+
 class SampleJudge:
     """Compares samples with the photographs of a run.
 
@@ -110,12 +142,7 @@ class SampleJudge:
         if len(held_out):
             every = torch.cat([every, self._held_out])
             groups += held_out_groups
-        own = Nearness.of(distances_to_others(every, groups, self._train, train_groups))
-        # Photographs of a single patient have no others: nothing can then be called a copy.
-        self._near, self._relative = (
-            float(values.quantile(QUANTILE)) if len(values) else 0.0
-            for values in (own.nearest, own.relative)
-        )
+        self._copies = CopyRule(every, groups, self._train, train_groups)
         self._spread = float(torch.pdist(self._train).mean())
 
     def __call__(self, samples: torch.Tensor) -> dict[str, float]:
@@ -146,8 +173,6 @@ class SampleJudge:
             values |= {name: neighbours[name] for name in ("precision", "recall")}
         if self._spread > 0:
             values["diversity"] = float(torch.pdist(fake).mean()) / self._spread
-        found = Nearness.of(torch.cdist(fake, self._train))
-        near = found.nearest < self._near
-        values["near"] = float(near.double().mean())
-        values["copies"] = float((near & (found.relative < self._relative)).double().mean())
+        for name, found in zip(("near", "copies"), self._copies(fake), strict=True):
+            values[name] = float(found.double().mean())
         return values

@@ -3,10 +3,13 @@
 from dataclasses import asdict
 
 from hzsynth.core.checkpoint import save_checkpoint
+from hzsynth.core.files import atomic_write_text
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.lucidrains import SETTINGS_KEY, LucidrainsGenerator, LucidrainsSettings
+from hzsynth.gan.model_card import FILE as CARD
+from hzsynth.gan.model_card import model_card
 from hzsynth.gan.photographs import training_photographs
 from hzsynth.gan.sampling import MODEL, MODEL_KIND
 
@@ -59,6 +62,7 @@ def import_generator(
         SETTINGS_KEY: asdict(network.settings),
     }
     save_checkpoint(run.path / MODEL, MODEL_KIND, state)
-    run.finish(
-        {"labels": [label], "training_images": len(photographs), "imported": "stylegan2-pytorch"}
-    )
+    count = len(photographs)
+    result = {"labels": [label], "training_images": count, "imported": "stylegan2-pytorch"}
+    atomic_write_text(run.path / CARD, model_card(run, result))
+    run.finish(result)

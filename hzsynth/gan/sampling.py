@@ -1,6 +1,6 @@
 """Sampling: a seed is an image, whatever the batch it is drawn in, with full provenance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.core.seeding import derive_seed
 from hzsynth.gan.config import GanConfig
-from hzsynth.gan.latent import latent_of_seeds
+from hzsynth.gan.latent import Latent, latent_of_seeds
 from hzsynth.gan.light import bake_spectral_norm
 from hzsynth.gan.lucidrains import stored_generator
 from hzsynth.gan.networks import (
@@ -31,6 +31,10 @@ MODEL, LAST, MODEL_KIND = "model.safetensors", "last.safetensors", "gan-generato
 _MEAN_STYLE_SEEDS = 4096
 _CUDA_PART = 16
 _STREAM_PART = 64
+_MOST_TRIES = 20
+
+Keep = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Images uint8 N x 3 x H x W and their classes, int64 N -> which may stay, bool N."""
 
 
 class TrainedGenerator:
@@ -91,25 +95,103 @@ class TrainedGenerator:
             return torch.empty(0, 3, side, side, dtype=torch.uint8)
         return torch.cat(parts)
 
+    @property
+    def resolution(self) -> int:
+        """Side of the images in pixels."""
+        return self._network.resolution
+
+    @property
+    def layers(self) -> int:
+        """Number of w vectors an image takes; 0 of a generator without w."""
+        network = self._network
+        return network.layers if isinstance(network, StyledGenerator) else 0
+
+    @torch.no_grad()
+    def codes(self, seeds: Sequence[int], number: int | None = None) -> torch.Tensor:
+        """What the images of some seeds are made from, beside their noise.
+
+        Args:
+            seeds: one at least.
+            number: of a class-conditional generator: the class.
+
+        Returns:
+            w of N x layers x D, truncated; of a generator without w: z of N x D, whose length means
+            nothing.
+        """
+        parts = []
+        for start in range(0, len(seeds), self._part):
+            part = seeds[start : start + self._part]
+            latent = self._filled(part, None if number is None else [number] * len(part))
+            with self._compute.autocast():
+                parts.append(self._codes_of(latent)[: len(part)].float())
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def render(
+        self, codes: torch.Tensor, noise_seed: int, number: int | None = None
+    ) -> torch.Tensor:
+        """One image a code, all with the noise of one seed.
+
+        Args:
+            codes: as `codes` gives them, one at least.
+            noise_seed: the seed.
+            number: of a class-conditional generator: the class.
+
+        Returns:
+            uint8 N x 3 x H x W on the CPU; a seed's code with its own noise gives what `sample` does.
+        """
+        told = None if number is None else [number] * self._part
+        latent = self._filled([noise_seed] * self._part, told)
+        images = []
+        for part in codes.split(self._part):
+            filled = torch.cat([part, part[-1:].expand(self._part - len(part), *part.shape[1:])])
+            with self._compute.autocast():
+                made = self._images_of(filled, latent)
+            images.append(made[: len(part)].cpu().contiguous())
+        return torch.cat(images)
+
     def _part_of(self, seeds: Sequence[int], classes: Sequence[int] | None) -> torch.Tensor:
+        latent = self._filled(seeds, classes)
+        with self._compute.autocast():
+            images = self._images_of(self._codes_of(latent), latent)
+        return images[: len(seeds)].cpu().contiguous()
+
+    def _filled(self, seeds: Sequence[int], classes: Sequence[int] | None) -> Latent:
+        """The latents of a full batch, whose last ones repeat the last seed."""
         missing = self._part - len(seeds)
         filled = [*seeds, *[seeds[-1]] * missing]
         told = None if classes is None else [*classes, *[classes[-1]] * missing]
         network = self._network
         latent = latent_of_seeds(filled, network.latent_width, network.noise_sizes, told)
-        latent = latent.to(self._compute.device)
-        with self._compute.autocast():
-            if self._truncation is not None and isinstance(network, StyledGenerator):
-                mean = self._means_of_styles(network)
-                mean = mean[latent.classes] if latent.classes is not None else mean
-                w = mean + self._truncation * (network.styles(latent.z, latent.classes) - mean)
-                images = network.synthesise(w, latent.noise)
-            else:
-                images = network(latent)
-        return to_uint8(images[: len(seeds)]).cpu().contiguous()
+        return latent.to(self._compute.device)
 
-    def _means_of_styles(self, network: StyledGenerator) -> torch.Tensor:
-        """The mean w of every class (of all images, if it is told none): C x layers x D."""
+    def _codes_of(self, latent: Latent) -> torch.Tensor:
+        """Truncated w of N x layers x D; without w: z of N x D."""
+        network = self._network
+        if not isinstance(network, StyledGenerator):
+            return latent.z
+        w = network.styles(latent.z, latent.classes)
+        if self._truncation is None:
+            return w
+        mean = self.mean_styles()
+        mean = mean[latent.classes] if latent.classes is not None else mean
+        return mean + self._truncation * (w - mean)
+
+    def _images_of(self, codes: torch.Tensor, latent: Latent) -> torch.Tensor:
+        """The images of codes with a latent's noise and classes, uint8 N x 3 x H x W."""
+        network = self._network
+        if isinstance(network, StyledGenerator):
+            return to_uint8(network.synthesise(codes, latent.noise))
+        return to_uint8(network(Latent(codes, latent.noise, latent.classes)))
+
+    @torch.no_grad()
+    def mean_styles(self) -> torch.Tensor:
+        """The mean w of every class (of all images, if it is told none): C x layers x D.
+
+        Only of a generator with w.
+        """
+        network = self._network
+        assert isinstance(network, StyledGenerator)  # callers have looked
         if self._mean_styles is None:
             z = latent_of_seeds(range(_MEAN_STYLE_SEEDS), network.latent_width, ()).z
             z = z.to(self._compute.device)
@@ -144,7 +226,12 @@ def save_generator(
     save_checkpoint(path, MODEL_KIND, state)
 
 
-def _read(run: RunDir) -> tuple[GeneratorNetwork, GanConfig, tuple[str, ...]]:
+def read_generator(run: RunDir) -> tuple[GeneratorNetwork, GanConfig, tuple[str, ...]]:
+    """The network of a run, on the CPU with plain weights, its settings and its class names.
+
+    Raises:
+        InputError: the run has no generator yet, or its file is damaged.
+    """
     path = run.path / MODEL
     if not path.is_file():
         raise InputError(
@@ -177,8 +264,56 @@ def load_generator(
     Raises:
         InputError: the run has no generator yet, or its file is damaged.
     """
-    network, _, _ = _read(run)
+    network, _, _ = read_generator(run)
     return TrainedGenerator(network.to(compute.device), compute, truncation)
+
+
+def network_of_class(run: RunDir, label: str | None) -> tuple[GeneratorNetwork, int | None]:
+    """The network of a run and the number of the one class that it is to make.
+
+    Args:
+        run: a finished GAN run.
+        label: the class; may be left out where the generator is not told one.
+
+    Returns:
+        The network on the CPU, and the class's number for a class-conditional one, else None.
+
+    Raises:
+        InputError: the run has no generator yet, or its file is damaged; a class that it did not
+            learn, or none where one has to be named.
+    """
+    network, _, labels = read_generator(run)
+    if label is not None and label not in labels:
+        raise InputError(f"'{run.path}' makes {', '.join(labels)}, not '{label}'")
+    if label is None and network.classes:
+        raise InputError(f"name the class with --label: '{run.path}' makes {', '.join(labels)}")
+    number = labels.index(label) if label is not None and network.classes else None
+    return network, number
+
+
+def open_generator(
+    run: RunDir,
+    label: str | None = None,
+    compute: Compute = CPU_FP32,
+    truncation: float | None = None,
+) -> tuple[TrainedGenerator, int | None]:
+    """The trained generator of a run and the one class that it is to make.
+
+    Args:
+        run: a finished GAN run.
+        label: the class; may be left out where the generator is not told one.
+        compute: where.
+        truncation: see `TrainedGenerator`.
+
+    Returns:
+        The generator, and the number of the class for a class-conditional one, else None.
+
+    Raises:
+        InputError: the run has no generator yet, or its file is damaged; a class that it did not
+            learn, or none where one has to be named.
+    """
+    network, number = network_of_class(run, label)
+    return TrainedGenerator(network.to(compute.device), compute, truncation), number
 
 
 def generate(
@@ -189,6 +324,7 @@ def generate(
     seed: int = 0,
     label: str | None = None,
     truncation: float | None = None,
+    keep: Keep | None = None,
     compute: Compute = CPU_FP32,
     progress: Progress = SILENT,
 ) -> ImageSet:
@@ -202,6 +338,8 @@ def generate(
         label: the class to make; by default a class-conditional generator makes its classes in
             turn, equally many of each.
         truncation: see `TrainedGenerator`.
+        keep: says which images may stay (see `rejection.Rejection`); others take the place of those that
+            may not. None keeps all.
         compute: where.
         progress: shows the work.
 
@@ -211,33 +349,51 @@ def generate(
         lineage, so `parents` is empty.
 
     Raises:
-        InputError: no trained generator, a count below 1, a class that it did not learn, or a place
-            that cannot be written to.
+        InputError: no trained generator, a count below 1, a class that it did not learn, a place
+            that cannot be written to, or hardly any image that may stay.
     """
     if count < 1:
         raise InputError(f"--count is a whole number from 1, not {count}")
-    network, config, labels = _read(run)
+    network, config, labels = read_generator(run)
     if label is not None and label not in labels:
         raise InputError(f"'{run.path}' makes {', '.join(labels)}, not '{label}'")
     made = [labels.index(label)] if label is not None else list(range(len(labels)))
     generator = TrainedGenerator(network.to(compute.device), compute, truncation)
-    seeds = [derive_seed(seed, "gan-generate", i) for i in range(count)]
     source = config.backend if config.backend != "native" else config.generator
     training_images = run.training_images()
+    wanted = [count // len(made) + (place < count % len(made)) for place in range(len(made))]
+    lacking = dict(zip(made, wanted, strict=True))
+    most = count if keep is None else _MOST_TRIES * count + _STREAM_PART
+    tried = 0
     with ImageSetWriter(out) as writer, progress.task("generating", count, unit="img") as task:
-        for start in range(0, count, _STREAM_PART):
-            part = seeds[start : start + _STREAM_PART]
-            classes = [made[number % len(made)] for number in range(start, start + len(part))]
-            pixels = generator.sample(part, classes).permute(0, 2, 3, 1).numpy()
-            for image_seed, number, image in zip(part, classes, pixels, strict=True):
+        while any(lacking.values()):
+            if tried >= most:
+                raise InputError(
+                    f"only {count - sum(lacking.values())} of {tried} generated images may stay: "
+                    "train on, choose another truncation, or reject less"
+                )
+            numbers = range(tried, min(tried + _STREAM_PART, most))
+            part = [derive_seed(seed, "gan-generate", number) for number in numbers]
+            classes = [made[number % len(made)] for number in numbers]
+            pixels = generator.sample(part, classes)
+            stays = [True] * len(part)
+            if keep is not None:
+                stays = keep(pixels, torch.tensor(classes)).tolist()
+            written = 0
+            for image_seed, number, image, stay in zip(part, classes, pixels, stays, strict=True):
+                if not stay or not lacking[number]:
+                    continue
+                lacking[number] -= 1
+                written += 1
                 writer.add(
-                    image,
+                    image.permute(1, 2, 0).numpy(),
                     label=labels[number],
                     source=f"gan {source}",
                     origin="stylegan2",
                     run=run.id,
                     seed=image_seed,
                 )
-            task.advance(len(part))
+            tried += len(part)
+            task.advance(written)
         writer.add_lineage(run.id, training_images)
     return writer.images

@@ -15,6 +15,7 @@ import torch
 
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import HzsynthError, InputError
+from hzsynth.core.files import atomic_write_text
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.interrupt import deferred_interrupts
 from hzsynth.core.processes import ALONE, Processes
@@ -22,6 +23,8 @@ from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.gan.augmenting import Augmenter
 from hzsynth.gan.config import GanConfig
+from hzsynth.gan.model_card import FILE as CARD
+from hzsynth.gan.model_card import model_card
 from hzsynth.gan.networks import GeneratorNetwork, build_discriminator, build_generator, to_float
 from hzsynth.gan.objectives import AdversarialStep
 from hzsynth.gan.photographs import Photographs, choose_photographs
@@ -370,7 +373,7 @@ class _Training:
 
     def _clear_former_results(self) -> None:
         """What an earlier run left at this place must not pass for this run's."""
-        for name in (MODEL, LAST, KID_CURVE, VARIETY_CURVE):
+        for name in (MODEL, LAST, CARD, KID_CURVE, VARIETY_CURVE):
             (self._run.path / name).unlink(missing_ok=True)
         for sheet in (self._run.path / "samples").glob("*.png"):
             sheet.unlink()
@@ -395,6 +398,8 @@ class _Training:
         if self._processes.is_main:
             self._save_generator(MODEL, self._best)
             self._save_generator(LAST, self._averaged().state_dict())
-            self._run.finish(result.to_json())
+            values = result.to_json()
+            atomic_write_text(self._run.path / CARD, model_card(self._run, values))
+            self._run.finish(values)
         self._processes.wait()
         return result

@@ -9,8 +9,10 @@ import pytest
 
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
+from hzsynth.core.run import RunDir
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.lucidrains import import_package
+from hzsynth.gan.training import train_gan
 
 
 def write_pictures(path: Path, count: int = 6, splits: bool = True) -> ImageSet:
@@ -63,3 +65,29 @@ def package() -> ModuleType:
         if importlib.util.find_spec(needed) is None:
             pytest.skip(f"{needed} is not installed")
     return import_package()
+
+
+def saved(images: ImageSet, path: Path, **changes: object) -> RunDir:
+    """A finished run of a few steps."""
+    config = tiny(**{"kimg": 0.12, "snapshot_kimg": 1, **changes})
+    with RunDir.start(path, "gan", config, {"images": images.digest}) as run:
+        train_gan(images, config, run)
+    return RunDir.load(path)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunDir]:
+    """Finished runs: the light generator of zoster, a StyleGAN2 of both classes, and the set."""
+    folder = tmp_path_factory.mktemp("trained")
+    images = write_pictures(folder / "pictures", 12)
+    return {
+        "light": saved(images, folder / "light", label="zoster"),
+        "stylegan2": saved(
+            images, folder / "stylegan2", generator="stylegan2", discriminator="stylegan2"
+        ),
+    }
+
+
+def training_set(run: RunDir) -> ImageSet:
+    """The set behind a run of `trained`."""
+    return ImageSet.load(run.path.parent / "pictures")
