@@ -88,6 +88,7 @@ def train(
         compute=session.compute,
         classify=classify,
         progress=session.progress,
+        processes=session.processes,
     )
     session.show({"run": str(run.path), **run.result}, "cyclegan train")
 

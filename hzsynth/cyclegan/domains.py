@@ -133,6 +133,12 @@ class Batch:
     images: torch.Tensor
     masks: torch.Tensor
 
+    def select(self, rows: torch.Tensor) -> "Batch":
+        """Some of the images (int64)."""
+        rows = rows.to(self.images.device)
+        images = self.images[rows].contiguous(memory_format=torch.channels_last)
+        return Batch(images, self.masks[rows])
+
 
 def draw_batch(
     domain: Domain, count: int, generator: torch.Generator, device: torch.device

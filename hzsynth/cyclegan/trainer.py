@@ -1,6 +1,7 @@
 """The networks, optimisers and pools of a training run, and its step.
 
-Every random draw of a step follows from the seed and the step's number.
+Every random draw of a step follows from the seed and the step's number. Several processes draw the same
+batch and compute a share of it each; their shifts, noise and pools are their own.
 """
 
 import time
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from hzsynth.core.devices import Compute
+from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.seeding import torch_generator
 from hzsynth.cyclegan.config import CycleGanConfig
 from hzsynth.cyclegan.contrastive import PatchHeads, draw_places, patch_loss
@@ -47,6 +49,10 @@ class Trainer:
         config: settings.
         compute: device and precision.
         classify: a frozen classifier; needed by ``preserve = "semantic"`` only.
+        processes: that train together.
+
+    Raises:
+        InputError: the batch cannot be shared equally.
 
     Attributes:
         step: steps so far.
@@ -55,9 +61,14 @@ class Trainer:
     """
 
     def __init__(
-        self, config: CycleGanConfig, compute: Compute, classify: Classify | None = None
+        self,
+        config: CycleGanConfig,
+        compute: Compute,
+        classify: Classify | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self.config, self.compute, self._classify = config, compute, classify
+        self._processes, self._rows = processes, processes.rows(config.batch)
         both = config.objective == "cyclegan"
         self.directions = (FORWARD, BACKWARD) if both else (FORWARD,)
         self.domains = ("target", "source") if both else ("target",)
@@ -144,6 +155,11 @@ class Trainer:
                 group["lr"] = rate
         a = draw_batch(source, self.config.batch, draws, self.compute.device)
         b = draw_batch(target, self.config.batch, draws, self.compute.device)
+        if self._processes.count > 1:
+            a, b = a.select(self._rows), b.select(self._rows)
+            if not self._processes.is_main:
+                own = self._processes.seed(self.config.seed)
+                draws = torch_generator(own, "cyclegan", "step", self.step)
         # The same regions are hidden in both domains: a filling must not give fakes away.
         hidden = a.masks if self.config.keeps("blind") else None
         values, fakes = self._update_generators(a, b, hidden, draws)
@@ -154,7 +170,22 @@ class Trainer:
         for name, average in self.averages.items():
             average.update(self.networks[name], decay)
         self.seconds += time.monotonic() - begin
-        return {name: float(value) for name, value in values.items()} | {"learning_rate": rate}
+        means = torch.stack([value.float() for value in values.values()])
+        if self._processes.count > 1:
+            # All have to agree on the time: the learning rate and the end follow from it.
+            spent = torch.full((1,), self.seconds, device=means.device)
+            *means, spent = self._processes.mean(torch.cat([means, spent])).split(1)
+            self.seconds = float(spent)
+        return dict(zip(values, map(float, means), strict=True)) | {"learning_rate": rate}
+
+    def _descend(self, name: str, total: torch.Tensor) -> None:
+        """One step of an optimiser."""
+        optimiser = self.optimisers[name]
+        optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        for group in optimiser.param_groups:
+            self._processes.average_gradients(group["params"])
+        optimiser.step()
 
     def _seen(self, images: torch.Tensor, hidden: torch.Tensor | None) -> torch.Tensor:
         return images if hidden is None else hide_lesions(images, hidden)
@@ -172,9 +203,7 @@ class Trainer:
             total, values, fakes = self._cyclegan(a, b, hidden, draws)
         else:
             total, values, fakes = self._cut(a, b, hidden, draws)
-        self.optimisers["generators"].zero_grad(set_to_none=True)
-        total.backward()
-        self.optimisers["generators"].step()
+        self._descend("generators", total)
         return {k: v.detach() for k, v in values.items()}, {
             name: fake.detach() for name, fake in fakes.items()
         }
@@ -299,9 +328,7 @@ class Trainer:
                 judged = self._judge(name, both, draws)
             count = len(real.images)
             total = total + discriminator_loss(judged[:count], judged[count:])
-        self.optimisers["discriminators"].zero_grad(set_to_none=True)
-        total.backward()
-        self.optimisers["discriminators"].step()
+        self._descend("discriminators", total)
         return {"discriminator": total.detach()}
 
     @torch.no_grad()

@@ -24,6 +24,7 @@ from hzsynth.core.errors import InputError
 from hzsynth.core.files import atomic_write_bytes
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.interrupt import deferred_interrupts
+from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.cyclegan.config import CycleGanConfig
@@ -65,10 +66,13 @@ def write_sheet(path: Path, rows: dict[str, torch.Tensor]) -> None:
     atomic_write_bytes(path, buffer.getvalue())
 
 
-def _snapshot(training: Trainer, run: RunDir, source: Domain, kept: list[Path]) -> Path:
-    path = run.path / "samples" / f"step-{training.step:07d}.png"
+def _sheet(training: Trainer, run: RunDir) -> Path:
+    return run.path / "samples" / f"step-{training.step:07d}.png"
+
+
+def _snapshot(training: Trainer, run: RunDir, source: Domain) -> Path:
+    path = _sheet(training, run)
     write_sheet(path, training.shown(source.pixels[:_SHOWN]))
-    kept.append(path)
     return path
 
 
@@ -81,6 +85,7 @@ def train_cyclegan(
     compute: Compute,
     classify: Classify | None = None,
     progress: Progress = SILENT,
+    processes: Processes = ALONE,
 ) -> CycleGanResult:
     """Learns to map photographs of `source` onto the skin of `target`.
 
@@ -92,6 +97,7 @@ def train_cyclegan(
         compute: device and precision.
         classify: a frozen classifier, for ``preserve = "semantic"``.
         progress: where to report.
+        processes: that train together, each with its share of every batch; the main one writes.
 
     Returns:
         The trained model and how fast it was.
@@ -108,45 +114,49 @@ def train_cyclegan(
             "--preserve semantic needs --classifier RUN: whose judgement is to be kept"
         )
     used = training_images(source, target)
-    run.record_training([*used[0], *used[1]])
+    if processes.is_main:
+        run.record_training([*used[0], *used[1]])
     domains = (
         load_domain(used[0], config.resolution, config.needs_masks),
         load_domain(used[1], config.resolution, False),
     )
-    training = Trainer(config, compute, classify)
-    state = run.load_checkpoint()
+    training = Trainer(config, compute, classify, processes)
+    state = run.load_checkpoint(writing=processes.is_main)
     if state is not None:
         training.load_state(state)
     elif config.colour_start:
         training.start_at_colour_difference(*domains)
     with deferred_interrupts():
-        sheet = _loop(training, run, domains, progress)
+        sheet = _loop(training, run, domains, progress, processes.is_main)
     model = run.path / MODEL
-    save_checkpoint(
-        model,
-        _MODEL_KIND,
-        {
-            "config": config.model_dump(mode="json"),
-            **{name: average.state_dict() for name, average in training.averages.items()},
-        },
-    )
     rate = 2 * config.batch * training.step / max(training.seconds, 1e-9)
-    run.finish(
-        {
-            "steps": training.step,
-            "images_per_second": rate,
-            "sheet": str(sheet.relative_to(run.path)),
-        }
-    )
+    if processes.is_main:
+        _save(training, run, {"steps": training.step, "images_per_second": rate}, sheet)
+    processes.wait()
     return CycleGanResult(model, sheet, training.step, rate)
 
 
+def _save(training: Trainer, run: RunDir, result: dict[str, float], sheet: Path) -> None:
+    save_checkpoint(
+        run.path / MODEL,
+        _MODEL_KIND,
+        {
+            "config": training.config.model_dump(mode="json"),
+            **{name: average.state_dict() for name, average in training.averages.items()},
+        },
+    )
+    run.finish({**result, "sheet": str(sheet.relative_to(run.path))})
+
+
 def _loop(
-    training: Trainer, run: RunDir, domains: tuple[Domain, Domain], progress: Progress
+    training: Trainer,
+    run: RunDir,
+    domains: tuple[Domain, Domain],
+    progress: Progress,
+    is_main: bool,
 ) -> Path:
     """Steps, reports, sheets and checkpoints until the run's end; returns the last sheet."""
     config = training.config
-    sheets: list[Path] = []
     by_time = config.minutes is not None
     total = config.minutes * 60 if config.minutes is not None else config.steps
     done, unit = training.progress * total, "s" if by_time else "steps"
@@ -156,18 +166,23 @@ def _loop(
                 before = training.progress
                 part = int(training.progress * config.snapshots)
                 values = training.learn(*domains)
+                if not is_main:
+                    continue
                 if int(training.progress * config.snapshots) > part or training.progress >= 1:
                     run.log(training.step, **values)
-                    _snapshot(training, run, domains[0], sheets)
+                    _snapshot(training, run, domains[0])
                     run.save_checkpoint(training.state(), training.step)
                 elif training.step % max(1, config.steps // 200) == 0:
                     run.log(training.step, **values)
                 share = training.progress - before
                 task.advance(share * total, note=_note(values))
         except KeyboardInterrupt:
-            run.save_checkpoint(training.state(), training.step)
+            if is_main:
+                run.save_checkpoint(training.state(), training.step)
             raise
-    return sheets[-1] if sheets else _snapshot(training, run, domains[0], sheets)
+    if is_main and not _sheet(training, run).is_file():
+        return _snapshot(training, run, domains[0])
+    return _sheet(training, run)
 
 
 def _note(values: dict[str, float]) -> str:
