@@ -17,6 +17,10 @@ ENOUGH_TO_HOLD_OUT = 100
 DEFAULT_HELD_OUT = 0.2
 
 
+FEW = 10
+"""Under this number a generator does hardly more than repeat its photographs."""
+
+
 @dataclass(frozen=True)
 class Photographs:
     """The reals of a run.
@@ -40,6 +44,24 @@ class Photographs:
         if not len(part):
             return torch.empty(0, 3, resolution, resolution, dtype=torch.uint8)
         return load_pixels(part, resolution)
+
+
+def photograph_alarms(pixels: torch.Tensor) -> tuple[str, ...]:
+    """What a user should know about the photographs before they are learned from, a sentence each.
+
+    Args:
+        pixels: uint8 N x 3 x H x W.
+    """
+    count = len(pixels)
+    if count > 1 and bool((pixels == pixels[:1]).all()):
+        return (f"sameness: all {count} photographs are one and the same picture",)
+    if count < FEW:
+        shown = "1 photograph" if count == 1 else f"{count} photographs"
+        return (
+            f"few: a generator of {shown} can only repeat what they show; treat all its images as "
+            "copies of them",
+        )
+    return ()
 
 
 def training_photographs(images: ImageSet, label: str) -> ImageSet:

@@ -27,7 +27,7 @@ from hzsynth.gan.model_card import FILE as CARD
 from hzsynth.gan.model_card import model_card
 from hzsynth.gan.networks import GeneratorNetwork, build_discriminator, build_generator, to_float
 from hzsynth.gan.objectives import AdversarialStep
-from hzsynth.gan.photographs import Photographs, choose_photographs
+from hzsynth.gan.photographs import Photographs, choose_photographs, photograph_alarms
 from hzsynth.gan.reals import LearnedImages, Reals, prepare_discriminator
 from hzsynth.gan.sampling import LAST, MODEL, save_generator
 from hzsynth.gan.snapshots import KID_CURVE, VARIETY_CURVE, Score
@@ -63,7 +63,7 @@ class GanResult:
         best_step: of the moment that was kept; the last step in a run that is not watched.
         best: its figures: ``kid``, ``kid_error``, ``copies``, ``diversity``; empty if not watched.
         last: the last snapshot's figures.
-        alarms: of the moment that was kept.
+        alarms: about the photographs, and of the moment that was kept.
     """
 
     run: RunDir
@@ -185,6 +185,7 @@ class _Training:
         self._sums: dict[str, torch.Tensor] = {}
         self._summed = 0
         self._last: dict[str, float] = {}
+        self._about_photographs = photograph_alarms(pixels)
         self._alarms: tuple[str, ...] = ()
         self._load_latest()
         self._reals = Reals(
@@ -290,6 +291,8 @@ class _Training:
         every = max(1, round(self._config.snapshot_kimg * 1000 / self._config.batch))
         if not self._processes.is_main or (self._step % every and not self._spent()):
             return ""
+        if self._summed:
+            self._means()  # a generator that is no longer a number is not worth a look
         look = self._watch(self._step, self._averaged())
         self._last = look.values
         if look.best:
@@ -393,7 +396,7 @@ class _Training:
             best_step=self._step if kept is None else kept.step,
             best={} if kept is None else kept.figures(),
             last=self._last,
-            alarms=self._alarms,
+            alarms=(*self._about_photographs, *self._alarms),
         )
         if self._processes.is_main:
             self._save_generator(MODEL, self._best)

@@ -18,12 +18,13 @@ from hzsynth.core.checkpoint import load_checkpoint
 from hzsynth.core.devices import Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
+from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.progress import Progress, Task
 from hzsynth.core.run import RunDir
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.objectives import AdversarialStep
 from hzsynth.gan.photographs import training_photographs
-from hzsynth.gan.reals import bank_size
+from hzsynth.gan.reals import Reals, Seen, bank_size
 from hzsynth.gan.sampling import generate, load_generator
 from hzsynth.gan.training import (
     GanResult,
@@ -246,6 +247,17 @@ def test_one_photograph_is_enough_to_run(tmp_path: Path, count: int) -> None:
     result = train(tmp_path / "run", images, tiny())
     assert result.training_images == count
     assert result.steps == 6
+    assert [alarm.split(":")[0] for alarm in result.alarms] == ["few"]
+
+
+def test_photographs_that_are_all_the_same_are_told_of(tmp_path: Path) -> None:
+    with ImageSetWriter(tmp_path / "same") as writer:
+        for number in range(3):
+            same = np.full((24, 24, 3), (200, 150, 120), np.uint8)
+            writer.add(same, label="zoster", group=f"p{number}", origin="real")
+    result = train(tmp_path / "run", writer.images, tiny(watch=True))
+    assert result.alarms[0].startswith("sameness: all 3 photographs")
+    assert "one and the same picture" in (tmp_path / "run" / "MODEL_CARD.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("generator", ["light", "stylegan2"])
@@ -288,6 +300,32 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
     assert RunDir.load(tmp_path / "run").load_checkpoint()["step"] == 4
     monkeypatch.undo()
     assert train(tmp_path / "run", pictures, tiny()).steps == 6
+
+
+@pytest.mark.parametrize("discriminator", ["projected", "stylegan2"])
+def test_a_poisoned_batch_spoils_neither_checkpoint_nor_model(
+    tmp_path: Path, pictures: ImageSet, monkeypatch: pytest.MonkeyPatch, discriminator: str
+) -> None:
+    normal = Reals.observation
+
+    def poisoned(self: Reals, step: int) -> Seen:
+        seen = normal(self, step)
+        if step == 3:
+            seen.observation[0][0] = float("nan")
+        return seen
+
+    # A snapshot falls due before the next report.
+    config = tiny(discriminator=discriminator, snapshot_kimg=0.016, checkpoint_seconds=0.0)
+    monkeypatch.setattr(Reals, "observation", poisoned)
+    with pytest.raises(TrainingDivergedError, match="is not a number"):
+        train(tmp_path / "run", pictures, config)
+    run = RunDir.load(tmp_path / "run")
+    assert run.load_checkpoint()["step"] == 3
+    assert not (run.path / "model.safetensors").exists()
+    monkeypatch.undo()
+    resumed = train(tmp_path / "run", pictures, config).run
+    whole = train(tmp_path / "whole", pictures, config).run
+    assert_bitwise_equal(whole, resumed)
 
 
 def test_only_real_images_of_the_train_split_are_learned(pictures: ImageSet) -> None:
