@@ -1,5 +1,6 @@
 """hzsynth cyclegan: map lesions onto another population's skin."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +11,12 @@ from hzsynth.cli.session import Session, command, group
 from hzsynth.core.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hzsynth.core.devices import Compute
     from hzsynth.core.image_set import ImageSet
+    from hzsynth.cyclegan.domains import FindLesion
     from hzsynth.cyclegan.judging import Judge
     from hzsynth.cyclegan.trainer import Classify
 
@@ -56,6 +61,13 @@ def train(
             help="Frozen classifier whose judgement is kept; for --preserve semantic.",
         ),
     ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Where SOURCE has no masks: find lesions by this classifier's Grad-CAM, not by redness.",
+        ),
+    ] = None,
     resolution: Annotated[int | None, typer.Option(help="Side in pixels.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop after this wall-clock time.")] = None,
@@ -64,6 +76,7 @@ def train(
     """Trains both directions on the train splits; the same command resumes."""
     from hzsynth.cyclegan.config import CycleGanConfig
     from hzsynth.cyclegan.training import train_cyclegan
+    from hzsynth.data.lesion import lesion_mask
 
     config = session.resolve(
         CycleGanConfig,
@@ -79,6 +92,9 @@ def train(
     classify = None
     if classifier is not None:
         inputs["classifier"], classify = _frozen(classifier, session.compute)
+    find = None
+    if masks is not None:
+        inputs["masks"], find = _by_heat(masks, lesions)
     run = session.start_run("cyclegan", config, inputs)
     train_cyclegan(
         lesions,
@@ -87,10 +103,46 @@ def train(
         run,
         compute=session.compute,
         classify=classify,
+        find=find or lesion_mask,
         progress=session.progress,
         processes=session.processes,
     )
     session.show({"run": str(run.path), **run.result}, "cyclegan train")
+
+
+def _by_heat(path: Path, lesions: "ImageSet") -> tuple[str, "FindLesion"]:
+    """A trained classifier's id, and where it sees the lesion.
+
+    Raises:
+        InputError: no finished classifier run, or it does not know the one class of the lesions.
+    """
+    import numpy as np
+
+    from hzsynth.classify.diagnostic_heatmap import grad_cam
+    from hzsynth.classify.models import load_classifier
+    from hzsynth.core.run import RunDir
+    from hzsynth.cyclegan.domains import mask_of_heat
+    from hzsynth.data.photos import square
+
+    run = RunDir.load(path)
+    model = load_classifier(run)
+    place = model.labels.index(_known_class(lesions, model.labels))
+
+    def find(pixels: "NDArray[np.uint8]") -> "NDArray[np.bool_]":
+        seen = np.ascontiguousarray(square(pixels, model.size).transpose(2, 0, 1))
+        return mask_of_heat(grad_cam(model, seen, place), (pixels.shape[0], pixels.shape[1]))
+
+    return run.id, find
+
+
+def _known_class(lesions: "ImageSet", labels: Sequence[str]) -> str:
+    """The one class of the lesions, which a classifier has to know."""
+    if len(lesions.labels) != 1 or lesions.labels[0] not in labels:
+        raise InputError(
+            f"SOURCE must be of one class that the classifier knows ({', '.join(labels)}), not "
+            f"{', '.join(lesions.labels)}; choose one with --label"
+        )
+    return lesions.labels[0]
 
 
 def _frozen(path: Path, compute: "Compute") -> tuple[str, "Classify"]:
@@ -268,15 +320,11 @@ def _judge(path: Path, lesions: "ImageSet", compute: "Compute") -> "Judge":
     from hzsynth.cyclegan.judging import classifier_judge
 
     model = load_classifier(RunDir.load(path))
-    if len(lesions.labels) != 1 or lesions.labels[0] not in model.labels:
-        raise InputError(
-            f"SOURCE must be of one class that the classifier knows ({', '.join(model.labels)}), not "
-            f"{', '.join(lesions.labels)}; choose one with --label"
-        )
+    label = _known_class(lesions, model.labels)
     return classifier_judge(
         f"{model.model} of '{path.name}'",
         model.labels,
         model.size,
         lambda pixels: model.probabilities(pixels, compute),
-        lesions.labels[0],
+        label,
     )

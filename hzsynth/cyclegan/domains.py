@@ -1,7 +1,9 @@
 """The two domains of a translation in memory, and the random draws of a training step."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,6 +13,12 @@ from hzsynth.core.image_set import ImageRecord, ImageSet
 from hzsynth.core.lineage import check_lineage
 from hzsynth.data.lesion import lesion_mask
 from hzsynth.data.photos import decode_image, square
+
+FindLesion = Callable[[NDArray[np.uint8]], NDArray[np.bool_]]
+"""Looks for the lesion of a picture: H x W x 3 -> H x W."""
+
+_HOT = 0.5
+"""Heat from which a place counts as lesion: half of the hottest place's, as is usual for maps of 7 x 7 cells."""
 
 
 @dataclass(frozen=True)
@@ -52,21 +60,44 @@ def training_images(source: ImageSet, target: ImageSet) -> tuple[ImageSet, Image
     return used
 
 
+def mask_of_heat(heat: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Where a classifier's heat map says that the lesion is.
+
+    Args:
+        heat: S x S in [0, 1], of the picture's central square.
+        shape: height and width of the picture.
+
+    Returns:
+        H x W; empty outside the central square.
+    """
+    height, width = shape
+    side = min(shape)
+    top, left = (height - side) // 2, (width - side) // 2
+    mask = np.zeros(shape, dtype=bool)
+    enlarged = cv2.resize(heat, (side, side), interpolation=cv2.INTER_LINEAR)
+    mask[top : top + side, left : left + side] = enlarged >= _HOT
+    return mask
+
+
 def find_lesion(
-    images: ImageSet, record: ImageRecord, pixels: NDArray[np.uint8]
+    images: ImageSet,
+    record: ImageRecord,
+    pixels: NDArray[np.uint8],
+    find: FindLesion = lesion_mask,
 ) -> NDArray[np.bool_]:
-    """The lesion mask of the set, or the one that the redness prior finds.
+    """The lesion mask of the set, or the one that is found.
 
     Args:
         images: the set.
         record: its row.
         pixels: the decoded image, H x W x 3.
+        find: looks where the set has no mask; by default the redness prior.
 
     Returns:
         H x W, True inside the lesion.
     """
     mask = given_mask(images, record, pixels)
-    return lesion_mask(pixels) if mask is None else mask
+    return find(pixels) if mask is None else mask
 
 
 def given_mask(
@@ -77,13 +108,16 @@ def given_mask(
     return mask if mask is not None and mask.shape == pixels.shape[:2] else None
 
 
-def load_domain(images: ImageSet, size: int, with_masks: bool) -> Domain:
+def load_domain(
+    images: ImageSet, size: int, with_masks: bool, find: FindLesion = lesion_mask
+) -> Domain:
     """Decodes a set to central squares.
 
     Args:
         images: the photographs.
         size: side in pixels.
         with_masks: whether lesions are looked for; otherwise all masks are empty.
+        find: see `find_lesion`.
 
     Returns:
         Pixels and masks in the order of the records.
@@ -96,7 +130,7 @@ def load_domain(images: ImageSet, size: int, with_masks: bool) -> Domain:
         decoded = decode_image(images.read_bytes(record), record.file_name)
         pixels.append(square(decoded, size))
         if with_masks:
-            found = find_lesion(images, record, decoded).astype(np.uint8) * 255
+            found = find_lesion(images, record, decoded, find).astype(np.uint8) * 255
             masks.append(square(np.repeat(found[..., None], 3, axis=2), size)[..., 0] > 127)
         else:
             masks.append(np.zeros((size, size), dtype=bool))

@@ -30,11 +30,13 @@ from hzsynth.core.run import RunDir
 from hzsynth.cyclegan.config import CycleGanConfig
 from hzsynth.cyclegan.domains import (
     Domain,
+    FindLesion,
     load_domain,
     training_images,
 )
 from hzsynth.cyclegan.networks import ResnetGenerator
 from hzsynth.cyclegan.trainer import Classify, Trainer
+from hzsynth.data.lesion import lesion_mask
 from hzsynth.report.contact_sheet import comparison_rows
 
 MODEL = "model.safetensors"
@@ -84,6 +86,7 @@ def train_cyclegan(
     *,
     compute: Compute,
     classify: Classify | None = None,
+    find: FindLesion = lesion_mask,
     progress: Progress = SILENT,
     processes: Processes = ALONE,
 ) -> CycleGanResult:
@@ -96,6 +99,7 @@ def train_cyclegan(
         run: where everything is written; an unfinished run is resumed.
         compute: device and precision.
         classify: a frozen classifier, for ``preserve = "semantic"``.
+        find: looks for lesions where the set has no masks; by default by redness.
         progress: where to report.
         processes: that train together, each with its share of every batch; the main one writes.
 
@@ -117,7 +121,7 @@ def train_cyclegan(
     if processes.is_main:
         run.record_training([*used[0], *used[1]])
     domains = (
-        load_domain(used[0], config.resolution, config.needs_masks),
+        load_domain(used[0], config.resolution, config.needs_masks, find),
         load_domain(used[1], config.resolution, False),
     )
     training = Trainer(config, compute, classify, processes)
