@@ -29,6 +29,7 @@ from hzsynth.gan.stylegan2 import (
     StyleGAN2Generator,
     mix_styles,
 )
+from hzsynth.nets.loss_scaling import Descent
 from hzsynth.nets.synchronised import synchronise_batch_norms
 
 R1_INTERVAL = 16
@@ -79,6 +80,8 @@ class AdversarialStep:
 
     Attributes:
         share: this process's part of every batch, None if it is alone.
+        descend_generator: steps of the generator's weights.
+        descend_discriminator: steps of the discriminator's weights.
 
     Raises:
         InputError: the batch cannot be shared equally.
@@ -112,15 +115,17 @@ class AdversarialStep:
         self._hinge = self._theirs or config.discriminator == "projected"
         betas = lucidrains.ADAM_BETAS if self._theirs else (0.0, 0.99)
         generator_rate, discriminator_rate = config.rates
-        self.generator_optimiser = adam(
+        optimiser = adam(
             list(generator.parameters()),
             generator_rate,
             PATH_LENGTH_INTERVAL if self._path_length else None,
             betas,
         )
-        self.discriminator_optimiser = adam(
+        self.descend_generator = Descent(optimiser, compute, processes)
+        optimiser = adam(
             self._trained, discriminator_rate, R1_INTERVAL if self._r1 else None, betas
         )
+        self.descend_discriminator = Descent(optimiser, compute, processes)
         self.mean_path_length = torch.zeros((), device=compute.device)
 
     def __call__(self, step: int, real: Seen) -> dict[str, torch.Tensor]:
@@ -212,7 +217,7 @@ class AdversarialStep:
         if penalised:
             shown = real.observation[0], detached[0]
             loss = loss + lucidrains.gradient_penalty(self.discriminator, *shown)
-        self._descend(self.discriminator_optimiser, loss)
+        self.descend_discriminator(loss)
         return loss.detach()
 
     def _update_generator(self, fake: Seen) -> torch.Tensor:
@@ -223,15 +228,13 @@ class AdversarialStep:
                 loss = losses.hinge_generator_loss(logits)
             else:
                 loss = losses.logistic_generator_loss(logits)
-            self._descend(self.generator_optimiser, loss)
+            self.descend_generator(loss)
         return loss.detach()
 
     def _update_r1(self, real: Seen) -> None:
         images = real.observation[0].detach().requires_grad_()
         penalty = losses.r1_penalty(self.discriminator((images,), real.classes), images)
-        self._descend(
-            self.discriminator_optimiser, penalty * (self._config.gamma / 2 * R1_INTERVAL)
-        )
+        self.descend_discriminator(penalty * (self._config.gamma / 2 * R1_INTERVAL))
 
     def _update_path_length(self, generator: torch.Generator) -> None:
         network = self.generator
@@ -246,7 +249,7 @@ class AdversarialStep:
             lengths, self.mean_path_length, now=self._processes.mean(lengths.mean())
         )
         weight = self._config.path_length_weight * PATH_LENGTH_INTERVAL
-        self._descend(self.generator_optimiser, penalty * weight)
+        self.descend_generator(penalty * weight)
 
     def _direction(
         self, images: torch.Tensor, count: int, generator: torch.Generator
@@ -270,11 +273,4 @@ class AdversarialStep:
         penalty, self.mean_path_length = lucidrains.path_length_penalty(
             images, w, direction, self.mean_path_length
         )
-        self._descend(self.generator_optimiser, penalty)
-
-    def _descend(self, optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        for group in optimiser.param_groups:
-            self._processes.average_gradients(group["params"])
-        optimiser.step()
+        self.descend_generator(penalty)

@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 
 from hzsynth.core.devices import CPU_FP32, Compute
-from hzsynth.core.errors import HzsynthError, InputError
+from hzsynth.core.errors import HzsynthError
 from hzsynth.core.files import atomic_write_text
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.interrupt import deferred_interrupts
@@ -125,11 +125,9 @@ def train_gan(
         The result; the same is stored as the run's.
 
     Raises:
-        InputError: no training image, or fp16 was asked for.
+        InputError: no training image.
         TrainingDivergedError: a loss is no longer a number.
     """
-    if compute.precision == "fp16":
-        raise InputError("--precision fp16 is not stable for a GAN; use bf16 or fp32")
     photographs = choose_photographs(images, config)
     inherited = () if config.init is None else RunDir.load(config.init, "gan").training_images()
     if processes.is_main:
@@ -340,8 +338,8 @@ class _Training:
             "generator": update.generator.state_dict(),
             "average": self._average.state_dict(),
             "discriminator": update.discriminator.state_to_keep(),
-            "generator_optimiser": update.generator_optimiser.state_dict(),
-            "discriminator_optimiser": update.discriminator_optimiser.state_dict(),
+            "descend_generator": update.descend_generator.state_dict(),
+            "descend_discriminator": update.descend_discriminator.state_dict(),
             "mean_path_length": update.mean_path_length,
         }
 
@@ -370,8 +368,8 @@ class _Training:
         self._average.load_state_dict(state["average"])
         kept = {**update.discriminator.state_dict(), **state["discriminator"]}
         update.discriminator.load_state_dict(kept)
-        update.generator_optimiser.load_state_dict(state["generator_optimiser"])
-        update.discriminator_optimiser.load_state_dict(state["discriminator_optimiser"])
+        update.descend_generator.load_state_dict(state["descend_generator"])
+        update.descend_discriminator.load_state_dict(state["descend_discriminator"])
         update.mean_path_length = state["mean_path_length"].to(device)
 
     def _clear_former_results(self) -> None:
