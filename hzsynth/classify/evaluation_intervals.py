@@ -1,7 +1,7 @@
 """All metrics of one test set with 95 % intervals, and why an interval cannot be had.
 
-Proportions take Wilson's interval and F1 the Jeffreys beta construction (see `intervals`), with
-several photographs a patient on the number of independent photographs that they are worth; the
+Proportions take Wilson's interval, predictive values two of them joined, and F1 the Jeffreys beta
+construction (see `intervals`), with several photographs a patient on the number of independent photographs that they are worth; the
 rest takes the spread of a bootstrap of patients by class, on the logit scale. A metric that
 weighs a class by itself says nothing about other photographs when that class has fewer than two
 patients in the test set: its interval is the whole range, and its method says *not identifiable*.
@@ -21,6 +21,7 @@ from hzsynth.classify.intervals import (
     f1_interval,
     logit_interval,
     percentile_interval,
+    predictive_value_interval,
     proportion_interval,
 )
 from hzsynth.classify.metrics import (
@@ -45,6 +46,12 @@ _OF_EVERY_CLASS = (
     "macro_recall",
     "auroc",
 )
+_PREDICTIVE = {
+    "precision_target": ("recall_target", "type_1_error"),
+    "npv_target": ("specificity_target", "type_2_error"),
+}
+"""Predictive values: the rate among the photographs meant, and that among the others."""
+
 _OF_THE_TARGET = ("auroc_target", "average_precision_target")
 
 
@@ -152,7 +159,7 @@ def _spread(
     # Rounding is no spread.
     if np.ptp(drawn) < 1e-9:
         return _without_spread(name, value, answers, seed, bootstrap)
-    ends = logit_interval(value, drawn, fewest, bounds)
+    ends = logit_interval(value, drawn, fewest, _freedom(name, fewest, answers), bounds)
     return ends, f"logit, bootstrap of {unit} by class, {bootstrap} replicates"
 
 
@@ -199,25 +206,42 @@ def counted_metrics(
     values = choice_metrics(confusion, target)
     hits = int(confusion[target, target])
     union = int(confusion[target].sum() + confusion[:, target].sum()) - hits
-    found = {}
-    for name, (successes, n) in {
-        **proportions(confusion, target),
-        "f1_target": (hits, union),
-    }.items():
-        share = 1.0 if worth is None else worth[name]
-        method = "Jeffreys, Jaccard index" if name == "f1_target" else "Wilson"
-        method += f", n = {n}"
+    counts = {**proportions(confusion, target), "f1_target": (hits, union)}
+
+    def worth_of(name: str) -> float:
+        return 1.0 if worth is None else worth[name]
+
+    def method(way: str, *names: str) -> str:
+        """How an interval was made, and of how many images."""
+        n = " + ".join(str(counts[name][1]) for name in names)
+        text = f"{way}, n = {n}"
         if worth is not None:
-            method += f", worth {share * n:.1f} independent images"
+            each = " + ".join(f"{worth[name] * counts[name][1]:.1f}" for name in names)
+            text += f", worth {each} independent images"
         elif clustered:
-            method += ", images as if independent"
-        effective = successes * share, n * share
-        ends = (
-            f1_interval(effective[0], effective[1] - effective[0], 0)
-            if name == "f1_target"
-            else proportion_interval(*effective)
-        )
-        found[name] = Metric(float(values[name]), *ends, method)
+            text += ", images as if independent"
+        return text
+
+    def scaled(name: str) -> tuple[float, float]:
+        """Successes and trials, as many as they are worth."""
+        successes, n = counts[name]
+        return successes * worth_of(name), n * worth_of(name)
+
+    found = {}
+    for name in counts:
+        if name in _PREDICTIVE:
+            right, wrong = _PREDICTIVE[name]
+            both = worth_of(right), worth_of(wrong)
+            ends = predictive_value_interval(*counts[right], *counts[wrong], both)
+            how = method("MOVER of two Wilson intervals", right, wrong)
+        elif name == "f1_target":
+            successes, n = scaled(name)
+            ends = f1_interval(successes, n - successes, 0)
+            how = method("Jeffreys, Jaccard index", name)
+        else:
+            ends = proportion_interval(*scaled(name))
+            how = method("Wilson", name)
+        found[name] = Metric(float(values[name]), *ends, how)
     return found
 
 
@@ -232,10 +256,8 @@ def _worth(answers: _Answers, drawn: Mapping[str, NDArray[np.float64]]) -> dict[
     counted = {
         "accuracy": everyone,
         "accuracy_target": everyone,
-        "precision_target": called,
         "recall_target": actual,
         "specificity_target": ~actual,
-        "npv_target": ~called,
         "type_1_error": ~actual,
         "type_2_error": actual,
         "f1_target": actual | called,
@@ -262,6 +284,18 @@ def _fewest(name: str, answers: _Answers) -> int:
         return min(each)
     # Kappa and the Matthews correlation weigh images: two classes with a spread suffice.
     return sorted(each)[-2]
+
+
+def _freedom(name: str, fewest: int, answers: _Answers) -> int:
+    """Degrees of freedom of a bootstrap's spread.
+
+    The target's AUROC and average precision hang on the few patients of one class: as a comparison of
+    two samples of that size. The others mix all classes: patients less classes.
+    """
+    if name in _OF_THE_TARGET:
+        return 2 * (fewest - 1)
+    classes = np.unique(answers.truth)
+    return max(1, sum(answers.patients(answers.truth == c) - 1 for c in classes))
 
 
 def _replicates(answers: _Answers, seed: int, bootstrap: int) -> dict[str, NDArray[np.float64]]:

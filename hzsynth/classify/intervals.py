@@ -1,7 +1,8 @@
 """Intervals of metrics on one test set: how far the figure may move with other photographs.
 
-Wilson's score interval (1927) for proportions; the Jeffreys beta interval, carried over, for
-the F1 of a class; for the rest a stratified bootstrap over patients, whose spread is laid
+Wilson's score interval (1927) for proportions; for predictive values (precision, NPV), which are
+functions of two of them at the test set's mixture of classes, the two intervals joined (MOVER, Donner
+and Zou 2012); the Jeffreys beta interval, carried over, for the F1 of a class; for the rest a stratified bootstrap over patients, whose spread is laid
 around the figure on the logit scale, since its percentiles cover too little with few positives
 (`benchmarks/interval_coverage.py`). Where a bootstrap has no spread because nothing went wrong,
 its interval would be a point: the fallbacks for that case are a Dirichlet posterior of the
@@ -9,6 +10,7 @@ confusion matrix (Perks's prior), for an AUROC Newcombe's method 5 (2006), which
 and for average precision the binomial interval of Boyd, Eng and Page (2013).
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -40,6 +42,55 @@ def proportion_interval(successes: float, count: float, confidence: float = 0.95
     low, high = proportion_confint(successes, count, alpha=1 - confidence, method="wilson")
     # Rounding leaves 1e-17 where the formula gives exactly 0 or 1.
     return 0.0 if successes == 0 else float(low), 1.0 if successes == count else float(high)
+
+
+def predictive_value_interval(
+    hits: float,
+    own: float,
+    false: float,
+    others: float,
+    worth: tuple[float, float] = (1.0, 1.0),
+    confidence: float = 0.95,
+) -> Interval:
+    """Interval of a predictive value such as precision, at a fixed mixture of classes.
+
+    Precision is 1 / (1 + (n / m) f / r), with recall r of m photographs and false-positive rate f of n:
+    the interval of the ratio r / f by the method of variance estimates recovery (Donner and Zou 2012,
+    Stat Methods Med Res 21:347) from Wilson's of each. Wilson's interval of hits among the chosen would take
+    the mixture for chance, too, and cover 98 % where it is given, as in a stratified split.
+
+    Args:
+        hits: photographs of the class that were chosen.
+        own: m, photographs of the class.
+        false: others that were chosen.
+        others: n, photographs of other classes.
+        worth: how many independent photographs one of the class, and one of the others, is worth.
+        confidence: of the two-sided interval.
+
+    Returns:
+        Low and high end, in [0, 1]; (0, 1) where nothing was chosen or one kind does not occur.
+    """
+    if hits + false == 0 or own == 0 or others == 0:
+        return 0.0, 1.0
+    rates = tuple(
+        (count / n, *proportion_interval(count * each, n * each, confidence))
+        for count, n, each in ((hits, own, worth[0]), (false, others, worth[1]))
+    )
+    low = own * _lowest_ratio(rates[0], rates[1])
+    high = others * _lowest_ratio(rates[1], rates[0])
+    return low / (low + others), own / (own + high)
+
+
+def _lowest_ratio(over: tuple[float, ...], under: tuple[float, ...]) -> float:
+    """The lower end of a ratio of two rates, each given with its interval."""
+    (rate, low, _), (other, _, high) = over, under
+    # The form without cancellation of (A - sqrt(A^2 - B D)) / D.
+    least = low * (2 * rate - low)
+    if least <= 0:
+        return 0.0
+    product = rate * other
+    root = math.sqrt(max(product**2 - least * high * (2 * other - high), 0.0))
+    return least / (product + root)
 
 
 def f1_interval(
@@ -114,20 +165,23 @@ def logit_interval(
     value: float,
     replicates: ArrayLike,
     units: int,
+    freedom: int,
     bounds: Interval = (0.0, 1.0),
     confidence: float = 0.95,
 ) -> Interval:
     """A figure's interval from the spread of its bootstrap, on the logit scale.
 
-    With u = (value - a) / (b - a) the ends are those of logit(u) +- z s / ((b - a) u (1 - u)), s the
+    With u = (value - a) / (b - a) the ends are those of logit(u) +- t s / ((b - a) u (1 - u)), s the
     standard deviation of the replicates times sqrt(k / (k - 1)): a bootstrap of k units is by that
-    factor too narrow (Efron and Tibshirani, 1993, section 11). The ends stay within the bounds and
-    lie farther towards the middle, where a figure near 1 may in truth be.
+    factor too narrow (Efron and Tibshirani, 1993, section 11). t is Student's quantile, since s itself
+    is estimated, from few patients badly. The ends stay within the bounds and lie farther towards the middle, where a figure near 1
+    may in truth be.
 
     Args:
         value: the figure, within the bounds.
         replicates: of the bootstrap.
         units: k, the patients drawn in the smallest class, at least 2.
+        freedom: degrees of freedom of the spread, at least 1.
         bounds: a and b, the range of the figure.
         confidence: of the two-sided interval.
 
@@ -141,8 +195,8 @@ def logit_interval(
         ends = percentile_interval(replicates, confidence)
         return min(ends[0], value), max(ends[1], value)
     spread = float(np.std(np.asarray(replicates, np.float64))) * np.sqrt(units / (units - 1))
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
-    half = z * spread / ((high - low) * share * (1 - share))
+    quantile = float(stats.t.ppf(0.5 + confidence / 2, freedom))
+    half = quantile * spread / ((high - low) * share * (1 - share))
     ends = expit(np.array([-half, half]) + logit(share))
     return low + (high - low) * float(ends[0]), low + (high - low) * float(ends[1])
 

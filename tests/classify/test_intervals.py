@@ -9,6 +9,7 @@ from hzsynth.classify.intervals import (
     dirichlet_confusions,
     f1_interval,
     percentile_interval,
+    predictive_value_interval,
     proportion_interval,
 )
 from hzsynth.classify.metrics import auroc
@@ -137,3 +138,46 @@ def test_dirichlet_rows_have_the_posterior_mean_and_spread():
     # Each cell is a beta variable: the same quantile by another road.
     beta = stats.beta(4 + 1 / 3, 2 / 3)
     assert np.quantile(plausible[:, 1, 1] / 4, 0.1) == pytest.approx(beta.ppf(0.1), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("recall", "false_rate", "own"), [(0.866, 0.067, 15), (0.5, 0.1, 30), (0.866, 0.03, 60)]
+)
+def test_a_predictive_value_is_covered_where_the_mixture_is_given(
+    recall: float, false_rate: float, own: int
+) -> None:
+    others = 6 * own
+    truth = recall * own / (recall * own + false_rate * others)
+    chance = 0.0
+    # Every table that can come out, weighted by its probability: no simulation.
+    for hits in range(own + 1):
+        for false in range(others + 1):
+            weight = stats.binom.pmf(hits, own, recall) * stats.binom.pmf(false, others, false_rate)
+            if weight < 1e-7:
+                continue
+            low, high = predictive_value_interval(hits, own, false, others)
+            value = hits / (hits + false) if hits + false else 0.0
+            assert low <= value + 1e-12
+            assert value <= high + 1e-12
+            chance += weight * (low <= truth <= high)
+    assert 0.93 <= chance <= 0.97
+
+
+def test_a_predictive_value_without_false_or_without_hits_has_one_open_end() -> None:
+    low, high = predictive_value_interval(3, 3, 0, 3)
+    assert high == 1.0
+    assert 0.3 < low < 0.8
+    low, high = predictive_value_interval(0, 10, 4, 50)
+    assert low == 0.0
+    assert 0.2 < high < 1.0
+    assert predictive_value_interval(0, 10, 0, 10) == (0.0, 1.0)
+    assert predictive_value_interval(0, 0, 3, 10) == (0.0, 1.0)
+
+
+def test_photographs_that_are_worth_less_widen_the_interval() -> None:
+    alone = predictive_value_interval(12, 15, 6, 90)
+    clustered = predictive_value_interval(12, 15, 6, 90, worth=(0.5, 0.5))
+    assert clustered[0] < alone[0] < alone[1] < clustered[1]
+    # Of infinitely many there is no doubt left.
+    many = predictive_value_interval(12e6, 15e6, 6e6, 90e6)
+    assert many == pytest.approx((2 / 3, 2 / 3), abs=1e-3)
