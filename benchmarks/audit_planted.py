@@ -7,7 +7,6 @@ a pool of phantoms and from Gaussian features, tell how often the whole gate (al
 tests) fails by chance.
 """
 
-import csv
 import hashlib
 import io
 import json
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import RESULTS, hardware, parse_fast, versions
+from common import hardware, parse_fast, versions, write_rows
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -263,11 +262,7 @@ def main() -> None:
             right[name] += result.passed == _MUST_PASS[name]
             print(f"seed {seed}, {name}: {result.sentence()}", file=sys.stderr, flush=True)
         print(f"seed {seed}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    with (RESULTS / f"audit_planted-{hardware()}.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*table[0], *versions()])
-        writer.writeheader()
-        writer.writerows({**row, **versions()} for row in table)
+    write_rows("audit_planted", table)
     found = {}
     for name, measure in (
         ("phantoms, 30 photographs", lambda: phantom_alarms(seeds, scenes, spaces)),

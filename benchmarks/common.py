@@ -12,12 +12,16 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hzsynth
+
+if TYPE_CHECKING:
+    from hzsynth.core.image_set import ImageSet
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -67,6 +71,20 @@ def versions() -> dict[str, str]:
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
+
+
+def photographs(data: Path | None, out: Path) -> "ImageSet":
+    """The photographs of a folder; without one phantoms below `out`, drawn the first time only."""
+    from hzsynth.core.image_set import ImageSet
+    from hzsynth.data.loading import open_images
+    from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
+
+    if data is not None:
+        return open_images(data)
+    kept = out / "phantoms"
+    if (kept / "metadata.csv").is_file():
+        return ImageSet.load(kept)
+    return import_phantom(PhantomConfig(), kept)
 
 
 def seconds(function: Callable[[], object]) -> float:
@@ -217,15 +235,34 @@ def parse_fast(description: str) -> bool:
     return bool(parser.parse_args().fast)
 
 
-def report(name: str, claim: str, goal: float, pairs: Sequence[Pair]) -> None:
-    """Writes the CSV and prints one JSON object as the last line."""
+def write_rows(name: str, rows: Sequence[Mapping[str, object]]) -> None:
+    """Writes rows of equal keys as the CSV of a benchmark on this machine, with the versions in use.
+
+    With ``--fast`` nothing is written: that run shows that a script works, its figures are no results.
+    """
+    if "--fast" in sys.argv:
+        return
     RESULTS.mkdir(exist_ok=True)
     with (RESULTS / f"{name}-{hardware()}.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("case", "ours_s", "theirs_s", "ratio", *versions()))
-        for pair in pairs:
-            row = (pair.case, f"{pair.ours:.6f}", f"{pair.theirs:.6f}", f"{pair.ratio:.3f}")
-            writer.writerow((*row, *versions().values()))
+        writer = csv.DictWriter(file, [*rows[0], *versions()])
+        writer.writeheader()
+        writer.writerows({**row, **versions()} for row in rows)
+
+
+def report(name: str, claim: str, goal: float, pairs: Sequence[Pair]) -> None:
+    """Writes the CSV and prints one JSON object as the last line."""
+    write_rows(
+        name,
+        [
+            {
+                "case": pair.case,
+                "ours_s": f"{pair.ours:.6f}",
+                "theirs_s": f"{pair.theirs:.6f}",
+                "ratio": f"{pair.ratio:.3f}",
+            }
+            for pair in pairs
+        ],
+    )
     for case in dict.fromkeys(pair.case for pair in pairs):
         ratios = [pair.ratio for pair in pairs if pair.case == case]
         print(f"{case}: {statistics.median(ratios):.2f} times", file=sys.stderr)

@@ -10,15 +10,13 @@ good when it keeps 95 % of the lesions; of those the one with the lowest mean ra
 """
 
 import argparse
-import csv
 import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
-from common import RESULTS, hardware, versions
+from common import hardware, versions, write_rows
 
 from hzsynth.core.devices import choose_compute
 from hzsynth.core.image_set import ImageSet
@@ -113,15 +111,9 @@ def chosen(rows: dict[str, list[Row]]) -> str:
     return min(keeping, key=lambda arm: (rank(arm), keeping[arm][1]))
 
 
-def write(path: Path, rows: Sequence[tuple[str, int, Row, float]]) -> None:
-    """One line a measurement."""
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        names = list(vars(rows[0][2]))
-        writer.writerow(("arm", "seed", *names, "images_per_second", *versions()))
-        for arm, seed, row, speed in rows:
-            writer.writerow((arm, seed, *vars(row).values(), f"{speed:.2f}", *versions().values()))
+def line(arm: str, seed: int, row: Row, speed: float) -> dict[str, object]:
+    """A measurement as a line of the CSV."""
+    return {"arm": arm, "seed": seed, **vars(row), "images_per_second": f"{speed:.2f}"}
 
 
 def main() -> None:
@@ -135,7 +127,7 @@ def main() -> None:
     steps = given.steps or (60 if given.fast else 200)
     fast_arms = ("plain CycleGAN", "none", "mask")
     arms = given.arms.split(";") if given.arms else list(fast_arms if given.fast else ARMS)
-    lines: list[tuple[str, int, Row, float]] = []
+    lines: list[dict[str, object]] = []
     found: dict[str, list[Row]] = {arm: [] for arm in arms}
     with tempfile.TemporaryDirectory() as folder:
         source, target = phantoms(Path(folder), size, patients)
@@ -153,15 +145,15 @@ def main() -> None:
                 found[arm].append(row)
                 if arm == arms[0]:
                     others = [row for row in result.rows if row.method != MODEL]
-                    lines += [(other.method, seed, other, 0.0) for other in others]
-                lines.append((arm, seed, row, speed))
+                    lines += [line(other.method, seed, other, 0.0) for other in others]
+                lines.append(line(arm, seed, row, speed))
                 print(
                     f"{arm}, seed {seed}: kept {row.retention}, SSIM {row.similarity:.2f}, contrast "
                     f"{row.contrast:.2f}, ITA {row.tone:.1f}, KID {row.kid}, {speed:.1f} images/s",
                     file=sys.stderr,
                     flush=True,
                 )
-                write(RESULTS / f"cyclegan_preservation-{hardware()}.csv", lines)
+                write_rows("cyclegan_preservation", lines)
     best = chosen(found)
     kept = [row.retention or 0.0 for row in found[best]]
     print(

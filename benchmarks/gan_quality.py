@@ -13,20 +13,19 @@ Without --data phantom photographs are used.
 import argparse
 import csv
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from common import RESULTS, Pair, hardware, report, versions
+from common import RESULTS, Pair, hardware, photographs, report, versions
 from PIL import Image
 
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
 from hzsynth.core.seeding import torch_generator
-from hzsynth.data.loading import load_pixels, open_images
-from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
+from hzsynth.data.loading import load_pixels
 from hzsynth.data.splits import inseparable_units
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.training import train_gan
@@ -40,6 +39,13 @@ METHODS: Mapping[str, Mapping[str, object]] = {
     "stylegan2 + projected": {"generator": "stylegan2"},
     "stylegan2 pair": {"generator": "stylegan2", "discriminator": "stylegan2"},
     "stylegan2-pytorch": {"backend": "stylegan2-pytorch"},
+}
+# Thousands of images between two looks at 64 px: about half a minute of each method.
+LOOKS: Mapping[str, float] = {
+    "default": 1.0,
+    "stylegan2 + projected": 0.5,
+    "stylegan2 pair": 0.5,
+    "stylegan2-pytorch": 1 / 16,
 }
 SPACES = ("efficientnet-lite1", "efficientnet-lite2")
 FOLDS = 3
@@ -70,16 +76,13 @@ class Keeper:
         return {}
 
 
-def trained(
-    images: ImageSet, settings: Mapping[str, object], path: Path, size: int, minutes: float
-) -> RunDir:
-    if (path / "finished.json").is_file():
-        return RunDir.load(path)
-    config = GanConfig.from_sources(
-        None, {"resolution": size, "minutes": minutes, "patience": 0, **settings}
-    )
-    if config.backend == "stylegan2-pytorch":  # some 30 times slower: a snapshot a minute or two
-        config = config.model_copy(update={"snapshot_kimg": config.snapshot_kimg / 16})
+def trained(images: ImageSet, method: str, path: Path, size: int, minutes: float) -> RunDir:
+    """A method's run on a class; one that is finished is taken as it is."""
+    if (path / "run.json").is_file() and (run := RunDir.load(path)).finished:
+        return run
+    settings = {"resolution": size, "minutes": minutes, "patience": 0, **METHODS[method]}
+    settings["snapshot_kimg"] = LOOKS[method] * (64 / size) ** 2
+    config = GanConfig.from_sources(None, settings)
     with RunDir.start(path, "gan", config, {"images": images.digest}) as run:
         train_gan(images, config, run, score=Keeper(path / "kept"))
     return RunDir.load(path)
@@ -130,6 +133,21 @@ def write_neighbours(path: Path, run: RunDir, train: torch.Tensor, space: Featur
     Image.fromarray(contact_sheet(torch.cat(rows), 8)).save(path)
 
 
+def write_moments(table: Sequence[Mapping[str, object]]) -> None:
+    """Writes the table; rows of other classes, sizes and folds that were measured before stay."""
+    RESULTS.mkdir(exist_ok=True)
+    place = RESULTS / f"gan_quality_moments-{hardware()}.csv"
+    before = list(csv.DictReader(place.open())) if place.is_file() else []
+    rows = [{**row, **versions()} for row in table]
+    keys = ("label", "size", "fold", "method", "space", "moment")
+    new = {tuple(str(row[k]) for k in keys) for row in rows}
+    kept = [row for row in before if tuple(row[k] for k in keys) not in new]
+    with place.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows([*kept, *rows])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fast", action="store_true", help="16 px, seconds")
@@ -143,10 +161,7 @@ def main() -> None:
     options = parser.parse_args()
     size, minutes = (16, 0.05) if options.fast else (options.size, options.minutes)
     options.out.mkdir(parents=True, exist_ok=True)
-    if options.data is None:
-        images = import_phantom(PhantomConfig(), options.out / "phantoms", force=True)
-    else:
-        images = open_images(options.data)
+    images = photographs(options.data, options.out)
     spaces = [create_extractor(name, compute=CPU_FP32) for name in SPACES]
     table: list[dict[str, object]] = []
     pairs: list[Pair] = []
@@ -160,7 +175,7 @@ def main() -> None:
             floors[space.name] = kernel_floor(every, part=len(held_out), repeats=100)
         for method in options.methods:
             place = options.out / f"{label}-{size}-{options.fold}-{method.replace(' ', '')}"
-            run = trained(train_set, METHODS[method], place, size, minutes)
+            run = trained(train_set, method, place, size, minutes)
             write_neighbours(place / "neighbours.png", run, train, spaces[0])
             for space in spaces:
                 curve = judged(run, train, held_out, space)
@@ -193,17 +208,8 @@ def main() -> None:
                 )
                 for space in spaces
             ]
-    RESULTS.mkdir(exist_ok=True)
-    place = RESULTS / f"gan_quality_moments-{hardware()}.csv"
-    kept = [] if options.fast or not place.is_file() else list(csv.DictReader(place.open()))
-    rows = [{**row, **versions()} for row in table]
-    keys = ("label", "size", "fold", "method", "space", "moment")
-    new = {tuple(str(row[k]) for k in keys) for row in rows}
-    kept = [row for row in kept if tuple(row[k] for k in keys) not in new]
-    with place.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows([*kept, *rows])
+    if not options.fast:
+        write_moments(table)
     if pairs:
         report("gan_quality", "KID of stylegan2-pytorch over the default's", 2.0, pairs)
 

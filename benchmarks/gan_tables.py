@@ -7,13 +7,12 @@ a machine with little memory a case that does not fit is reported as such.
 """
 
 import argparse
-import csv
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-from common import RESULTS, PeakMemory, hardware, versions
+from common import PeakMemory, hardware, write_rows
 
 PAIRS = {
     "default": {},
@@ -105,11 +104,7 @@ def main() -> None:
                     )
                 rows.append(row)
                 print(*row, file=sys.stderr, flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    with (RESULTS / f"gan_tables-{hardware()}.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow((*HEADER, *versions()))
-        writer.writerows((*row, *versions().values()) for row in rows)
+    write_rows("gan_tables", [dict(zip(HEADER, row, strict=True)) for row in rows])
     if options.write:
         page = Path(__file__).parents[1] / "docs" / "gan-tables.md"
         page.write_text(table(rows, hardware()), encoding="utf-8")

@@ -6,12 +6,10 @@ generator, projected discriminator, DiffAugment, the bank of real views with its
 run, the average) and the plain StyleGAN2 pair (R1 every 16th step). Theirs: what its trainer does by
 default (gradient penalty every 4th step, no augmentation, no path length, which starts at step
 5000), with its default networks, and with networks as narrow as our StyleGAN2 pair at every size:
-the same arithmetic but for what each side leaves out. REPEATS and SIZES (environment) change
-how often and where.
+the same arithmetic but for what each side leaves out.
 """
 
-import csv
-import os
+import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from statistics import median
 from types import ModuleType
 
 import torch
-from common import RESULTS, Pair, hardware, parse_fast, report, seconds, versions
+from common import Pair, report, seconds, write_rows
 from torch.nn.utils import parametrize
 
 from hzsynth.core.devices import Compute, choose_compute
@@ -265,15 +263,19 @@ def as_wide_as_ours(resolution: int) -> tuple[LucidrainsSettings, LucidrainsSett
 
 
 def write_parts(resolution: int, parts: list[Part]) -> None:
-    RESULTS.mkdir(exist_ok=True)
-    with (RESULTS / f"gan_throughput_parts-{resolution}-{hardware()}.csv").open(
-        "w", newline=""
-    ) as file:
-        writer = csv.writer(file)
-        writer.writerow(("network", "resolution", "part", "seconds", "threads", *versions()))
-        for part in parts:
-            row = (part.network, part.resolution, part.name, f"{part.seconds:.5f}")
-            writer.writerow((*row, torch.get_num_threads(), *versions().values()))
+    write_rows(
+        f"gan_throughput_parts-{resolution}",
+        [
+            {
+                "network": part.network,
+                "resolution": part.resolution,
+                "part": part.name,
+                "seconds": f"{part.seconds:.5f}",
+                "threads": torch.get_num_threads(),
+            }
+            for part in parts
+        ],
+    )
 
 
 def measure(
@@ -314,7 +316,12 @@ def measure(
 
 
 def main() -> None:
-    fast = parse_fast(__doc__ or "")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fast", action="store_true", help="64 px, batch 8, one pair")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128])
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    fast = options.fast
     try:
         package = import_package()
     except InputError as error:
@@ -322,8 +329,8 @@ def main() -> None:
         sys.exit(0 if fast else 2)
     compute = choose_compute()
     print(f"{compute}, {torch.get_num_threads()} threads", file=sys.stderr)
-    sizes = (64,) if fast else tuple(int(s) for s in os.environ.get("SIZES", "64 128").split())
-    batch, repeats = (8, 1) if fast else (16, int(os.environ.get("REPEATS", 5)))
+    sizes = (64,) if fast else tuple(options.sizes)
+    batch, repeats = (8, 1) if fast else (16, options.repeats)
     for resolution in sizes:
         pairs, parts = measure(package, resolution, batch, repeats, compute, fast)
         if parts:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from common import RESULTS, hardware, parse_fast, versions
+from common import hardware, parse_fast, versions, write_rows
 
 from hzsynth.classify.evaluation_intervals import metrics_with_intervals
 from hzsynth.classify.metrics import METRICS, classification_metrics
@@ -110,14 +110,9 @@ def table(worlds: Sequence[World], sets: int, bootstrap: int) -> list[dict[str, 
 def main() -> None:
     sets, bootstrap = (60, 200) if parse_fast(__doc__ or "") else (1000, 200)
     rows = table(WORLDS, sets, bootstrap)
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"interval_coverage-{hardware()}.csv"
-    conditions = {"test_sets": sets, "bootstrap": bootstrap, **versions()}
-    names = [*rows[0], *conditions]
-    lines = [
-        ",".join(str(value) for value in [*row.values(), *conditions.values()]) for row in rows
-    ]
-    path.write_text("\n".join([",".join(names), *lines]) + "\n", encoding="utf-8")
+    write_rows(
+        "interval_coverage", [{**row, "test_sets": sets, "bootstrap": bootstrap} for row in rows]
+    )
     shares = [float(str(row["coverage"])) for row in rows]
     within = float(np.mean([GOAL[0] <= share <= GOAL[1] for share in shares]))
     print(

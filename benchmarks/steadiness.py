@@ -5,19 +5,20 @@ grouped split is made: 60 % train, 10 % validation, 30 % test. Every seed trains
 the same photographs for the same number of steps and images a step: hzsynth's default (LP-FT, frozen
 batch-norm statistics, averaged weights blended with the probed ones, checkpoint chosen on validation), the same without linear
 probing and averaging, and the plain loop (Adam on all weights, batch norm in training mode, mirrored
-images, last weights). Without --data phantom photographs are used.
+images, last weights). Without --data phantom photographs are used. What is done is kept below ``--out``:
+a second call goes on where the first was stopped, and several processes can share the seeds (``--only``).
 """
 
 import argparse
+import json
 import statistics
 import sys
-import tempfile
-from collections.abc import Callable
+import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from common import Pair, report, seconds
+from common import hardware, photographs, versions, write_rows
 from sklearn.metrics import average_precision_score
 from torch.nn import functional
 
@@ -26,21 +27,21 @@ from hzsynth.classify.models import create_network, load_classifier, normalisati
 from hzsynth.classify.training import ClassifyConfig, train_classifier
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
-from hzsynth.data.loading import load_pixels, open_images
-from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
+from hzsynth.data.loading import load_pixels
 from hzsynth.data.splits import split_images
 
 LABEL, LEFT_OUT = "herpes_zoster", "normal"
 RATIOS = (0.6, 0.1, 0.3)
+WAYS = ("default", "full", "plain")
+GOAL = 2.0
 
 
 def divided(data: Path | None, root: Path) -> ImageSet:
-    if data is None:
-        images = import_phantom(PhantomConfig(), root / "phantoms")
-    else:
-        images = open_images(data)
+    if (root / "split" / "metadata.csv").is_file():
+        return ImageSet.load(root / "split")
+    images = photographs(data, root)
     diseases = images.replace_records(r for r in images if r.label != LEFT_OUT)
-    return split_images(diseases, root / "split", RATIOS, 0)
+    return split_images(diseases, root / "split", RATIOS, 0, force=True)
 
 
 def own(images: ImageSet, config: ClassifyConfig, root: Path) -> np.ndarray:
@@ -82,56 +83,82 @@ def plain(images: ImageSet, config: ClassifyConfig) -> np.ndarray:
     return torch.cat(parts).softmax(1)[:, data.target].numpy()
 
 
+def measured(way: str, images: ImageSet, config: ClassifyConfig, root: Path) -> dict[str, object]:
+    """Average precision and time of one training; read back when it was done before."""
+    file = root / f"{way}-{config.seed}.json"
+    if file.is_file():
+        return json.loads(file.read_text("utf-8"))
+    begin = time.perf_counter()
+    if way == "plain":
+        answers = plain(images, config)
+    else:
+        if way == "full":
+            config = config.model_copy(update={"finetune": "full", "average": False, "blend": 1.0})
+        answers = own(images, config, root / f"run-{way}-{config.seed}")
+    took = time.perf_counter() - begin
+    truth = np.array([record.label == LABEL for record in images.select("test")])
+    row = {
+        "way": way,
+        "seed": config.seed,
+        "average_precision": float(average_precision_score(truth, answers)),
+        "seconds": took,
+    }
+    file.write_text(json.dumps(row), encoding="utf-8")
+    print(f"seed {config.seed} {way}: {row['average_precision']:.3f}", file=sys.stderr, flush=True)
+    return row
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fast", action="store_true", help="two seeds, few steps")
     parser.add_argument("--data", type=Path, help="folder of class folders")
+    parser.add_argument("--out", type=Path, default=Path("steadiness"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--only", type=int, nargs="+", help="measure these seeds and stop")
     options = parser.parse_args()
     seeds, steps = (2, 6) if options.fast else (options.seeds, options.steps)
     size = 64 if options.fast else options.size
-    with tempfile.TemporaryDirectory(prefix="hzsynth-steady-") as name:
-        root = Path(name)
-        images = divided(options.data, root)
-        truth = np.array([record.label == LABEL for record in images.select("test")])
-        print(
-            f"{len(images.select('train'))} training photographs "
-            f"({len(images.select('train', LABEL))} of {LABEL}), {len(truth)} for testing "
-            f"({truth.sum()}); {steps} steps, {size} px",
-            file=sys.stderr,
+    options.out.mkdir(parents=True, exist_ok=True)
+    images = divided(options.data, options.out)
+    test = images.select("test")
+    print(
+        f"{len(images.select('train'))} training photographs "
+        f"({len(images.select('train', LABEL))} of {LABEL}), {len(test)} for testing "
+        f"({len(test.select(label=LABEL))}); {steps} steps, {size} px",
+        file=sys.stderr,
+    )
+    rows = [
+        measured(
+            way, images, ClassifyConfig(label=LABEL, size=size, steps=steps, seed=seed), options.out
         )
-        found: dict[str, list[float]] = {}
-        pairs = []
-        for seed in range(seeds):
-            config = ClassifyConfig(label=LABEL, size=size, steps=steps, seed=seed)
-            full = config.model_copy(update={"finetune": "full", "average": False, "blend": 1.0})
-            ways: dict[str, Callable[[], np.ndarray]] = {
-                "default": lambda config=config: own(images, config, root / "run"),
-                "full": lambda full=full: own(images, full, root / "run"),
-                "plain": lambda config=config: plain(images, config),
-            }
-            passed = {}
-            for way, train in ways.items():
-                kept: list[np.ndarray] = []
-                passed[way] = seconds(lambda train=train, kept=kept: kept.append(train()))
-                precision = float(average_precision_score(truth, kept[0]))
-                found.setdefault(way, []).append(precision)
-                print(f"seed {seed} {way}: {precision:.3f}", file=sys.stderr, flush=True)
-            pairs.append(Pair("time of a training", passed["default"], passed["plain"]))
-    spreads = {way: statistics.stdev(values) for way, values in found.items()}
+        for seed in options.only or range(seeds)
+        for way in WAYS
+    ]
+    if options.only:
+        return
+    found = {way: [float(r["average_precision"]) for r in rows if r["way"] == way] for way in WAYS}
     for way, values in found.items():
         print(
-            f"{way}: average precision {statistics.mean(values):.3f} ± {spreads[way]:.3f} "
+            f"{way}: average precision {statistics.mean(values):.3f} ± {statistics.stdev(values):.3f} "
             f"({min(values):.3f} to {max(values):.3f})",
             file=sys.stderr,
         )
+    write_rows("steadiness", rows)
+    spreads = {way: statistics.stdev(values) for way, values in found.items()}
     print(
-        f"spread of plain over default: {spreads['plain'] / max(spreads['default'], 1e-9):.2f} (goal 2)",
-        file=sys.stderr,
+        json.dumps(
+            {
+                "claim": f"deviation of average precision over {seeds} seeds, the plain loop's over the default's",
+                "ratio": round(spreads["plain"] / max(spreads["default"], 1e-9), 2),
+                "goal": GOAL,
+                "deviations": {way: round(value, 3) for way, value in spreads.items()},
+                "hardware": hardware(),
+                "versions": versions(),
+            }
+        )
     )
-    report("steadiness", "time of the default training over the plain loop's", 1.0, pairs)
 
 
 if __name__ == "__main__":
