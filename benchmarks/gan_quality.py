@@ -152,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fast", action="store_true", help="16 px, seconds")
     parser.add_argument("--data", type=Path, help="folder of class folders")
-    parser.add_argument("--out", type=Path, default=Path("gan-quality"))
+    parser.add_argument("--out", type=Path, default=Path("runs/gan-quality"))
     parser.add_argument("--labels", nargs="+", default=["herpes_zoster"])
     parser.add_argument("--methods", nargs="+", choices=tuple(METHODS), default=tuple(METHODS))
     parser.add_argument("--fold", type=int, default=0, choices=range(FOLDS))
@@ -160,8 +160,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     options = parser.parse_args()
     size, minutes = (16, 0.05) if options.fast else (options.size, options.minutes)
-    options.out.mkdir(parents=True, exist_ok=True)
-    images = photographs(options.data, options.out)
+    out = options.out / "fast" if options.fast else options.out
+    out.mkdir(parents=True, exist_ok=True)
+    images = photographs(options.data, out)
     spaces = [create_extractor(name, compute=CPU_FP32) for name in SPACES]
     table: list[dict[str, object]] = []
     pairs: list[Pair] = []
@@ -174,7 +175,7 @@ def main() -> None:
             every = torch.cat([space(train), space(held_out)])
             floors[space.name] = kernel_floor(every, part=len(held_out), repeats=100)
         for method in options.methods:
-            place = options.out / f"{label}-{size}-{options.fold}-{method.replace(' ', '')}"
+            place = out / f"{label}-{size}-{options.fold}-{method.replace(' ', '')}"
             run = trained(train_set, method, place, size, minutes)
             write_neighbours(place / "neighbours.png", run, train, spaces[0])
             for space in spaces:

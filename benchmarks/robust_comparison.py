@@ -121,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fast", action="store_true", help="three folds, few steps")
     parser.add_argument("--data", type=Path, help="folder of class folders")
-    parser.add_argument("--out", type=Path, default=Path("robust-comparison"))
+    parser.add_argument("--out", type=Path, default=Path("runs/robust-comparison"))
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=450)
     parser.add_argument("--size", type=int, default=96)
@@ -132,13 +132,14 @@ def main() -> None:
     count, steps, size = (
         (3, 9, 64) if options.fast else (options.folds, options.steps, options.size)
     )
-    options.out.mkdir(parents=True, exist_ok=True)
-    parts = folds(options.data, options.out, count)
+    out = options.out / "fast" if options.fast else options.out
+    out.mkdir(parents=True, exist_ok=True)
+    parts = folds(options.data, out, count)
     found = []
     for number, fold in enumerate(parts):
         if options.only is not None and number not in options.only:
             continue
-        root = options.out / f"models-{number}"
+        root = out / f"models-{number}"
         root.mkdir(exist_ok=True)
         found.append(measured(fold, root, size, steps))
     if options.only is not None:

@@ -112,7 +112,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fast", action="store_true", help="two seeds, few steps")
     parser.add_argument("--data", type=Path, help="folder of class folders")
-    parser.add_argument("--out", type=Path, default=Path("steadiness"))
+    parser.add_argument("--out", type=Path, default=Path("runs/steadiness"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--size", type=int, default=128)
@@ -120,8 +120,9 @@ def main() -> None:
     options = parser.parse_args()
     seeds, steps = (2, 6) if options.fast else (options.seeds, options.steps)
     size = 64 if options.fast else options.size
-    options.out.mkdir(parents=True, exist_ok=True)
-    images = divided(options.data, options.out)
+    out = options.out / "fast" if options.fast else options.out
+    out.mkdir(parents=True, exist_ok=True)
+    images = divided(options.data, out)
     test = images.select("test")
     print(
         f"{len(images.select('train'))} training photographs "
@@ -130,9 +131,7 @@ def main() -> None:
         file=sys.stderr,
     )
     rows = [
-        measured(
-            way, images, ClassifyConfig(label=LABEL, size=size, steps=steps, seed=seed), options.out
-        )
+        measured(way, images, ClassifyConfig(label=LABEL, size=size, steps=steps, seed=seed), out)
         for seed in options.only or range(seeds)
         for way in WAYS
     ]
