@@ -88,31 +88,38 @@ def ce_plot(against: Sequence[AgainstReference], names: Sequence[str], reference
 
 
 def summary_table(result: RobustnessResult, names: Sequence[str]) -> pd.DataFrame:
-    """One row a classifier: clean error, mean error, groups, F1, mCE."""
-    against = {row.run: row for row in result.against}
-    rows = []
-    for run, name in zip(result.runs, names, strict=True):
-        row = against.get(run.run)
-        rows.append(
+    """One row a classifier: clean error, mean error, groups, F1."""
+    return pd.DataFrame(
+        [
             {
                 "run": name,
                 "clean error": run.clean_error,
                 "mean error": interval_text(run.mean_error),
                 **run.group_errors,
                 f"F1 of {result.label}": run.mean_f1_target,
-                "mCE": _percent(row.mce if row else None, reference=row is None),
-                "mCE without noise": _percent(
-                    row.mce_without_noise if row else None, reference=row is None
-                ),
             }
-        )
-    frame = pd.DataFrame(rows)
-    return frame if result.against else frame.drop(columns=["mCE", "mCE without noise"])
+            for run, name in zip(result.runs, names, strict=True)
+        ]
+    )
 
 
-def _percent(metric: Metric | None, *, reference: bool = False) -> str:
+def reference_table(result: RobustnessResult, names: Sequence[str]) -> pd.DataFrame:
+    """One row a classifier but the reference, the first: mCE with and without noise."""
+    return pd.DataFrame(
+        [
+            {
+                "run": name,
+                "mCE": _percent(row.mce),
+                "mCE without noise": _percent(row.mce_without_noise),
+            }
+            for row, name in zip(result.against, names[1:], strict=True)
+        ]
+    )
+
+
+def _percent(metric: Metric | None) -> str:
     if metric is None:
-        return "100 % (reference)" if reference else "not defined"
+        return "not defined"
     return f"{metric.value:.1f} % ({metric.low:.1f} to {metric.high:.1f})"
 
 
@@ -186,6 +193,7 @@ def write_robustness(result: RobustnessResult, names: Sequence[str], folder: Pat
             "CE: errors of a kind, summed over the severities, as a share of the reference's. mCE: "
             "their mean. Neither is comparable with figures from other photographs.",
         )
+        section.table(reference_table(result, names))
         section.figure(figure, caption=f"n = {n}.", alt="corruption errors by kind")
         section.note(
             "A classifier that was trained on noise has not held noise out: compare mCE without "
