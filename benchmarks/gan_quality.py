@@ -112,9 +112,10 @@ def judged(
 
 
 def seconds_at(run: RunDir, step: int) -> float:
-    """Training time at a step, from the nearest report."""
+    """Training time at a step, between the reports before and after it."""
     lines = [line for line in run.metrics() if "seconds" in line]
-    return float(min(lines, key=lambda line: abs(line["step"] - step))["seconds"])
+    steps, times = ([0, *(line[key] for line in lines)] for key in ("step", "seconds"))
+    return float(np.interp(step, steps, times))
 
 
 def moments(run: RunDir, rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -212,7 +213,12 @@ def main() -> None:
     if not options.fast:
         write_moments(table)
     if pairs:
-        report("gan_quality", "KID of stylegan2-pytorch over the default's", 2.0, pairs)
+        report(
+            f"gan_quality-{'-'.join(options.labels)}-{size}",
+            "KID of stylegan2-pytorch over the default's",
+            2.0,
+            pairs,
+        )
 
 
 if __name__ == "__main__":
