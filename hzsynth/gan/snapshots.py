@@ -128,7 +128,7 @@ def write_curves(run: RunDir, best: int | None, most_copies: float, reference: s
     save_figure(figure, run.path / KID_CURVE)
     shares = [
         Curve("near-copies", steps, [line["copies"] for line in lines]),
-        Curve(f"expected without copying ({QUANTILE:.0%})", steps, [QUANTILE] * len(steps)),
+        Curve(f"at most by chance ({QUANTILE:.0%})", steps, [QUANTILE] * len(steps)),
         Curve(f"too many ({most_copies:.0%})", steps, [most_copies] * len(steps)),
         Curve("diversity", steps, [line.get("diversity", float("nan")) for line in lines]),
     ]

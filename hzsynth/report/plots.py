@@ -103,7 +103,8 @@ def learning_curves(
         axes.axvline(best, color=MUTED, linestyle=":", linewidth=1.4, label="chosen checkpoint")
     label_axes(axes, title, x_label, y_label)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    add_legend(axes)
+    # A legend of many lines would hide some of them.
+    add_legend(axes, columns=3 if len(curves) > 3 else 1, below=len(curves) > 3)
     return use_fonts(figure)
 
 
