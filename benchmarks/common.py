@@ -249,8 +249,22 @@ def write_rows(name: str, rows: Sequence[Mapping[str, object]]) -> None:
         writer.writerows({**row, **versions()} for row in rows)
 
 
-def report(name: str, claim: str, goal: float, pairs: Sequence[Pair]) -> None:
-    """Writes the CSV and prints one JSON object as the last line."""
+def report(
+    name: str,
+    claim: str,
+    goal: float,
+    pairs: Sequence[Pair],
+    claimed: Sequence[str] | None = None,
+) -> None:
+    """Writes the CSV and prints one JSON object as the last line.
+
+    Args:
+        name: of the CSV.
+        claim: what the ratio says.
+        goal: that it should reach.
+        pairs: all measurements.
+        claimed: the cases that the claim is about; None: all.
+    """
     write_rows(
         name,
         [
@@ -266,7 +280,7 @@ def report(name: str, claim: str, goal: float, pairs: Sequence[Pair]) -> None:
     for case in dict.fromkeys(pair.case for pair in pairs):
         ratios = [pair.ratio for pair in pairs if pair.case == case]
         print(f"{case}: {statistics.median(ratios):.2f} times", file=sys.stderr)
-    ratios = sorted(pair.ratio for pair in pairs)
+    ratios = sorted(pair.ratio for pair in pairs if claimed is None or pair.case in claimed)
     print(
         json.dumps(
             {

@@ -34,6 +34,35 @@ _REACH = 0.95
 _OPEN = 2.0
 
 
+class InstanceNorm2d(nn.Module):
+    """Instance norm without learned scale and shift (Ulyanov et al. 2016), in channels last.
+
+    PyTorch's own gives back a contiguous result, after which every layer changes the layout again. On a
+    CPU each image is therefore a batch of its own to batch norm, which is the same function, keeps
+    the layout and is two to three times as fast.
+
+    Args:
+        channels: of the images; for the reader, as the layer has no weights.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """N x C x H x W -> the same shape: every channel of every image has mean 0 and variance 1."""
+        if features.device.type != "cpu":
+            return functional.instance_norm(features)
+        normalised = [
+            functional.batch_norm(image, None, None, training=True) for image in features.split(1)
+        ]
+        return torch.cat(normalised) if len(normalised) > 1 else normalised[0]
+
+    def extra_repr(self) -> str:
+        """Shown when the network is printed."""
+        return str(self.channels)
+
+
 class ResnetBlock(nn.Module):
     """Two reflection-padded 3x3 convolutions with instance norm, added to the input."""
 
@@ -41,10 +70,10 @@ class ResnetBlock(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
-            nn.InstanceNorm2d(channels),
+            InstanceNorm2d(channels),
             nn.ReLU(inplace=True),
             nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
-            nn.InstanceNorm2d(channels),
+            InstanceNorm2d(channels),
         )
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
@@ -56,7 +85,7 @@ class ResnetBlock(nn.Module):
 def _downsampling(channels: int) -> list[nn.Module]:
     return [
         nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1),
-        nn.InstanceNorm2d(2 * channels),
+        InstanceNorm2d(2 * channels),
         nn.ReLU(inplace=True),
     ]
 
@@ -72,7 +101,7 @@ def _upsampling(channels: int, kind: Upsampling) -> list[nn.Module]:
             nn.Upsample(scale_factor=2, mode="nearest"),
             nn.Conv2d(channels, half, 3, padding=1, padding_mode="reflect"),
         ]
-    return [*grow, nn.InstanceNorm2d(half), nn.ReLU(inplace=True)]
+    return [*grow, InstanceNorm2d(half), nn.ReLU(inplace=True)]
 
 
 class ColourChange(nn.Module):
@@ -132,7 +161,7 @@ class ResnetGenerator(nn.Module):
         self.last = nn.Conv2d(width, 4 if self.gated else 3, 7, padding=3, padding_mode="reflect")
         self.body = nn.Sequential(
             nn.Conv2d(3, width, 7, padding=3, padding_mode="reflect"),
-            nn.InstanceNorm2d(width),
+            InstanceNorm2d(width),
             nn.ReLU(inplace=True),
             *_downsampling(width),
             *_downsampling(2 * width),
@@ -236,7 +265,7 @@ class PatchDiscriminator(nn.Module):
         for channels, stride in ((width, 2), (2 * width, 2), (4 * width, 1)):
             layers.append(nn.Conv2d(channels, 2 * channels, 4, stride, 1))
             if norm == "instance":
-                layers.append(nn.InstanceNorm2d(2 * channels))
+                layers.append(InstanceNorm2d(2 * channels))
             layers.append(nn.LeakyReLU(0.2, inplace=True))
         self.norm = norm
         self.body = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 4, 1, 1))

@@ -101,7 +101,9 @@ class Trainer:
 
     def _adam(self, *names: str) -> torch.optim.Adam:
         values = [p for name in names for p in self.networks[name].parameters()]
-        return torch.optim.Adam(values, lr=self.config.learning_rate, betas=(0.5, 0.999))
+        return torch.optim.Adam(
+            values, lr=self.config.learning_rate, betas=(0.5, 0.999), fused=True
+        )
 
     def start_at_colour_difference(self, source: Domain, target: Domain) -> None:
         """Lets the generators begin with the shift between the domains' typical colours.

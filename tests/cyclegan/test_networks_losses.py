@@ -13,6 +13,7 @@ from hzsynth.cyclegan.losses import (
     shift_images,
 )
 from hzsynth.cyclegan.networks import (
+    InstanceNorm2d,
     PatchDiscriminator,
     ResnetGenerator,
     apply_change,
@@ -52,6 +53,21 @@ def test_discriminator_judges_70_pixel_patches():
     reached = images.grad[0].abs().sum(dim=0) > 0
     assert reached.any(dim=0).sum() <= 70
     assert reached.any(dim=0).sum() >= 60
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_instance_norm_equals_torchs_and_keeps_channels_last(count):
+    images, direction = random_images(0, count) * 3 + 1, random_images(1, count)
+    theirs = images.clone().requires_grad_()
+    expected = torch.nn.functional.instance_norm(theirs)
+    expected.backward(direction)
+    ours = images.contiguous(memory_format=torch.channels_last).requires_grad_()
+    result = InstanceNorm2d(3)(ours)
+    result.backward(direction)
+    torch.testing.assert_close(result, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-5, rtol=0)
+    assert result.is_contiguous(memory_format=torch.channels_last)
+    assert ours.grad.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("scale", [1, 2])
