@@ -12,6 +12,7 @@ from hzsynth.core.seeding import numpy_generator
 from hzsynth.cyclegan.gate import Row
 from hzsynth.cyclegan.judging import Judge, Verdicts, after_jpeg
 from hzsynth.cyclegan.measures import (
+    SkinColour,
     colour_distances,
     feature_distance,
     found_area,
@@ -59,7 +60,13 @@ class Changed:
 
 
 class Bench:
-    """Measures methods on the same photographs by the same judge."""
+    """Measures methods on the same photographs by the same judge.
+
+    Attributes:
+        remarks: what limits the comparison, sentences for the user.
+        floor: KID between halves of the target's photographs; None with too few patches.
+        tone_floor: distance in ITA between halves of the target's patients; None with one patient.
+    """
 
     def __init__(
         self,
@@ -77,6 +84,7 @@ class Bench:
         self._colours = [skin_colour(sample.picture) for sample in wanted]
         self._reference = self._patch_features([s.picture for s in wanted])
         self.remarks: list[str] = []
+        self.tone_floor = tone_floor(self._colours, [s.patient for s in wanted], seed)
         self.floor: float | None = None
         if len(self._reference) >= 2 * _FEWEST:
             part = len(self._reference) // 2
@@ -191,6 +199,34 @@ class Bench:
             return torch.empty(0, self._extractor.dim)
         stacked = np.stack(patches).transpose(0, 3, 1, 2)
         return self._extractor(torch.from_numpy(stacked.copy()))
+
+
+def tone_floor(
+    colours: Sequence[SkinColour], patients: Sequence[str], seed: int
+) -> float | None:
+    """How far photographs of one population lie apart in tone, by chance alone.
+
+    Args:
+        colours: of N photographs.
+        patients: of each; a patient is in one half only.
+        seed: of the halves.
+
+    Returns:
+        Degrees: mean first Wasserstein distance in ITA between random halves of the patients; None
+        with fewer than two.
+    """
+    names = sorted(set(patients))
+    if len(names) < 2:
+        return None
+    rng = numpy_generator(seed, "compare", "tone-floor")
+    distances = []
+    for _ in range(_FLOOR_REPEATS):
+        first = set(rng.permutation(names)[: len(names) // 2].tolist())
+        halves: tuple[list[SkinColour], list[SkinColour]] = ([], [])
+        for colour, patient in zip(colours, patients, strict=True):
+            halves[patient in first].append(colour)
+        distances.append(colour_distances(*halves)[0])
+    return float(np.mean(distances))
 
 
 def skin_patches(picture: Picture, rng: np.random.Generator) -> list[Pixels]:

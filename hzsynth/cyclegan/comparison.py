@@ -50,6 +50,7 @@ class Comparison:
         passed: whether the model passes the gate.
         recommendation: what to use, in a sentence with the figures.
         kid_floor: KID between two halves of the target's photographs; None with too few.
+        tone_floor: distance in ITA between two halves of its patients, degrees; None with one.
         judge: who judged.
         remarks: what limits the comparison.
         counts: photographs of each domain.
@@ -61,6 +62,7 @@ class Comparison:
     passed: bool
     recommendation: str
     kid_floor: float | None
+    tone_floor: float | None
     judge: str
     remarks: tuple[str, ...]
     counts: dict[str, int]
@@ -74,6 +76,7 @@ class Comparison:
             "recommendation": self.recommendation,
             "judge": self.judge,
             "kid_floor": self.kid_floor,
+            "tone_floor": self.tone_floor,
             "counts": self.counts,
             "remarks": list(self.remarks),
             "rows": [vars(row) for row in self.rows],
@@ -155,6 +158,7 @@ def compare(
         passed=passed,
         recommendation=sentence,
         kid_floor=bench.floor,
+        tone_floor=bench.tone_floor,
         judge=judge.name,
         remarks=(*remarks, *bench.remarks),
         counts={"source": len(sources), "target": len(wanted), "hosts": len(hosts)},

@@ -34,11 +34,14 @@ def write_comparison(result: Comparison, out: Path) -> Path:
         f"{counts['source']} photographs with lesions, {counts['target']} of the target's skin, at "
         f"{result.config.size} px",
     )
-    floor = "unknown" if result.kid_floor is None else f"{result.kid_floor:.4f}"
+    floors = [
+        "KID unknown" if result.kid_floor is None else f"KID {result.kid_floor:.4f}",
+        "ITA unknown" if result.tone_floor is None else f"ITA {result.tone_floor:.1f}°",
+    ]
     page.verdict(
         result.recommendation,
         "good" if result.passed else "bad",
-        f"KID between two halves of the target's photographs: {floor}. Judge: {result.judge}.",
+        f"Between two halves of the target's photographs: {', '.join(floors)}. Judge: {result.judge}.",
     )
     page.section("Every method on the same photographs").table(
         pd.DataFrame([_cells(row) for row in result.rows]),

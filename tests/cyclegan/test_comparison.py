@@ -14,7 +14,7 @@ from skimage.metrics import structural_similarity
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set_writer import ImageSetWriter
-from hzsynth.cyclegan.bench import Bench, Changed, Sample, skin_patches
+from hzsynth.cyclegan.bench import Bench, Changed, Sample, skin_patches, tone_floor
 from hzsynth.cyclegan.comparison import ComparisonConfig, _used, compare
 from hzsynth.cyclegan.comparison_page import write_comparison
 from hzsynth.cyclegan.gate import BOTH, MODEL, TRANSPLANT, Row, recommend
@@ -324,6 +324,15 @@ def test_a_perfect_model_is_measured_as_one():
     assert moved.contrast == pytest.approx(1, abs=0.1)
     assert moved.tone < 1.5
     assert moved.kid < 0.2 * unchanged.kid
+
+
+def test_the_tone_floor_is_the_distance_between_patients():
+    fair, dark = SkinColour(40.0, 0.0, 0.0), SkinColour(30.0, 0.0, 0.0)
+    assert tone_floor([fair] * 3 + [dark] * 5, ["a"] * 3 + ["b"] * 5, 0) == pytest.approx(10)
+    assert tone_floor([fair] * 4, list("abcd"), 0) == 0
+    assert tone_floor([fair, dark], ["a", "a"], 0) is None
+    # Of the halves of four patients a third part the tones, the others mix them equally.
+    assert 1.5 < tone_floor([fair, fair, dark, dark], list("abcd"), 0) < 5.5
 
 
 def test_a_comparison_finds_the_model_that_erases_lesions(sets, tmp_path, monkeypatch):

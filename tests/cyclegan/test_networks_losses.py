@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import maximum_filter, uniform_filter
 from skimage.color import rgb2lab
 
 from hzsynth.core.seeding import torch_generator
@@ -21,10 +22,12 @@ from hzsynth.cyclegan.networks import (
     initialise,
 )
 from hzsynth.cyclegan.preservation import (
+    dilate,
     hide_lesions,
     lesion_contrast,
     preservation_loss,
     rgb_to_lab,
+    soften,
 )
 
 
@@ -138,6 +141,14 @@ def test_lab_has_finite_gradients_at_black_and_white():
     images.requires_grad_(True)
     rgb_to_lab(images).sum().backward()
     assert torch.isfinite(images.grad).all()
+
+
+def test_masks_grow_and_soften_by_squares():
+    masks = (torch.rand(2, 1, 20, 24, generator=torch_generator(0, "m")) > 0.9).float()
+    grown = maximum_filter(masks.numpy(), (1, 1, 7, 7), mode="constant")
+    np.testing.assert_array_equal(dilate(masks, 3).numpy(), grown)
+    mean = uniform_filter(masks.numpy(), (0, 0, 7, 7), mode="nearest")
+    np.testing.assert_allclose(soften(masks, 3).numpy(), mean, atol=1e-6)
 
 
 def test_discriminators_see_no_lesion():
