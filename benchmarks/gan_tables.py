@@ -12,7 +12,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
 from common import PeakMemory, hardware, write_rows
+
+from hzsynth.core.devices import choose_compute
+from hzsynth.gan.config import GanConfig
 
 PAIRS = {
     "default": {},
@@ -24,11 +28,7 @@ HEADER = ("pair", "resolution", "batch", "gigabytes", "seconds_a_step", "images_
 
 def one(pair: str, resolution: int, batch: int, device: str) -> dict[str, float]:
     """Measures a case in this process."""
-    import torch
     from gan_throughput import Ours
-
-    from hzsynth.core.devices import choose_compute
-    from hzsynth.gan.config import GanConfig
 
     settings = {"resolution": resolution, "batch": batch, **PAIRS[pair]}
     with PeakMemory() as memory:
@@ -38,12 +38,12 @@ def one(pair: str, resolution: int, batch: int, device: str) -> dict[str, float]
     return {"gigabytes": peak / 1e9, "seconds": took}
 
 
-def table(rows: list[tuple[object, ...]], where: str) -> str:
+def table(rows: list[tuple[object, ...]], where: str, compute: str, threads: int) -> str:
     """The page: Markdown."""
     lines = [
         "# Memory and time of GAN training",
         "",
-        f"Made by `python benchmarks/gan_tables.py --write` on {where}; float32 on a CPU, `auto` precision on a GPU.",
+        f"Made by `python benchmarks/gan_tables.py --write` on {where}; {compute}, {threads} threads.",
         "GB is the peak of the whole process. A step is one update of both networks; `kimg` = 1,000 images shown.",
     ]
     for pair in PAIRS:
@@ -107,7 +107,8 @@ def main() -> None:
     write_rows("gan_tables", [dict(zip(HEADER, row, strict=True)) for row in rows])
     if options.write:
         page = Path(__file__).parents[1] / "docs" / "gan-tables.md"
-        page.write_text(table(rows, hardware()), encoding="utf-8")
+        compute, threads = str(choose_compute(options.device)), torch.get_num_threads()
+        page.write_text(table(rows, hardware(), compute, threads), encoding="utf-8")
     print(json.dumps({"claim": "memory and time of a training step", "cases": len(rows)}))
 
 
