@@ -201,9 +201,7 @@ class Bench:
         return self._extractor(torch.from_numpy(stacked.copy()))
 
 
-def tone_floor(
-    colours: Sequence[SkinColour], patients: Sequence[str], seed: int
-) -> float | None:
+def tone_floor(colours: Sequence[SkinColour], patients: Sequence[str], seed: int) -> float | None:
     """How far photographs of one population lie apart in tone, by chance alone.
 
     Args:

@@ -58,7 +58,7 @@ class CycleGanConfig(Config):
     cycle_weight: float = Field(10.0, ge=0, description="weight of the cycle loss")
     identity_weight: float = Field(0.5, ge=0, description="weight of the identity loss")
     colour_start: bool = Field(
-        True, description="start at the difference of the typical skin colours; residual only"
+        True, description="start at the map between the skin colours; residual only"
     )
     learning_rate: float = Field(2e-4, gt=0, description="of Adam, before its decay")
     ema: float = Field(0.98, ge=0, lt=1, description="decay a step of the averaged generators")

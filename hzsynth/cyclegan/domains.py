@@ -138,23 +138,6 @@ def load_domain(
     return Domain(stacked, torch.from_numpy(np.stack(masks))[:, None])
 
 
-def typical_colour(domain: Domain) -> torch.Tensor:
-    """The typical colour outside the lesions.
-
-    Args:
-        domain: photographs with masks.
-
-    Returns:
-        float32, 3 values in [-1, 1]: the median over images of each image's median, so that
-        backgrounds, hair and single photographs do not matter.
-    """
-    medians = []
-    for pixels, mask in zip(domain.pixels, domain.masks, strict=True):
-        outside = ~mask[0] if not mask.all() else torch.ones_like(mask[0])
-        medians.append(pixels[:, outside].float().median(dim=1).values)
-    return torch.stack(medians).median(dim=0).values / 127.5 - 1
-
-
 @dataclass(frozen=True)
 class Batch:
     """Images of one domain in one step.

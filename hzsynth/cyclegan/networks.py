@@ -118,17 +118,28 @@ class ColourChange(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """N x 3 x H x W in [-1, 1] -> change in logits, the same shape."""
-        values = to_logits(images)
-        spread, mean = torch.std_mean(values, dim=(2, 3))
-        weights = self.last(functional.relu(self.first(torch.cat([mean, spread], dim=1))))
+        features = colour_features(images)
+        mean = features[:, :3, None, None]
+        weights = self.last(functional.relu(self.first(features)))
         gain, shift = weights.float()[..., None, None].chunk(2, dim=1)
-        change: torch.Tensor = gain * (values - mean[..., None, None]) + shift
+        change: torch.Tensor = gain * (to_logits(images) - mean) + shift
         return change
 
     @torch.no_grad()
-    def start_at(self, shift: torch.Tensor) -> None:
-        """Begins with a fixed shift of the three channels, in logits."""
-        self.last.bias[3:] = shift.to(self.last.bias)
+    def start_at(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        """Begins with a shift that is linear in the features: ``weight @ features + bias``.
+
+        Args:
+            weight: 3 x 6.
+            bias: 3, in logits.
+        """
+        # A linear function through rectifiers: each feature once as it is and once negated.
+        count = weight.shape[1]
+        both = torch.cat([torch.eye(count), -torch.eye(count)])
+        self.first.weight[: 2 * count] = both.to(self.first.weight)
+        self.first.bias[: 2 * count] = 0
+        self.last.weight[3:, : 2 * count] = torch.cat([weight, -weight], dim=1).to(self.last.weight)
+        self.last.bias[3:] = bias.to(self.last.bias)
 
 
 class ResnetGenerator(nn.Module):
@@ -235,6 +246,19 @@ class ResnetGenerator(nn.Module):
 def to_logits(images: torch.Tensor) -> torch.Tensor:
     """Images in [-1, 1] -> the unbounded scale on which changes are added."""
     return torch.atanh(_REACH * images.float().clamp(-1, 1))
+
+
+def colour_features(images: torch.Tensor) -> torch.Tensor:
+    """Mean and deviation of each channel of each image, in logits.
+
+    Args:
+        images: N x 3 x H x W in [-1, 1].
+
+    Returns:
+        N x 6.
+    """
+    spread, mean = torch.std_mean(to_logits(images), dim=(2, 3))
+    return torch.cat([mean, spread], dim=1)
 
 
 def apply_change(images: torch.Tensor, change: torch.Tensor) -> torch.Tensor:

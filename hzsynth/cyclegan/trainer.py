@@ -14,9 +14,10 @@ from torch import nn
 from hzsynth.core.devices import Compute
 from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.seeding import torch_generator
+from hzsynth.cyclegan.colour_start import colour_start
 from hzsynth.cyclegan.config import CycleGanConfig
 from hzsynth.cyclegan.contrastive import PatchHeads, draw_places, patch_loss
-from hzsynth.cyclegan.domains import Batch, Domain, draw_batch, typical_colour
+from hzsynth.cyclegan.domains import Batch, Domain, draw_batch
 from hzsynth.cyclegan.hiding import with_jpeg, with_noise
 from hzsynth.cyclegan.losses import (
     adversarial_loss,
@@ -25,7 +26,7 @@ from hzsynth.cyclegan.losses import (
     identity_loss,
     shift_images,
 )
-from hzsynth.cyclegan.networks import ResnetGenerator, initialise, to_logits
+from hzsynth.cyclegan.networks import ResnetGenerator, initialise
 from hzsynth.cyclegan.preservation import (
     gate_loss,
     hide_lesions,
@@ -106,15 +107,14 @@ class Trainer:
         )
 
     def start_at_colour_difference(self, source: Domain, target: Domain) -> None:
-        """Lets the generators begin with the shift between the domains' typical colours.
-
-        The adversarial game alone needs thousands of steps for it, and its direction is certain.
-        """
-        shift = to_logits(typical_colour(target)) - to_logits(typical_colour(source))
-        for name, sign in zip(self.directions, (1.0, -1.0), strict=False):
+        """Lets the generators begin with the map between the domains' skin colours."""
+        for name, (own, other) in zip(
+            self.directions, ((source, target), (target, source)), strict=False
+        ):
             network = self._generator(name)
             if network.colour is not None:
-                network.colour.start_at(sign * shift)
+                start = colour_start(own, other)
+                network.colour.start_at(start.weight, start.bias)
                 self.averages[name] = ExponentialMovingAverage(network)
 
     def state(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from hzsynth.cyclegan.networks import (
     PatchDiscriminator,
     ResnetGenerator,
     apply_change,
+    colour_features,
     count_parameters,
     initialise,
 )
@@ -91,9 +92,21 @@ def test_a_colour_start_moves_every_image_by_the_same_logits():
     network = ResnetGenerator(4, 1, output="residual")
     initialise(network, torch_generator(0, "g"))
     shift = torch.tensor([-0.3, 0.0, 0.2])
-    network.colour.start_at(shift)
+    network.colour.start_at(torch.zeros(3, 6), shift)
     images = random_images(1)
     expected = apply_change(images, shift.view(1, 3, 1, 1).expand_as(images))
+    torch.testing.assert_close(network(images), expected, atol=1e-5, rtol=0)
+
+
+def test_a_colour_start_is_linear_in_the_features():
+    network = ResnetGenerator(4, 1, output="residual")
+    initialise(network, torch_generator(0, "g"))
+    weight = torch.randn(3, 6, generator=torch_generator(1, "w")) * 0.2
+    bias = torch.tensor([0.1, -0.2, 0.0])
+    network.colour.start_at(weight, bias)
+    images = random_images(1, count=3)
+    shift = colour_features(images) @ weight.T + bias
+    expected = apply_change(images, shift[..., None, None].expand_as(images))
     torch.testing.assert_close(network(images), expected, atol=1e-5, rtol=0)
 
 

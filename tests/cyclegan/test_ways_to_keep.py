@@ -106,7 +106,7 @@ def test_a_gate_starts_open_and_a_closed_one_leaves_the_global_colour_only():
     with torch.no_grad():
         network.last.bias[:3] = 0.4
         network.last.bias[3] = -50
-        network.colour.start_at(torch.tensor([0.1, 0.1, 0.1]))
+        network.colour.start_at(torch.zeros(3, 6), torch.tensor([0.1, 0.1, 0.1]))
     closed = network(images)
     with torch.no_grad():
         network.last.bias[:3] = 0
