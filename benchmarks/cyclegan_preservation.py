@@ -2,7 +2,7 @@
 
 Western zoster phantoms with true masks are mapped onto healthy Korean phantom skin; with ``--data DIR`` a
 class of real photographs (``--label``) is mapped onto its class ``normal``, the lesions found by redness.
-Every arm has the same photographs, steps and seed, and is measured on held-out patients by a judge that
+Every arm has the same photographs, steps (or ``--minutes`` of training) and seed, and is measured on held-out patients by a judge that
 no arm has seen: share of lesions kept (also after JPEG), SSIM inside the lesion, change of its contrast,
 and the distance of the skin to the target in ITA and KID, beside every tone transfer and the
 transplant. An arm is good when it keeps 95 % of the lesions and their structure (SSIM of .9); of
@@ -41,8 +41,16 @@ PLAIN = {
     "shift": 0.0,
     "ema": 0.0,
     "colour_start": False,
+    "tone_weight": 0.0,
 }
 ARMS: dict[str, dict[str, object]] = {
+    "published CycleGAN": {
+        **PLAIN,
+        "width": 64,
+        "blocks": 6,
+        "discriminator_width": 64,
+        "batch": 1,
+    },
     "plain CycleGAN": PLAIN,
     "plain, mask": {**PLAIN, "preserve": "mask"},
     "none": {"preserve": "none"},
@@ -52,6 +60,7 @@ ARMS: dict[str, dict[str, object]] = {
     "gated": {"preserve": "gated"},
     "mask,gated": {"preserve": "mask,gated"},
     "mask, noise": {"preserve": "mask", "against_hiding": "noise"},
+    "mask, no tone": {"preserve": "mask", "tone_weight": 0.0},
     "mask, jpeg": {"preserve": "mask", "against_hiding": "jpeg"},
     "cut, mask": {"objective": "cut", "preserve": "mask"},
 }
@@ -140,13 +149,22 @@ def main() -> None:
     parser.add_argument("--label", default=LABEL, help="class of --data with lesions")
     parser.add_argument("--arms", help="some arms, separated by semicolons")
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--minutes", type=float, help="training time of an arm instead of steps")
+    parser.add_argument("--patients", type=int, help="phantom patients of a domain")
+    parser.add_argument("--largest", type=int, help="photographs of a domain in the comparison")
     parser.add_argument("--seeds", type=int, default=1)
     given = parser.parse_args()
-    size, patients, largest = (64, 20, 16) if given.fast else (128, 40, 40)
-    steps = given.steps or (60 if given.fast else 200)
+    size, patients, largest = (64, 20, 16) if given.fast else (128, 100, 80)
+    patients, largest = given.patients or patients, given.largest or largest
+    steps = given.steps or (60 if given.fast else 500)
+    budget = {"steps": steps} if given.minutes is None else {"minutes": given.minutes}
     fast_arms = ("plain CycleGAN", "none", "mask")
-    arms = given.arms.split(";") if given.arms else list(fast_arms if given.fast else ARMS)
-    name_of_results = "cyclegan_preservation" + (f"-{given.label}" if given.data else "")
+    usual = [arm for arm in ARMS if arm != "published CycleGAN"]
+    arms = given.arms.split(";") if given.arms else list(fast_arms if given.fast else usual)
+    parts = ["cyclegan_preservation"]
+    parts += [given.label] if given.data else []
+    parts += [] if given.minutes is None else [f"{given.minutes:g}-minutes"]
+    name_of_results = "-".join(parts)
     lines: list[dict[str, object]] = []
     found: dict[str, list[Row]] = {arm: [] for arm in arms}
     with tempfile.TemporaryDirectory() as folder:
@@ -157,7 +175,7 @@ def main() -> None:
         for seed in range(given.seeds):
             for arm in arms:
                 config = CycleGanConfig(
-                    resolution=size, steps=steps, seed=seed, snapshots=1, **ARMS[arm]
+                    resolution=size, seed=seed, snapshots=1, **budget, **ARMS[arm]
                 )
                 name = f"run-{seed}-{arms.index(arm)}"
                 settings = ComparisonConfig(
@@ -182,7 +200,7 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "claim": f"'{best}' is the best of {len(arms)} ways to keep lesions at {steps} steps, "
+                "claim": f"'{best}' is the best of {len(arms)} ways to keep lesions, {budget}, "
                 f"{size} px, n = {found[best][0].pictures}; ratio is the share of lesions kept",
                 "ratio": round(statistics.median(kept), 3),
                 "goal": GOAL,

@@ -180,7 +180,7 @@ def published_config(size: int) -> CycleGanConfig:
     return CycleGanConfig(
         resolution=size, batch=1, width=64, blocks=6 if size <= 128 else 9, discriminator_width=64,
         upsampling="transposed", output="published", discriminator_norm="instance",
-        preserve="none", identity_weight=5.0, shift=0.0, ema=0.0,
+        preserve="none", identity_weight=5.0, tone_weight=0.0, shift=0.0, ema=0.0,
     )  # fmt: skip
 
 

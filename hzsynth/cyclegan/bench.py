@@ -1,5 +1,6 @@
 """Measures methods on the same photographs, by the same judge and against the same target."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -81,7 +82,11 @@ class Bench:
         self._extractor = extractor
         self._before = self._asked([s.picture for s in sources], sources)
         self._healthy_before = self._asked([s.picture for s in wanted], wanted)
-        self._colours = [skin_colour(sample.picture) for sample in wanted]
+        # Light falls off towards the edges of a picture: healthy skin is looked at where lesions are.
+        self._colours = [
+            skin_colour(Picture(sample.picture.pixels, other.picture.lesion))
+            for sample, other in zip(wanted, itertools.cycle(sources), strict=False)
+        ]
         self._reference = self._patch_features([s.picture for s in wanted])
         self.remarks: list[str] = []
         self.tone_floor = tone_floor(self._colours, [s.patient for s in wanted], seed)

@@ -1,14 +1,16 @@
-"""Where the generators' change of colour starts: at the optimal transport of the domains' skin colours.
+"""The map between two domains' skin colours, which a translation starts at and is held to.
 
-The adversarial game alone needs thousands of steps to move a tone, and the direction is known before it
-begins. The skin colours of the two domains are taken for two normal distributions; the cheapest map of
-one onto the other is linear (Pitie & Kokaram 2007, "The linear Monge-Kantorovitch linear colour
-mapping"). It narrows or widens the differences between photographs as well as moving their mean.
-A generator does not see where the skin is, so the shift of every photograph is then predicted from
-what `ColourChange` does see, its mean colours and contrasts, by a ridge regression.
+The adversarial game alone needs thousands of steps to move a tone, and then moves that of the whole
+picture, background and all. The skin colours of the two domains are taken for two normal
+distributions; the cheapest map of one onto the other is linear (Pitie & Kokaram 2007, "The linear
+Monge-Kantorovitch linear colour mapping"). It narrows or widens the differences between photographs as
+well as moving their mean, and says of every training photograph how far its skin has to move. `tone_loss`
+holds a translation to that, around the lesion. A generator does not see where the skin is, so it starts
+with what predicts this shift best from what `ColourChange` does see, an image's mean colours and
+contrasts, by a ridge regression.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from hzsynth.cyclegan.domains import Domain
 from hzsynth.cyclegan.measures import skin_ring
 from hzsynth.cyclegan.networks import colour_features, to_logits
+from hzsynth.cyclegan.preservation import ring_of
 from hzsynth.cyclegan.target import Floats, Picture
 
 _FEWEST = 10
@@ -39,6 +42,20 @@ class ColourStart:
 
     weight: torch.Tensor
     bias: torch.Tensor
+
+
+def with_shifts(source: Domain, target: Domain) -> tuple[Domain, Domain]:
+    """Both domains with how far the skin of every photograph has to move to be of the other.
+
+    Light falls off towards the edges of a picture, so healthy skin is looked at where lesions are.
+    """
+    borrowed = torch.arange(len(target.pixels)) % len(source.pixels)
+    own, other = skin_colours(source), skin_colours(replace(target, masks=source.masks[borrowed]))
+    return _shifted(source, own, other), _shifted(target, other, own)
+
+
+def _shifted(domain: Domain, own: Floats, other: Floats) -> Domain:
+    return replace(domain, shifts=torch.from_numpy(transported(own, other) - own).float())
 
 
 def skin_colours(domain: Domain) -> Floats:
@@ -88,18 +105,17 @@ def _root(matrix: Floats) -> Floats:
     return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T)
 
 
-def colour_start(domain: Domain, other: Domain) -> ColourStart:
-    """The shift with which a generator from one domain to the other begins.
+def colour_start(domain: Domain) -> ColourStart:
+    """The shift with which a generator begins.
 
     Args:
-        domain: photographs that it will translate.
-        other: photographs of the skin to map onto.
+        domain: photographs that it will translate, with their shifts (see `with_shifts`).
 
     Returns:
         The shift as a function of an image's features.
     """
-    colours = skin_colours(domain)
-    shifts = transported(colours, skin_colours(other)) - colours
+    assert domain.shifts is not None  # `train_cyclegan` sees to it
+    shifts = domain.shifts.double().numpy()
     features = colour_features(domain.pixels.float() / 127.5 - 1).double().numpy()
     weight = _regressed(features, shifts)
     bias = shifts.mean(axis=0) - features.mean(axis=0) @ weight
@@ -115,3 +131,25 @@ def _regressed(features: Floats, shifts: NDArray[np.float64]) -> Floats:
         standardised.T @ standardised + penalty, standardised.T @ (shifts - shifts.mean(axis=0))
     )
     return np.asarray(weight / deviation[:, None])
+
+
+def tone_loss(
+    images: torch.Tensor, translated: torch.Tensor, masks: torch.Tensor, shifts: torch.Tensor
+) -> torch.Tensor:
+    """How far the skin around the lesion is from where the map between the domains takes it.
+
+    Args:
+        images: N x 3 x H x W in [-1, 1].
+        translated: the same after translation.
+        masks: float N x 1 x H x W in [0, 1], ones inside the lesion.
+        shifts: N x 3, how far the skin should move, in logits.
+
+    Returns:
+        A scalar: mean absolute difference in logits; images without lesion are taken whole.
+    """
+    ring = ring_of(masks)
+    around = ring.sum(dim=(2, 3), keepdim=True) > 0
+    region = torch.where(around, ring, torch.ones_like(ring))
+    change = to_logits(translated) - to_logits(images)
+    moved = (change * region).sum(dim=(2, 3)) / region.sum(dim=(2, 3))
+    return (moved - shifts).abs().mean()

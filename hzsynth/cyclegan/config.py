@@ -19,7 +19,7 @@ class CycleGanConfig(Config):
 
     As published: batch 1, width and discriminator_width 64, blocks 6 (9 above 128 px),
     upsampling transposed, output published, discriminator_norm
-    instance, preserve none, shift 0, ema 0, identity_weight 5.
+    instance, preserve none, tone_weight 0, shift 0, ema 0, identity_weight 5.
     """
 
     resolution: int = Field(64, ge=32, le=1024, multiple_of=16, description="side in pixels")
@@ -59,6 +59,9 @@ class CycleGanConfig(Config):
     identity_weight: float = Field(0.5, ge=0, description="weight of the identity loss")
     colour_start: bool = Field(
         True, description="start at the map between the skin colours; residual only"
+    )
+    tone_weight: float = Field(
+        5.0, ge=0, description="weight of moving the skin's tone as far as the domains are apart"
     )
     learning_rate: float = Field(2e-4, gt=0, description="of Adam, before its decay")
     ema: float = Field(0.98, ge=0, lt=1, description="decay a step of the averaged generators")

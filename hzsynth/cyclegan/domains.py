@@ -28,10 +28,13 @@ class Domain:
     Attributes:
         pixels: uint8 N x 3 x H x H.
         masks: bool N x 1 x H x H, True inside the lesion.
+        shifts: N x 3, how far the skin has to move to be of the other domain (see `colour_start`), or
+            None.
     """
 
     pixels: torch.Tensor
     masks: torch.Tensor
+    shifts: torch.Tensor | None = None
 
 
 def training_images(source: ImageSet, target: ImageSet) -> tuple[ImageSet, ImageSet]:
@@ -145,16 +148,18 @@ class Batch:
     Attributes:
         images: float N x 3 x H x H in [-1, 1].
         masks: float N x 1 x H x H, ones inside the lesion.
+        shifts: N x 3, see `Domain`, or None.
     """
 
     images: torch.Tensor
     masks: torch.Tensor
+    shifts: torch.Tensor | None = None
 
     def select(self, rows: torch.Tensor) -> "Batch":
         """Some of the images (int64)."""
         rows = rows.to(self.images.device)
         images = self.images[rows].contiguous(memory_format=torch.channels_last)
-        return Batch(images, self.masks[rows])
+        return Batch(images, self.masks[rows], None if self.shifts is None else self.shifts[rows])
 
 
 def draw_batch(
@@ -190,4 +195,5 @@ def draw_batch(
     return Batch(
         (stacked[:, :3] / 127.5 - 1).contiguous(memory_format=torch.channels_last),
         stacked[:, 3:].contiguous(),
+        None if domain.shifts is None else domain.shifts[chosen].to(device),
     )

@@ -14,7 +14,7 @@ from torch import nn
 from hzsynth.core.devices import Compute
 from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.seeding import torch_generator
-from hzsynth.cyclegan.colour_start import colour_start
+from hzsynth.cyclegan.colour_start import colour_start, tone_loss
 from hzsynth.cyclegan.config import CycleGanConfig
 from hzsynth.cyclegan.contrastive import PatchHeads, draw_places, patch_loss
 from hzsynth.cyclegan.domains import Batch, Domain, draw_batch
@@ -108,12 +108,10 @@ class Trainer:
 
     def start_at_colour_difference(self, source: Domain, target: Domain) -> None:
         """Lets the generators begin with the map between the domains' skin colours."""
-        for name, (own, other) in zip(
-            self.directions, ((source, target), (target, source)), strict=False
-        ):
+        for name, domain in zip(self.directions, (source, target), strict=False):
             network = self._generator(name)
             if network.colour is not None:
-                start = colour_start(own, other)
+                start = colour_start(domain)
                 network.colour.start_at(start.weight, start.bias)
                 self.averages[name] = ExponentialMovingAverage(network)
 
@@ -243,6 +241,10 @@ class Trainer:
             healthy = self._semantic(b.images, fake_a)
             more["semantic"] = more["semantic"] + healthy
             kept = kept + config.semantic_weight * healthy
+        if b.shifts is not None and config.tone_weight > 0:
+            back_to = tone_loss(b.images, fake_a, b.masks, b.shifts)
+            more["tone"] = more["tone"] + back_to
+            kept = kept + config.tone_weight * back_to
         return total + kept, values | more, {"target": fake_b, "source": fake_a}
 
     def _cut(
@@ -289,9 +291,12 @@ class Trainer:
         b: Batch,
         other_gate: torch.Tensor | None,
     ) -> tuple[torch.Tensor, Losses]:
-        """The losses that keep lesions, weighted and by name."""
+        """The losses that keep lesions and the tone, weighted and by name."""
         config = self.config
         total, values = torch.zeros((), device=self.compute.device), {}
+        if a.shifts is not None and config.tone_weight > 0:
+            values["tone"] = tone_loss(a.images, fake, a.masks, a.shifts)
+            total = total + config.tone_weight * values["tone"]
         if config.keeps("contrast"):
             values["preservation"] = preservation_loss(a.images, fake, a.masks)
             total = total + config.preserve_weight * values["preservation"]

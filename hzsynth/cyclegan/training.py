@@ -27,6 +27,7 @@ from hzsynth.core.interrupt import deferred_interrupts
 from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
+from hzsynth.cyclegan.colour_start import with_shifts
 from hzsynth.cyclegan.config import CycleGanConfig
 from hzsynth.cyclegan.domains import (
     Domain,
@@ -124,6 +125,8 @@ def train_cyclegan(
         load_domain(used[0], config.resolution, config.needs_masks, find),
         load_domain(used[1], config.resolution, False),
     )
+    if config.colour_start or config.tone_weight > 0:
+        domains = with_shifts(*domains)
     training = Trainer(config, compute, classify, processes)
     state = run.load_checkpoint(writing=processes.is_main)
     if state is not None:

@@ -61,7 +61,7 @@ class GanConfig(Config):
     )
     batch: int = Field(16, ge=2, le=1024, description="images a step")
     generator_rate: float | None = Field(
-        None, gt=0, description="Adam's learning rate; by default 1e-3, 2e-3 for two StyleGAN2"
+        None, gt=0, description="Adam's learning rate; by default 1e-3, 2e-3 for stylegan2"
     )
     discriminator_rate: float | None = Field(None, gt=0, description="the same, discriminator")
     ema: float = Field(0.995, ge=0, lt=1, description="decay a step of the averaged generator")
@@ -74,6 +74,9 @@ class GanConfig(Config):
     )
     bank_megabytes: int = Field(512, ge=1, description="projected: most memory of that bank")
     mapping_layers: int = Field(2, ge=1, le=16, description="stylegan2: depth (paper: 8)")
+    mapping_rate: float = Field(
+        0.1, gt=0, le=1, description="stylegan2: mapping's share of the rate (paper: 0.01)"
+    )
     style_mixing: float = Field(
         0.0, ge=0, le=1, description="stylegan2: share of images from two w (paper: 0.9)"
     )
@@ -118,7 +121,7 @@ class GanConfig(Config):
             theirs = {"conditional": False, "style_mixing": lucidrains.STYLE_MIXING}
             preset |= {**networks, **theirs, "path_length_weight": 0.0}
         elif values.get("generator", preset.get("generator")) != "stylegan2":
-            for name in ("mapping_layers", "style_mixing", "path_length_weight"):
+            for name in ("mapping_layers", "mapping_rate", "style_mixing", "path_length_weight"):
                 preset.pop(name, None)
         return preset | values
 
@@ -152,9 +155,10 @@ class GanConfig(Config):
                 self.generator_rate or lucidrains.GENERATOR_RATE,
                 self.discriminator_rate or lucidrains.DISCRIMINATOR_RATE,
             )
-        both_stylegan2 = self.generator == self.discriminator == "stylegan2"
-        default = 2e-3 if both_stylegan2 else 1e-3
-        return self.generator_rate or default, self.discriminator_rate or default
+        generator, discriminator = (
+            2e-3 if name == "stylegan2" else 1e-3 for name in (self.generator, self.discriminator)
+        )
+        return self.generator_rate or generator, self.discriminator_rate or discriminator
 
     @property
     def gamma(self) -> float:

@@ -215,3 +215,13 @@ def _convolve(x: torch.Tensor, weight: torch.Tensor, groups: int, up: bool) -> t
     y = functional.conv_transpose2d(x, transposed.flatten(0, 1), stride=2, groups=groups)
     # 2H + 1 samples and a filter of four taps: one row of zeros on either side leaves 2H.
     return fir_filter(y, 1, 1, gain=4.0)
+
+
+def trunk_widths(resolution: int, multiplier: float) -> dict[int, int]:
+    """A generator's channels at every size from 4 px on: 256 at 4 px, halved at each doubling.
+
+    Above 64 px the small sizes keep 256 channels, so that the last ones are not starved.
+    """
+    top = 1024 * max(1, resolution // 64)
+    sizes = [4 << i for i in range(resolution.bit_length() - 2)]
+    return {s: max(8, 8 * round(min(256, top // s) * multiplier / 8)) for s in sizes}

@@ -12,6 +12,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import remove_parametrizations
 
 from hzsynth.gan.latent import ClassEmbedding, ColourHead, Latent, on_sphere
+from hzsynth.gan.layers import trunk_widths
 
 LATENT_WIDTH = 64
 CLASS_WIDTH = 32
@@ -98,16 +99,6 @@ class SkipExcitation(nn.Module):
         """Returns `late` with its channels scaled by factors in (0, 1)."""
         squeezed = functional.silu(self.squeeze(functional.adaptive_avg_pool2d(early, 4)))
         return late * torch.sigmoid(self.gate(squeezed))
-
-
-def trunk_widths(resolution: int, multiplier: float) -> dict[int, int]:
-    """Channels at every size from 4 px to `resolution`: 256 at 4 px, halved at each doubling.
-
-    Above 64 px the small sizes keep 256 channels, so that the last ones are not starved.
-    """
-    top = 1024 * max(1, resolution // 64)
-    sizes = [4 << i for i in range(resolution.bit_length() - 2)]
-    return {s: max(8, 8 * round(min(256, top // s) * multiplier / 8)) for s in sizes}
 
 
 class LightGenerator(nn.Module):

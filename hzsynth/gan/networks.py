@@ -64,7 +64,11 @@ def build_generator(config: GanConfig, classes: int = 0) -> GeneratorNetwork:
             network = LightGenerator(config.resolution, config.channel_multiplier, classes)
         else:
             network = StyleGAN2Generator(
-                config.resolution, config.channel_multiplier, config.mapping_layers, classes
+                config.resolution,
+                config.channel_multiplier,
+                config.mapping_layers,
+                classes,
+                config.mapping_rate,
             )
     return _channels_last(network)
 

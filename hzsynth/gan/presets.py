@@ -30,6 +30,7 @@ PRESETS: Mapping[PresetName, Mapping[str, object]] = MappingProxyType(
             "augment": "ada",
             "channel_multiplier": 2.0,
             "mapping_layers": 8,
+            "mapping_rate": 0.01,
             "style_mixing": 0.9,
             "path_length_weight": 2.0,
             "batch": 32,

@@ -244,7 +244,13 @@ def read_generator(run: RunDir) -> tuple[GeneratorNetwork, GanConfig, tuple[str,
     if network is None:
         network = build_generator(config, conditional_classes(labels))
     bake_spectral_norm(network)
-    network.load_state_dict(stored["weights"])
+    try:
+        network.load_state_dict(stored["weights"])
+    except RuntimeError:
+        raise InputError(
+            f"'{path}' holds other networks than this hzsynth builds from its settings: it was written "
+            "by another version"
+        ) from None
     return network, config, labels
 
 

@@ -19,6 +19,7 @@ from hzsynth.gan.layers import (
     leaky_relu,
     modulated_conv2d,
     modulation_path,
+    trunk_widths,
     upsample,
 )
 
@@ -26,29 +27,29 @@ LATENT_WIDTH = 64
 STYLE_WIDTH = 128
 CLASS_WIDTH = 64
 STDDEV_GROUP = 4
-MAPPING_RATE = 0.01
 
 
 def stage_widths(resolution: int, multiplier: float) -> dict[int, int]:
-    """Channels at every size: 2048 / size, at most 256; multiplied and a multiple of 8."""
+    """The discriminator's channels: 2048 / size, at most 256; multiplied and a multiple of 8."""
     sizes = [4 << i for i in range(resolution.bit_length() - 2)]
     return {s: max(8, 8 * round(min(256, 2048 // s) * multiplier / 8)) for s in sizes}
 
 
 class MappingNetwork(nn.Module):
-    """z -> w: equalised linear layers with a hundredth of the learning rate.
+    """z -> w: equalised linear layers with a share of the learning rate.
 
     Args:
         inputs: length of z.
         outputs: length of w.
         layers: depth (8 in the paper; 2 serves small sets better).
+        rate: share of the learning rate (0.01 in the paper; a run of some hundred steps needs more).
     """
 
-    def __init__(self, inputs: int, outputs: int, layers: int) -> None:
+    def __init__(self, inputs: int, outputs: int, layers: int, rate: float = 0.01) -> None:
         super().__init__()
         widths = [inputs] + [outputs] * layers
         self.layers = nn.ModuleList(
-            EqualizedLinear(a, b, rate=MAPPING_RATE) for a, b in itertools.pairwise(widths)
+            EqualizedLinear(a, b, rate=rate) for a, b in itertools.pairwise(widths)
         )
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
@@ -116,6 +117,7 @@ class StyleGAN2Generator(nn.Module):
         resolution: side of the images in pixels, a power of two from 16.
         multiplier: scales every width.
         mapping_layers: depth of the mapping network.
+        mapping_rate: its share of the learning rate.
         classes: number of classes of a class-conditional generator, else 0.
 
     Attributes:
@@ -125,15 +127,20 @@ class StyleGAN2Generator(nn.Module):
     """
 
     def __init__(
-        self, resolution: int, multiplier: float = 1.0, mapping_layers: int = 2, classes: int = 0
+        self,
+        resolution: int,
+        multiplier: float = 1.0,
+        mapping_layers: int = 2,
+        classes: int = 0,
+        mapping_rate: float = 0.01,
     ) -> None:
         super().__init__()
-        widths = stage_widths(resolution, multiplier)
+        widths = trunk_widths(resolution, multiplier)
         self.resolution, self.classes = resolution, classes
         self.latent_width = LATENT_WIDTH
         self.embedding = ClassEmbedding(classes, CLASS_WIDTH) if classes else None
         inputs = LATENT_WIDTH + (CLASS_WIDTH if classes else 0)
-        self.mapping = MappingNetwork(inputs, STYLE_WIDTH, mapping_layers)
+        self.mapping = MappingNetwork(inputs, STYLE_WIDTH, mapping_layers, mapping_rate)
         self.constant = nn.Parameter(torch.randn(1, widths[4], 4, 4))
         convolutions = [StyledConv2d(widths[4], widths[4], STYLE_WIDTH, up=False)]
         to_rgb = [ToRGB(widths[4], STYLE_WIDTH)]

@@ -6,7 +6,13 @@ import torch
 from scipy.linalg import sqrtm
 from skimage.color import lab2rgb
 
-from hzsynth.cyclegan.colour_start import colour_start, skin_colours, transported
+from hzsynth.cyclegan.colour_start import (
+    colour_start,
+    skin_colours,
+    tone_loss,
+    transported,
+    with_shifts,
+)
 from hzsynth.cyclegan.domains import Domain
 from hzsynth.cyclegan.networks import ColourChange, apply_change
 
@@ -72,7 +78,10 @@ def changed(domain, start):
 
 def test_the_start_maps_one_population_onto_another():
     fair, dark = skins(0, 60, (72, 6)), skins(1, 60, (58, 3))
-    moved, wanted = skin_colours(changed(fair, colour_start(fair, dark))), skin_colours(dark)
+    moved, wanted = (
+        skin_colours(changed(fair, colour_start(with_shifts(fair, dark)[0]))),
+        skin_colours(dark),
+    )
     before = skin_colours(fair)
     np.testing.assert_allclose(moved.mean(axis=0), wanted.mean(axis=0), atol=0.02)
     assert np.all(before.std(axis=0) > 1.5 * wanted.std(axis=0))
@@ -81,5 +90,23 @@ def test_the_start_maps_one_population_onto_another():
 
 def test_equal_populations_stay_as_they_are():
     domain = skins(2, 20, (65, 5))
-    moved = changed(domain, colour_start(domain, domain))
+    moved = changed(domain, colour_start(with_shifts(domain, domain)[0]))
     assert (moved.pixels.int() - domain.pixels.int()).abs().max() <= 1
+
+
+def test_the_tone_loss_is_the_missing_shift_around_the_lesion():
+    domain = skins(3, 2, (65, 0))
+    images, masks = domain.pixels.float() / 127.5 - 1, domain.masks.float()
+    shift = torch.tensor([[-0.3, 0.1, 0.0]])
+    moved = apply_change(images, shift[..., None, None].expand_as(images))
+    assert tone_loss(images, moved, masks, shift.expand(2, 3)) < 1e-4
+    missing = tone_loss(images, moved, masks, torch.zeros(2, 3))
+    assert missing == pytest.approx(0.4 / 3, abs=1e-4)
+    # What happens inside the lesion does not count.
+    inside = torch.where(masks > 0, -images, moved)
+    assert tone_loss(images, inside, masks, shift.expand(2, 3)) < 1e-4
+    # Without a lesion the whole image does.
+    half = moved.clone()
+    half[..., :16] = images[..., :16]
+    without = tone_loss(images, half, torch.zeros_like(masks), torch.zeros(2, 3))
+    assert without == pytest.approx(0.2 / 3, abs=1e-4)

@@ -8,12 +8,12 @@ from torch.nn import functional
 
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.latent import ColourHead, draw_latent, latent_of_seeds, on_sphere
+from hzsynth.gan.layers import trunk_widths
 from hzsynth.gan.light import (
     LightGenerator,
     NearestUpConv2d,
     bake_spectral_norm,
     gated_linear_unit,
-    trunk_widths,
 )
 from hzsynth.gan.networks import build_discriminator, build_generator, to_float, to_uint8
 from hzsynth.gan.projected import FrozenFeatures, ProjectedDiscriminator
