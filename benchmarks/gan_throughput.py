@@ -26,6 +26,7 @@ from hzsynth.core.progress import SILENT
 from hzsynth.gan.augmenting import Augmenter
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.latent import draw_latent
+from hzsynth.gan.layers import trunk_widths
 from hzsynth.gan.lucidrains import (
     ADAM_BETAS,
     DISCRIMINATOR_RATE,
@@ -46,6 +47,7 @@ from hzsynth.gan.reals import (
     prepare_discriminator,
     real_views,
 )
+from hzsynth.gan.stylegan2 import stage_widths
 from hzsynth.nets.ema import ExponentialMovingAverage
 
 PHOTOGRAPHS = 32
@@ -253,12 +255,14 @@ def middle(function: Callable[[], object], repeats: int = 5) -> float:
 
 
 def as_wide_as_ours(resolution: int) -> tuple[LucidrainsSettings, LucidrainsSettings]:
-    """Settings that give the widths of our StyleGAN2 pair at every size: 256 to 2048 / side."""
-    last = 2048 // resolution
+    """Settings that give the widths of our StyleGAN2 pair at every size, 256 at most."""
+    generator, discriminator = (
+        widths(resolution, 1.0)[resolution] for widths in (trunk_widths, stage_widths)
+    )
     common = {"latent_width": 128, "mapping_layers": 2, "widest": 256}
     return (
-        LucidrainsSettings(resolution, capacity=last // 2, **common),
-        LucidrainsSettings(resolution, capacity=last // 4, **common),
+        LucidrainsSettings(resolution, capacity=generator // 2, **common),
+        LucidrainsSettings(resolution, capacity=discriminator // 4, **common),
     )
 
 

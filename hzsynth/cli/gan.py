@@ -49,6 +49,9 @@ def train(
         int | None, typer.Option(help="Stop after so many snapshots without a gain; 0: never.")
     ] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the generator first: long runs on a GPU.")
+    ] = False,
     tracker: Annotated[
         str, typer.Option(help="none, or tensorboard: figures live in RUN/tensorboard.")
     ] = "none",
@@ -86,6 +89,7 @@ def train(
         held_out_share=held_out_share,
         patience=patience,
         batch=batch,
+        compile=compiled or None,
     )
     if reason:
         session.say(reason)

@@ -86,6 +86,9 @@ class GanConfig(Config):
     path_length_weight: float = Field(
         0.0, ge=0, description="stylegan2 generator: path length weight (paper: 2; 0 is off)"
     )
+    compile: bool = Field(
+        False, description="compile the generator's step first: for long runs on a GPU"
+    )
     snapshot_kimg: float = Field(4.0, gt=0, description="samples and scores every so often")
     snapshot_samples: int = Field(
         128, ge=4, description="images a snapshot: its sheet shows up to 64 of them"

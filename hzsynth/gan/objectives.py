@@ -5,7 +5,7 @@ observation through the updated discriminator. This halves the work of the gener
 the frozen network against separate passes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
@@ -127,6 +127,15 @@ class AdversarialStep:
         )
         self.descend_discriminator = Descent(optimiser, compute, processes)
         self.mean_path_length = torch.zeros((), device=compute.device)
+        # Only the adversarial step: what is compiled has no second derivatives for the path length.
+        self._make: Callable[[Latent], torch.Tensor] = generator
+        self._synthesise: Callable[..., torch.Tensor] | None = (
+            generator.synthesise if isinstance(generator, StyledGenerator) else None
+        )
+        if config.compile:
+            self._make = torch.compile(generator)
+            if self._synthesise is not None:
+                self._synthesise = torch.compile(self._synthesise)
 
     def __call__(self, step: int, real: Seen) -> dict[str, torch.Tensor]:
         """One update of both networks.
@@ -185,9 +194,8 @@ class AdversarialStep:
 
     def _images(self, latent: Latent, generator: torch.Generator) -> torch.Tensor:
         network, share = self.generator, self._config.style_mixing
-        if not (isinstance(network, StyledGenerator) and share > 0):
-            images: torch.Tensor = network(latent)
-            return images
+        if not (isinstance(network, StyledGenerator) and self._synthesise and share > 0):
+            return self._make(latent)
         count = self._config.batch
         other = torch.randn(count, network.latent_width, generator=generator)
         crossover = torch.randint(1, network.layers, (count,), generator=generator)
@@ -202,7 +210,7 @@ class AdversarialStep:
             network.styles(other.to(latent.z.device), classes),
             crossover,
         )
-        return network.synthesise(w, latent.noise)
+        return self._synthesise(w, latent.noise)
 
     def _update_discriminator(self, real: Seen, fake: Seen, penalised: bool) -> torch.Tensor:
         detached: Observation = tuple(part.detach() for part in fake.observation)

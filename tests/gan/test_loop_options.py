@@ -1,6 +1,7 @@
 """ADA and the networks of stylegan2-pytorch in the training loop: exact resume, the strength's course."""
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,32 @@ def test_their_networks_train_resume_and_generate(tmp_path: Path, pictures: Imag
     assert (typical[0].float() - typical[1].float()).abs().max() <= (
         images[0].float() - images[1].float()
     ).abs().max()
+
+
+# torch's own tracer looks at the gradients of what it fakes.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+@pytest.mark.parametrize(
+    "networks",
+    [{}, {"generator": "stylegan2", "style_mixing": 0.9, "path_length_weight": 2.0}],
+)
+def test_a_compiled_generator_learns_what_the_plain_one_does(
+    tmp_path: Path,
+    pictures: ImageSet,
+    monkeypatch: pytest.MonkeyPatch,
+    networks: dict[str, object],
+) -> None:
+    config = tiny(**networks)
+    plain = train(tmp_path / "plain", pictures, config)
+    compiled = []
+
+    def traced(function: Callable[..., object]) -> Callable[..., object]:
+        # Traced and differentiated as any backend would, without a minute of a C++ compiler.
+        compiled.append(function)
+        return compile_with(function, backend="aot_eager")
+
+    compile_with = torch.compile
+    monkeypatch.setattr(torch, "compile", traced)
+    other = train(tmp_path / "compiled", pictures, config.model_copy(update={"compile": True}))
+    assert compiled
+    samples = [load_generator(r.run).sample([0, 1], [0, 1]).int() for r in (plain, other)]
+    assert (samples[0] - samples[1]).abs().max() <= 2

@@ -22,6 +22,7 @@ from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.progress import Progress, Task
 from hzsynth.core.run import RunDir
 from hzsynth.gan.config import GanConfig
+from hzsynth.gan.layers import trunk_widths
 from hzsynth.gan.objectives import AdversarialStep
 from hzsynth.gan.photographs import training_photographs
 from hzsynth.gan.reals import Reals, Seen, bank_size
@@ -219,6 +220,16 @@ def test_an_image_depends_on_its_seed_alone(
     one_by_one = torch.cat([sampler.sample([s], [s % 2]) for s in reversed(seeds)]).flip(0)
     assert torch.equal(together, one_by_one)
     assert len(sampler.sample([], [])) == 0
+
+
+def test_networks_of_another_version_are_refused(
+    tmp_path: Path, pictures: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = train(tmp_path / "run", pictures, tiny()).run
+    wider = {size: 2 * width for size, width in trunk_widths(16, 1).items()}
+    monkeypatch.setattr("hzsynth.gan.light.trunk_widths", lambda *_: wider)
+    with pytest.raises(InputError, match="another version"):
+        load_generator(run)
 
 
 def test_truncation_pulls_images_together(tmp_path: Path, pictures: ImageSet) -> None:

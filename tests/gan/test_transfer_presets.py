@@ -7,8 +7,10 @@ from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
 from hzsynth.gan.config import GanConfig
+from hzsynth.gan.networks import build_generator
 from hzsynth.gan.presets import choose_preset
 from hzsynth.gan.sampling import generate, load_generator
+from hzsynth.gan.stylegan2 import StyleGAN2Generator
 from hzsynth.gan.training import GanResult, train_gan
 
 from .conftest import tiny
@@ -33,6 +35,20 @@ def test_presets_fill_what_is_not_given() -> None:
     assert (theirs.path_length_weight, theirs.style_mixing, theirs.conditional) == (0, 0.9, False)
     again = GanConfig.from_sources(None, standard.model_dump(mode="json"))
     assert again == standard
+
+
+def test_rates_follow_the_networks() -> None:
+    assert GanConfig().rates == (1e-3, 1e-3)
+    assert GanConfig(generator="stylegan2").rates == (2e-3, 1e-3)
+    pair = GanConfig(generator="stylegan2", discriminator="stylegan2", discriminator_rate=5e-4)
+    assert pair.rates == (2e-3, 5e-4)
+    # As published where there are many photographs; a run of some hundred steps needs more.
+    assert GanConfig(preset="standard").mapping_rate == 0.01
+    for rate in (0.1, 0.01):
+        config = GanConfig(resolution=16, generator="stylegan2", mapping_rate=rate)
+        network = build_generator(config)
+        assert isinstance(network, StyleGAN2Generator)
+        assert {layer.rate for layer in network.mapping.layers} == {rate}
 
 
 def test_a_preset_is_chosen_by_photographs_and_machine() -> None:
