@@ -16,6 +16,7 @@ import json
 import statistics
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from common import hardware, versions, write_rows
@@ -103,13 +104,15 @@ def measured(
     with RunDir.start(folder, "cyclegan", config, {}) as run:
         train_cyclegan(source, target, config, run, compute=compute)
     generator, _ = load_generator(run, compute)
+    translated = partial(translate_pixels, generator, size=config.resolution, compute=compute)
     result = compare(
-        lambda pixels: translate_pixels(generator, pixels, config.resolution, compute),
+        translated,
         run.training_images(),
         source,
         target,
         settings,
         compute=compute,
+        harmonise=partial(translated, of_target=True),
     )
     return result, float(run.result["images_per_second"])
 

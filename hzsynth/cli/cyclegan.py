@@ -1,6 +1,7 @@
 """hzsynth cyclegan: map lesions onto another population's skin."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -286,14 +287,18 @@ def compare_methods(
     trained = RunDir.load(run, "cyclegan")
     generator, training = load_generator(trained, session.compute)
     config = config.model_copy(update={"size": config.size or training.resolution})
+    translated = partial(
+        translate_pixels, generator, size=training.resolution, compute=session.compute
+    )
     result = compare(
-        lambda pixels: translate_pixels(generator, pixels, training.resolution, session.compute),
+        translated,
         trained.training_images(),
         lesions,
         skin,
         config,
         compute=session.compute,
         judge=None if classifier is None else _judge(classifier, lesions, session.compute),
+        harmonise=partial(translated, of_target=True),
         progress=session.progress,
     )
     for remark in result.remarks:

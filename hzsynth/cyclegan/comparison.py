@@ -98,6 +98,7 @@ def compare(
     compute: Compute,
     judge: Judge | None = None,
     extractor: FeatureExtractor | None = None,
+    harmonise: Translate | None = None,
     progress: Progress = SILENT,
 ) -> Comparison:
     """Measures a model and its alternatives.
@@ -112,6 +113,7 @@ def compare(
         compute: where features are computed.
         judge: says whether a lesion is there; by default one is trained (see `judging`).
         extractor: features for KID; by default EfficientNet-Lite0.
+        harmonise: the model on transplants, whose skin is the target's; by default `translate`.
         progress: where to report.
 
     Returns:
@@ -142,7 +144,9 @@ def compare(
             seed=config.seed,
             compute=compute,
         )
-    made = _make_all(translate, sources, measure_target(hosts), config, progress)
+    made = _make_all(
+        translate, harmonise or translate, sources, measure_target(hosts), config, progress
+    )
     healthy_made = _change_healthy(translate, wanted, measure_target(hosts), config)
     bench = Bench(
         sources, wanted, judge, config.seed, extractor or create_extractor(compute=compute)
@@ -216,6 +220,7 @@ def _transfers(config: ComparisonConfig) -> Sequence[tuple[str, Baseline]]:
 
 def _make_all(
     translate: Translate,
+    harmonise: Translate,
     sources: Sequence[Sample],
     target: TargetStatistics,
     config: ComparisonConfig,
@@ -246,7 +251,7 @@ def _make_all(
             made[TRANSPLANT].append(laid)
             both = None
             if laid is not None:
-                both = Picture(translate(laid.picture.pixels), laid.picture.lesion)
+                both = Picture(harmonise(laid.picture.pixels), laid.picture.lesion)
             made[BOTH].append(None if laid is None or both is None else Changed(both, laid.before))
             task.advance(2)
     return made

@@ -194,19 +194,39 @@ class ResnetGenerator(nn.Module):
         """The translation and, with a gate, its logits: N x 1 x H x W, large where all may change."""
         if self.output == "published":
             return torch.tanh(self.last(self.body(images))), None
-        change, gate = self._change(images)
+        change, gate = self._local_change(images)
+        if self.colour is not None:
+            change = change + self.colour(images)
         return apply_change(images, change), gate
 
-    def _change(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def harmonise(self, images: torch.Tensor) -> torch.Tensor:
+        """A translation of images whose skin is of the target domain already, such as transplants.
+
+        The tone stays: only the local change is applied, its mean taken off. The published output has
+        no such part and is the whole translation.
+
+        Args:
+            images: N x 3 x H x W in [-1, 1].
+
+        Returns:
+            The same shape.
+        """
+        if self.output == "published":
+            return self.with_gate(images)[0]
+        change, _ = self._local_change(images)
+        return apply_change(images, change - change.mean(dim=(2, 3), keepdim=True))
+
+    def _local_change(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The residual output's change in logits at the images' resolution, and the gate."""
         computed: torch.Tensor = self.last(self.body(self._reduced(images))).float()
         if self.residual_scale > 1:
             computed = functional.interpolate(
                 computed, scale_factor=self.residual_scale, mode="bilinear", align_corners=False
             )
-        gate = computed[:, 3:] + _OPEN if self.gated else None
-        change = computed if gate is None else torch.sigmoid(gate) * computed[:, :3]
-        return change if self.colour is None else change + self.colour(images), gate
+        if not self.gated:
+            return computed, None
+        gate = computed[:, 3:] + _OPEN
+        return torch.sigmoid(gate) * computed[:, :3], gate
 
     def _reduced(self, images: torch.Tensor) -> torch.Tensor:
         scale = self.residual_scale

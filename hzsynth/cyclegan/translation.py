@@ -64,7 +64,12 @@ def _to_float(pixels: NDArray[np.uint8], compute: Compute) -> torch.Tensor:
 
 @torch.no_grad()
 def translate_pixels(
-    generator: ResnetGenerator, pixels: Pixels, size: int, compute: Compute
+    generator: ResnetGenerator,
+    pixels: Pixels,
+    size: int,
+    compute: Compute,
+    *,
+    of_target: bool = False,
 ) -> Pixels:
     """Translates one image of any size and shape.
 
@@ -73,6 +78,8 @@ def translate_pixels(
         pixels: H x W x 3, uint8.
         size: side in pixels that the network was trained at.
         compute: where to compute.
+        of_target: the skin is of the target domain already: its tone stays (see
+            `ResnetGenerator.harmonise`).
 
     Returns:
         H x W x 3, uint8.
@@ -86,7 +93,8 @@ def translate_pixels(
     small = _to_float(reduced, compute)
     padded = _padded(small, generator.multiple).contiguous(memory_format=compute.memory_format)
     with compute.autocast():
-        changed = generator(padded)[..., :tall, :wide].float()
+        made = generator.harmonise(padded) if of_target else generator(padded)
+    changed = made[..., :tall, :wide].float()
     if reduced is pixels:
         return _as_pixels(changed)
     change = to_logits(changed) - to_logits(small)
@@ -139,7 +147,7 @@ def translate(
 
     Args:
         run: a finished run of `train_cyclegan`.
-        images: the set to translate.
+        images: the set to translate; transplants are harmonised, as their skin is the target's.
         out: folder of the new set; after a kill the same call goes on.
         compute: where to compute.
         force: replace a set that is there.
@@ -166,7 +174,13 @@ def translate(
             row = writer.done.get(name)
             if row is None:
                 pixels = decode_image(images.read_bytes(record), str(images.path(record)))
-                after = translate_pixels(generator, pixels, config.resolution, compute)
+                after = translate_pixels(
+                    generator,
+                    pixels,
+                    config.resolution,
+                    compute,
+                    of_target=record.origin == "transplant",
+                )
                 mask = given_mask(images, record, pixels)
                 row = _row(record, name, run.id, look_at(pixels, after, mask))
                 row = write_picture(writer.folder, row, after, mask)

@@ -164,9 +164,9 @@ def test_an_interrupted_translation_goes_on_where_it_stopped(trained, tmp_path, 
     calls = []
     original = translation.translate_pixels
 
-    def counted(*arguments):
+    def counted(*arguments, **named):
         calls.append(1)
-        return original(*arguments)
+        return original(*arguments, **named)
 
     monkeypatch.setattr(translation, "translate_pixels", counted)
     parts = translation.translate(trained_run, source, tmp_path / "parts", compute=CPU_FP32)

@@ -21,6 +21,7 @@ from hzsynth.cyclegan.networks import (
     colour_features,
     count_parameters,
     initialise,
+    to_logits,
 )
 from hzsynth.cyclegan.preservation import (
     dilate,
@@ -108,6 +109,24 @@ def test_a_colour_start_is_linear_in_the_features():
     shift = colour_features(images) @ weight.T + bias
     expected = apply_change(images, shift[..., None, None].expand_as(images))
     torch.testing.assert_close(network(images), expected, atol=1e-5, rtol=0)
+
+
+def test_harmonising_changes_places_and_no_tone():
+    network = ResnetGenerator(4, 1, output="residual")
+    initialise(network, torch_generator(0, "g"))
+    network.colour.start_at(torch.zeros(3, 6), torch.tensor([-0.3, 0.1, 0.2]))
+    images = random_images(1) * 0.5
+    with torch.no_grad():
+        network.last.bias[:3] = 0.4
+        torch.testing.assert_close(network.harmonise(images), images, atol=1e-5, rtol=0)
+        network.last.weight.normal_(0, 0.02, generator=torch_generator(2, "w"))
+        made = network.harmonise(images)
+    change = to_logits(made) - to_logits(images)
+    assert change.mean(dim=(2, 3)).abs().max() < 1e-4
+    assert change.abs().max() > 0.01
+    published = ResnetGenerator(4, 1, output="published")
+    initialise(published, torch_generator(0, "p"))
+    torch.testing.assert_close(published.harmonise(images), published(images))
 
 
 def test_changes_add_up_and_can_be_taken_back():

@@ -1,8 +1,11 @@
 """Whole life cycles on tiny networks: exact resume, provenance, sizes, refusals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from hzsynth.core.checkpoint import load_checkpoint
 from hzsynth.core.devices import CPU_FP32, Compute
@@ -182,6 +185,25 @@ def test_any_size_comes_back_and_alone_equals_together(tmp_path, domains):
     for height, width in ((4, 100), (900, 10), (1, 1), (1, 700)):
         strip = skin(np.random.default_rng(0), (225, 175, 150), height, width)
         assert translate_pixels(generator, strip, 32, CPU_FP32).shape == strip.shape
+
+
+def test_transplants_keep_their_tone(tmp_path, domains):
+    config = CycleGanConfig(**{**TINY, "colour_start": True})
+    run = start(tmp_path / "run", config)
+    train_cyclegan(*domains, config, run, compute=CPU_FP32)
+    source = domains[0]
+    laid = source.replace_records([replace(r, origin="transplant") for r in source.records])
+    moves = []
+    for name, images in (("translated", source), ("harmonised", laid)):
+        made = translate(run, images, tmp_path / name, compute=CPU_FP32)
+        assert {record.origin for record in made} == {"cyclegan"}
+        before, after = (
+            np.mean([np.asarray(Image.open(s.path(r))).mean((0, 1)) for r in s], axis=0)
+            for s in (images, made)
+        )
+        moves.append(np.abs(after - before).max())
+    assert moves[0] > 10
+    assert moves[1] < 2
 
 
 def test_a_held_out_patient_in_the_target_is_refused(tmp_path):
