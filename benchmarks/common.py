@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -226,6 +227,14 @@ def _proportional(process: int) -> int:
     except OSError:
         return 0
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+def in_own_process(script: str, *case: object) -> dict[str, float]:
+    """What ``python script --case ...`` prints last, a JSON object: memory is that of a process."""
+    command = [sys.executable, script, "--case", *map(str, case)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def parse_fast(description: str) -> bool:

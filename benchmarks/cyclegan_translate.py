@@ -7,14 +7,13 @@ largest size; the peak memory of 1,000 images is compared with that of 100.
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
-from common import PeakMemory, hardware, versions
+from common import PeakMemory, hardware, in_own_process, versions
 from PIL import Image
 
 from hzsynth.core.devices import choose_compute
@@ -44,14 +43,6 @@ def write_photographs(phantoms: ImageSet, count: int, folder: Path) -> None:
         enlarged.save(folder / "herpes_zoster" / f"{number:04d}.jpg", quality=90)
 
 
-def translated(run: Path, photographs: Path, out: Path) -> tuple[float, float]:
-    """Seconds and peak memory, in GB, of a process of its own."""
-    command = [sys.executable, __file__, "--case", str(run), str(photographs), str(out)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
-    return found["seconds"], found["gigabytes"]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fast", action="store_true", help="10 and 30 images")
@@ -78,10 +69,10 @@ def main() -> None:
         made = {}
         for count in (few, many):
             write_photographs(sets[0], count, root / f"photographs-{count}")
-            took, memory = translated(
-                root / "run", root / f"photographs-{count}", root / f"made-{count}"
+            found = in_own_process(
+                __file__, root / "run", root / f"photographs-{count}", root / f"made-{count}"
             )
-            made[count] = (took, memory)
+            took, memory = made[count] = (found["seconds"], found["gigabytes"])
             print(
                 f"{count} images: {count / took:.2f} a second, peak {memory:.2f} GB",
                 file=sys.stderr,

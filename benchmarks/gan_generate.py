@@ -7,13 +7,12 @@ those that a call for 100 alone makes, bitwise, and those of a generator that is
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from common import PeakMemory, hardware, versions
+from common import PeakMemory, hardware, in_own_process, versions
 
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
@@ -21,14 +20,6 @@ from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.sampling import generate, load_generator
 from hzsynth.gan.training import train_gan
-
-
-def generated(run: Path, count: int, out: Path) -> tuple[float, float]:
-    """Seconds and peak memory, in GB, of a process of its own."""
-    command = [sys.executable, __file__, "--case", str(run), str(count), str(out)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
-    return found["seconds"], found["gigabytes"]
 
 
 def main() -> None:
@@ -54,8 +45,8 @@ def main() -> None:
             train_gan(images, config, run)
         made = {}
         for count in dict.fromkeys((100, few, many)):
-            took, memory = generated(root / "run", count, root / f"made-{count}")
-            made[count] = (took, memory)
+            found = in_own_process(__file__, root / "run", count, root / f"made-{count}")
+            took, memory = made[count] = (found["seconds"], found["gigabytes"])
             print(
                 f"{count} images: {count / took:.1f} a second, peak {memory:.2f} GB",
                 file=sys.stderr,
