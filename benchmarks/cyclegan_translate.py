@@ -2,7 +2,7 @@
 
 A trained model (a few steps: neither speed nor memory depend on how good it is) translates sets of
 phantom photographs, enlarged to sides drawn uniformly in the logarithm. Both sets hold an image of the
-largest size; the peak memory of 1,000 images is compared with that of 100.
+largest size; the peak memory of 1,000 images is compared with that of 200.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def main() -> None:
             took = time.perf_counter() - begin
         print(json.dumps({"seconds": took, "gigabytes": memory.peak / 1e9}))
         return
-    few, many = (10, 30) if options.fast else (100, 1_000)
+    few, many = (10, 30) if options.fast else (200, 1_000)
     with tempfile.TemporaryDirectory(prefix="hzsynth-translate-") as name:
         root = Path(name)
         sets = []

@@ -37,6 +37,8 @@ LESION_KEPT, TONE = "lesion_kept", "ita"
 
 # The longest side at which networks run, in training sizes: a strip is reduced further.
 _LONGEST = 8
+# Reduced images get sides of whole steps: every further shape costs time and memory of its own.
+_STEP = 32
 _ROWS = 256
 # Side at which the result is looked at, and the least share of the contrast that is left.
 _LOOK_SIDE, _LEAST_CONTRAST, _VISIBLE = 384, 0.5, 3.0
@@ -45,7 +47,10 @@ _LOOK_SIDE, _LEAST_CONTRAST, _VISIBLE = 384, 0.5, 3.0
 def _network_size(height: int, width: int, size: int) -> tuple[int, int]:
     """Height and width at which the change is computed."""
     scale = min(1.0, size / min(height, width), _LONGEST * size / max(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))
+    if scale == 1:
+        return height, width
+    tall, wide = (max(1, round(side * scale / _STEP)) * _STEP for side in (height, width))
+    return tall, wide
 
 
 def _padded(images: torch.Tensor, multiple: int) -> torch.Tensor:
