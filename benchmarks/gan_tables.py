@@ -43,7 +43,7 @@ def table(rows: list[tuple[object, ...]], where: str, compute: str, threads: int
     lines = [
         "# Memory and time of GAN training",
         "",
-        f"Made by `python benchmarks/gan_tables.py --write` on {where}; {compute}, {threads} threads.",
+        f"Made by `python benchmarks/gan_tables.py --write` on {where}; {compute}, {threads} thread{'s' * (threads > 1)}.",
         "GB is the peak of the whole process. A step is one update of both networks; `kimg` = 1,000 images shown.",
     ]
     for pair in PAIRS:
