@@ -23,7 +23,7 @@ from hzsynth.core.seeding import numpy_generator
 from hzsynth.cyclegan.config import CycleGanConfig
 from hzsynth.cyclegan.training import train_cyclegan
 from hzsynth.cyclegan.translation import translate
-from hzsynth.data.loading import open_images
+from hzsynth.data.loading import scan_images
 from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
 
 GOAL = 1.1
@@ -52,7 +52,9 @@ def main() -> None:
         run, photographs, out = map(Path, options.case)
         with PeakMemory() as memory:
             begin = time.perf_counter()
-            translate(RunDir.load(run), open_images(photographs), out, compute=choose_compute())
+            # One process: those that look at a large folder would be counted, too.
+            images = scan_images(photographs, workers=1).images
+            translate(RunDir.load(run), images, out, compute=choose_compute())
             took = time.perf_counter() - begin
         print(json.dumps({"seconds": took, "gigabytes": memory.peak / 1e9}))
         return

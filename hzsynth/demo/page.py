@@ -193,7 +193,7 @@ def _generator(page: HtmlPage, findings: Findings) -> None:
         section.figure(
             _closest(findings, pairs),
             caption="Generated images (above) and the training photograph nearest to each (below), "
-            "the closest pairs first.",
+            "the closest pairs first, over them the distance of their features.",
             alt="Pairs of a generated image and its nearest training photograph.",
         )
 
@@ -209,7 +209,7 @@ def _closest(findings: Findings, pairs: list[Mapping[str, Any]]) -> NDArray[np.u
     return comparison_rows(
         {"generated": _pixels(fakes), "nearest training photograph": _pixels(train)},
         columns=_SHOWN,
-        captions=[f"distance {p['distance']:.2f}" for p in shown],
+        captions=[f"{p['distance']:.2f}" for p in shown],
     )
 
 
