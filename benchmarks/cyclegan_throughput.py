@@ -8,7 +8,7 @@ two forms: one makes the fakes that the discriminators learn from anew, the othe
 keeps those that the generators learned from. hzsynth's side is the training loop of `hzsynth.cyclegan`, in
 the precision that it chooses for this device, with its preparation of batches; what keeps lesions is switched
 off, as the paper has none. A third case (``default networks``) has hzsynth's own defaults on that side, all
-that keeps lesions included: what a user gets. Both stand at the smaller size only. Seconds are those of an image of each domain.
+that keeps lesions included, without the tone's loss: what a user gets. Both stand at the smaller size only. Seconds are those of an image of each domain.
 """
 
 import itertools
