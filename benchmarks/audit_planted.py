@@ -24,17 +24,17 @@ from common import hardware, parse_fast, versions, write_rows
 from numpy.typing import NDArray
 from PIL import Image
 
-from hzsynth.classify.intervals import proportion_interval
+from hzsynth.audit.copying import Membership, membership
+from hzsynth.audit.discriminator_attack import membership_failures
+from hzsynth.audit.gate import AuditConfig, AuditResult, audit_images, audit_space
+from hzsynth.audit.spaces import Distances, Space, default_spaces, measure_distances
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.phash import NEAR_DUPLICATE, nearest_hash, perceptual_hash
 from hzsynth.core.seeding import derive_seed
 from hzsynth.data.sources.phantom import render_phantom
-from hzsynth.score.audit import AuditConfig, AuditResult, audit_images, audit_space
-from hzsynth.score.copying import Membership, membership
-from hzsynth.score.discriminator_attack import membership_failures
-from hzsynth.score.spaces import Distances, Space, default_spaces, measure_distances
+from hzsynth.statistics.intervals import proportion_interval
 
 _SIDE, _PHOTOGRAPHS, _FAKES = 80, 30, 150
 _MUST_PASS = {"copies": False, "half copies": False, "fresh": True}

@@ -20,7 +20,6 @@ from common import measure_pairs, parse_fast, report
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from hzsynth.classify.intervals import proportion_interval
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.phash import hash_bits, orientations
@@ -28,6 +27,7 @@ from hzsynth.core.seeding import derive_seed
 from hzsynth.data.candidates import near_pairs
 from hzsynth.data.duplicates import duplicate_clusters
 from hzsynth.data.sources.phantom import LABELS, render_phantom
+from hzsynth.statistics.intervals import proportion_interval
 
 _SIDE = 224
 _BITS_APART = 80

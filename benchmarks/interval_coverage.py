@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from common import hardware, parse_fast, versions, write_rows
 
-from hzsynth.classify.evaluation_intervals import metrics_with_intervals
-from hzsynth.classify.metrics import METRICS, classification_metrics
+from hzsynth.statistics.classification import METRICS, classification_metrics
+from hzsynth.statistics.metric_intervals import metrics_with_intervals
 
 GOAL = (0.93, 0.97)
 SIZES = (1, 2, 4)

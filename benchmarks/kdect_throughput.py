@@ -23,9 +23,10 @@ import torch
 from common import Pair, report, seconds
 from torch import nn
 
-from hzsynth.classify.batches import make_batches
-from hzsynth.classify.corruptions import corrupt
-from hzsynth.classify.distillation import (
+from hzsynth.classify.models import create_network, normalisation, normalise
+from hzsynth.classify.train.batches import make_batches
+from hzsynth.classify.train.corruptions import corrupt
+from hzsynth.classify.train.distillation import (
     Strength,
     StudentLoss,
     Teacher,
@@ -33,10 +34,9 @@ from hzsynth.classify.distillation import (
     distillation_loss,
     ensemble_probabilities,
 )
-from hzsynth.classify.fitting import predict_logits, validation_scores
-from hzsynth.classify.kdect import KdectConfig
-from hzsynth.classify.loading import LabelledImages, TrainingData, load_training_data
-from hzsynth.classify.models import create_network, normalisation, normalise
+from hzsynth.classify.train.fitting import predict_logits, validation_scores
+from hzsynth.classify.train.kdect import KdectConfig
+from hzsynth.classify.train.loading import LabelledImages, TrainingData, load_training_data
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.seeding import torch_generator

@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 from common import hardware, photographs, versions, write_rows
 
-from hzsynth.classify.evaluation import ask
-from hzsynth.classify.evaluation_intervals import metrics_with_intervals
-from hzsynth.classify.kdect import KdectConfig, train_kdect
-from hzsynth.classify.robustness import measure_robustness
-from hzsynth.classify.training import ClassifyConfig, train_classifier
+from hzsynth.classify.evaluate.evaluation import ask
+from hzsynth.classify.evaluate.robustness import measure_robustness
+from hzsynth.classify.train.classifier import ClassifyConfig, train_classifier
+from hzsynth.classify.train.kdect import KdectConfig, train_kdect
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
 from hzsynth.data.splits import fold_images
+from hzsynth.statistics.metric_intervals import metrics_with_intervals
 
 LABEL, LEFT_OUT = "herpes_zoster", "normal"
 METHODS = ("plain", "kdect", "kd", "gnt", "augmix")

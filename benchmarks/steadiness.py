@@ -22,9 +22,9 @@ from common import hardware, photographs, versions, write_rows
 from sklearn.metrics import average_precision_score
 from torch.nn import functional
 
-from hzsynth.classify.loading import load_training_data
 from hzsynth.classify.models import create_network, load_classifier, normalisation
-from hzsynth.classify.training import ClassifyConfig, train_classifier
+from hzsynth.classify.train.classifier import ClassifyConfig, train_classifier
+from hzsynth.classify.train.loading import load_training_data
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
 from hzsynth.data.loading import load_pixels

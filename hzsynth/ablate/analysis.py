@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hzsynth.ablate.bootstrap import Contrast, hierarchical_contrast
 from hzsynth.ablate.design import AUGMENTED, AblateConfig, AblationArm
-from hzsynth.ablate.predictions import CellPredictions, Predictions
-from hzsynth.ablate.statistics import (
+from hzsynth.ablate.verdict import Verdict, judge
+from hzsynth.core.errors import InputError
+from hzsynth.core.seeding import numpy_generator
+from hzsynth.statistics.bootstrap import Contrast, hierarchical_contrast
+from hzsynth.statistics.contrasts import (
     AreaComparison,
     NonInferiority,
     delong,
@@ -23,9 +25,7 @@ from hzsynth.ablate.statistics import (
     holm,
     non_inferiority,
 )
-from hzsynth.ablate.verdict import Verdict, judge
-from hzsynth.core.errors import InputError
-from hzsynth.core.seeding import numpy_generator
+from hzsynth.statistics.predictions import CellPredictions, Predictions
 
 METRIC = "average_precision"
 

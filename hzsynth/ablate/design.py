@@ -11,12 +11,12 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import Field, field_validator
 
-from hzsynth.ablate.statistics import mcnemar_power
 from hzsynth.augment.mixture import Arm, ClassPlan, plan_target
-from hzsynth.classify.training import ClassifyConfig
+from hzsynth.classify.train.classifier import ClassifyConfig
 from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
+from hzsynth.statistics.contrasts import mcnemar_power
 
 Control = Literal["real", "duplicated"]
 AUGMENTED = "augmented"

@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 from hzsynth.ablate.analysis import Analysis
 from hzsynth.ablate.design import AUGMENTED, AblationArm, power_table
-from hzsynth.ablate.predictions import METRIC_NAMES, Predictions
 from hzsynth.ablate.runner import AblationResult
 from hzsynth.core.files import atomic_write_text
 from hzsynth.core.run import RunDir
@@ -15,6 +14,7 @@ from hzsynth.report.page import HtmlPage, Section, Tone
 from hzsynth.report.plots import RatioSeries, precision_recall_plot, ratio_plot
 from hzsynth.report.style import save_figure
 from hzsynth.report.tables import table_csv, table_latex
+from hzsynth.statistics.predictions import METRIC_NAMES, Predictions
 
 _SHOWN = ("average_precision", "auroc", "f1", "recall", "precision")
 _TONES: dict[str, Tone] = {"helps": "good", "hurts": "bad", "inconclusive": "neutral"}

@@ -16,7 +16,6 @@ import pandas as pd
 
 from hzsynth.ablate.analysis import Analysis, analyse
 from hzsynth.ablate.design import AblateConfig, Cell, chosen_generators, plan, target_plan
-from hzsynth.ablate.predictions import METRICS, CellPredictions, Predictions, scores
 from hzsynth.ablate.training import build_cell, train_cell
 from hzsynth.core.config import Config
 from hzsynth.core.devices import CPU_FP32, Compute
@@ -26,6 +25,7 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.report.tables import table_csv
+from hzsynth.statistics.predictions import METRICS, CellPredictions, Predictions, scores
 
 KIND, CELL_KIND = "ablate", "ablate-cell"
 CELLS_CSV, PREDICTIONS_CSV = "cells.csv", "predictions.csv"

@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from hzsynth.ablate.design import AblateConfig, Cell
-from hzsynth.ablate.predictions import CellPredictions, Predictions
 from hzsynth.augment.build import BuildConfig, build_dataset
 from hzsynth.classify.models import Classifier, load_classifier
-from hzsynth.classify.training import RUN_KIND, train_classifier
+from hzsynth.classify.train.classifier import RUN_KIND, train_classifier
 from hzsynth.core.devices import Compute
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import Progress
 from hzsynth.core.run import RunDir
 from hzsynth.core.seeding import derive_seed
 from hzsynth.data.loading import load_pixels
+from hzsynth.statistics.predictions import CellPredictions, Predictions
 
 _SEED_RANGE = 2**31
 _AT_ONCE = 256
@@ -60,7 +60,7 @@ def train_cell(
     compute: Compute,
     progress: Progress,
 ) -> CellPredictions:
-    """Trains by `classify.training.train_classifier` and asks the result (a `runner.TrainCell`)."""
+    """Trains by `classify.train.classifier.train_classifier` and asks the result (a `runner.TrainCell`)."""
     changes = {"label": config.label, "seed": cell_seed(config, cell, "classifier")}
     settings = config.classifier.model_copy(update=changes)
     if not (path / "finished.json").is_file():

@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from hzsynth.ablate.bootstrap import Contrast
 from hzsynth.ablate.design import AblationArm
-from hzsynth.ablate.statistics import positives_for_power
+from hzsynth.statistics.bootstrap import Contrast
+from hzsynth.statistics.contrasts import positives_for_power
 
 Answer = Literal["helps", "hurts", "inconclusive"]
 MINIMUM_RUNS = 3

@@ -10,9 +10,9 @@ from hzsynth.cli.session import Session, command
 from hzsynth.core.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
+    from hzsynth.audit.discriminator_attack import Judge
     from hzsynth.core.devices import Compute
     from hzsynth.core.image_set import ImageSet
-    from hzsynth.score.discriminator_attack import Judge
 
 
 def register(app: typer.Typer) -> None:
@@ -55,9 +55,9 @@ def register(app: typer.Typer) -> None:
 
         Of a --train set with splits only the train split counts as seen.
         """
-        from hzsynth.score.audit import AuditConfig, audit_images
-        from hzsynth.score.audit_page import write_audit
-        from hzsynth.score.discriminator_attack import check_training_lists
+        from hzsynth.audit.discriminator_attack import check_training_lists
+        from hzsynth.audit.gate import AuditConfig, audit_images
+        from hzsynth.audit.page import write_audit
 
         config = session.resolve(
             AuditConfig, size=size, label=label, gate_discriminator=gate_discriminator or None
@@ -123,11 +123,11 @@ def _judge(path: Path, generated: "ImageSet", compute: "Compute") -> "Judge":
     """
     import torch
 
+    from hzsynth.audit.discriminator_attack import Judge
     from hzsynth.core.checkpoint import load_checkpoint
     from hzsynth.core.run import RunDir
     from hzsynth.gan.config import GanConfig
     from hzsynth.gan.networks import build_discriminator, conditional_classes, to_float
-    from hzsynth.score.discriminator_attack import Judge
 
     run = RunDir.load(path, "gan")
     if run.id not in {record.run for record in generated} | set(generated.lineage):

@@ -55,7 +55,7 @@ def train(
     ] = None,
 ) -> None:
     """Fine-tunes one classifier; the checkpoint is chosen on validation."""
-    from hzsynth.classify.training import ClassifyConfig, train_classifier
+    from hzsynth.classify.train.classifier import ClassifyConfig, train_classifier
 
     if go_on is not None:
         given: dict[str, object] = {
@@ -112,7 +112,7 @@ def _continue(
     batch: int | None,
 ) -> None:
     """Goes on with a new set; shows what it did to the old one."""
-    from hzsynth.classify.continual import ContinueConfig, continue_training
+    from hzsynth.classify.train.continual import ContinueConfig, continue_training
     from hzsynth.core.run import RunDir
 
     config = session.resolve(ContinueConfig, protect=protect, steps=steps, batch=batch)
@@ -166,9 +166,9 @@ def kdect(
 
     The result is evaluated on the set's real test photographs.
     """
-    from hzsynth.classify.evaluation import evaluate
-    from hzsynth.classify.evaluation_page import short_metrics, write_evaluation
-    from hzsynth.classify.kdect import KdectConfig, train_kdect
+    from hzsynth.classify.evaluate.evaluation import evaluate
+    from hzsynth.classify.evaluate.evaluation_page import short_metrics, write_evaluation
+    from hzsynth.classify.train.kdect import KdectConfig, train_kdect
 
     config = session.resolve(
         KdectConfig,
@@ -221,11 +221,11 @@ def predict_files(
 
     exported = exported_file(model)
     if exported is not None:
-        from hzsynth.classify.onnx_classifier import predict_onnx
+        from hzsynth.classify.deploy.onnx_classifier import predict_onnx
 
         table = predict_onnx(exported, files, progress=session.progress)
     else:
-        from hzsynth.classify.prediction import predict
+        from hzsynth.classify.deploy.prediction import predict
         from hzsynth.core.run import RunDir
 
         table = predict(

@@ -34,10 +34,10 @@ def evaluate_run(
     ] = None,
 ) -> None:
     """Evaluates a classifier on real photographs: every metric with its interval, a page with plots."""
-    from hzsynth.classify.evaluation import ask, judge
-    from hzsynth.classify.evaluation_page import short_metrics, write_evaluation
-    from hzsynth.classify.operating_point import operating_point
-    from hzsynth.classify.subgroups import subgroups
+    from hzsynth.classify.evaluate.evaluation import ask, judge
+    from hzsynth.classify.evaluate.evaluation_page import short_metrics, write_evaluation
+    from hzsynth.classify.evaluate.operating_point import operating_point
+    from hzsynth.classify.evaluate.subgroups import subgroups
     from hzsynth.core.run import RunDir
 
     photographs, classifier = open_set(images), RunDir.load(run)
@@ -79,8 +79,8 @@ def compare_runs(
     ] = False,
 ) -> None:
     """Puts classifiers beside one another on the same photographs: table, paired tests, page."""
-    from hzsynth.classify.comparison import compare, reference_table
-    from hzsynth.classify.comparison_page import write_comparison
+    from hzsynth.classify.evaluate.comparison import compare, reference_table
+    from hzsynth.classify.evaluate.comparison_page import write_comparison
     from hzsynth.core.run import RunDir
 
     out = session.output
@@ -122,8 +122,8 @@ def measure(
     workers: Workers = 0,
 ) -> None:
     """Errors under 75 corruptions (ImageNet-C's kinds), by kind and group; mCE with --reference."""
-    from hzsynth.classify.robustness import measure_robustness
-    from hzsynth.classify.robustness_page import short_robustness, write_robustness
+    from hzsynth.classify.evaluate.robustness import measure_robustness
+    from hzsynth.classify.evaluate.robustness_page import short_robustness, write_robustness
     from hzsynth.core.run import RunDir
 
     paths = [run] if reference is None else [reference, run]
@@ -161,8 +161,8 @@ def explain_run(
     most: Annotated[int, typer.Option("--most", min=1, help="Photographs of SET.")] = 24,
 ) -> None:
     """Shows where a classifier looks; with lesion masks, how much of it is the lesion."""
-    from hzsynth.classify.explanation import explain, photographs_from, photographs_of
-    from hzsynth.classify.explanation_page import summary, write_explanation
+    from hzsynth.classify.explain.explanation import explain, photographs_from, photographs_of
+    from hzsynth.classify.explain.explanation_page import summary, write_explanation
     from hzsynth.classify.models import load_classifier
     from hzsynth.core.run import RunDir
 

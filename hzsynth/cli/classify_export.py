@@ -39,7 +39,7 @@ def export(
 
     Nothing is written when the file would answer differently from the network.
     """
-    from hzsynth.classify.export import ExportConfig, export_classifier
+    from hzsynth.classify.deploy.export import ExportConfig, export_classifier
     from hzsynth.core.run import RunDir
 
     config = session.resolve(ExportConfig, int8=int8, tolerance=tolerance, threads=threads)
@@ -100,9 +100,9 @@ def report(
     """Writes a printable page for every photograph. Research use only, not a diagnosis."""
     from datetime import date
 
-    from hzsynth.classify.diagnosis import open_model
-    from hzsynth.classify.diagnostic_page import write_report
-    from hzsynth.classify.diagnostic_texts import load_texts
+    from hzsynth.classify.deploy.diagnosis import open_model
+    from hzsynth.classify.deploy.report_page import write_report
+    from hzsynth.classify.deploy.report_texts import load_texts
 
     load_texts(language, texts)  # a wrong word is refused before anything long is done
     out = session.output

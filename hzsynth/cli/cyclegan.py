@@ -119,7 +119,7 @@ def _by_heat(path: Path, lesions: "ImageSet") -> tuple[str, "FindLesion"]:
     """
     import numpy as np
 
-    from hzsynth.classify.diagnostic_heatmap import grad_cam
+    from hzsynth.classify.explain.heat_maps import grad_cam
     from hzsynth.classify.models import load_classifier
     from hzsynth.core.run import RunDir
     from hzsynth.cyclegan.domains import mask_of_heat

@@ -42,13 +42,13 @@ def register(app: typer.Typer) -> None:
         --force replaces an older bundle; it overrides no refusal.
         """
         from hzsynth.core.run import RunDir
-        from hzsynth.score.release_check import verify_release
+        from hzsynth.release.check import verify_release
 
         if verify is not None:
             session.show({"release": str(verify), "files checked": verify_release(verify)})
             return
-        from hzsynth.score.release import release_images
-        from hzsynth.score.release_facts import ReleaseConfig
+        from hzsynth.release.bundle import release_images
+        from hzsynth.release.facts import ReleaseConfig
 
         config = session.resolve(ReleaseConfig, name=name, contact=contact, licence=licence)
         if fake is None or audit is None:

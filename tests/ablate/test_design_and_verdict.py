@@ -2,12 +2,12 @@ import dataclasses
 
 import pytest
 
-from hzsynth.ablate.bootstrap import Contrast
 from hzsynth.ablate.design import AblateConfig, AblationArm, plan, plan_text, power_table
-from hzsynth.ablate.statistics import t_difference
 from hzsynth.ablate.verdict import answer_of, judge, needed_for
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.statistics.bootstrap import Contrast
+from hzsynth.statistics.contrasts import t_difference
 
 ARM = AblationArm("gan-ratio2", "mixture", "gan", 2.0)
 

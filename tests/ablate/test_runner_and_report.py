@@ -8,13 +8,13 @@ import pytest
 
 from hzsynth.ablate.analysis import analyse, choose_arm
 from hzsynth.ablate.design import AblateConfig, AblationArm, Cell
-from hzsynth.ablate.predictions import CellPredictions, Predictions
 from hzsynth.ablate.report import write_ablation_report
 from hzsynth.ablate.runner import AblationResult, load_ablation, run_ablation
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageRecord, ImageSet, metadata_csv
 from hzsynth.core.run import RunDir
 from hzsynth.core.seeding import numpy_generator
+from hzsynth.statistics.predictions import CellPredictions, Predictions
 
 Gain = Callable[[AblationArm], float]
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from hzsynth.classify.kdect import KdectConfig
 from hzsynth.classify.models import MODEL as STORED
 from hzsynth.classify.models import (
     Classifier,
@@ -20,7 +19,8 @@ from hzsynth.classify.models import (
     pooled_features,
     to_unit,
 )
-from hzsynth.classify.training import ClassifyConfig
+from hzsynth.classify.train.classifier import ClassifyConfig
+from hzsynth.classify.train.kdect import KdectConfig
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter

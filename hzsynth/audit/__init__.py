@@ -1,0 +1,1 @@
+"""Whether generated images give photographs away: copies, membership, and the gate."""

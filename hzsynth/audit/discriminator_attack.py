@@ -1,0 +1,214 @@
+"""Membership inference by the discriminator's score, and whether a run fits the audited sets.
+
+A discriminator is trained to tell its photographs from generated images; one that memorised
+them scores them higher than other photographs (LOGAN, Hayes et al. 2019, arXiv 1705.07663).
+This is the attack of somebody who holds the network. Only images are released, so by default it
+informs: it tells how far the run has overfitted, and that its weights must not leave.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from hzsynth.audit.copying import Membership, membership
+from hzsynth.core.errors import InputError, RefusedError
+from hzsynth.core.image_set import ImageRecord, ImageSet, TrainingImage
+from hzsynth.core.phash import NEAR_DUPLICATE, nearest_hash
+from hzsynth.data.loading import load_pixels
+
+_FEWEST = 8
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A run's discriminator, ready to be asked.
+
+    Attributes:
+        run: the run's id.
+        trained_on: the photographs that the run learned from.
+        size: side of the pictures that it takes, pixels.
+        step: the step of the checkpoint.
+        score: uint8 N x 3 x size x size -> N scores, higher for what looks like training;
+            a picture's score must not depend on the others of its batch.
+    """
+
+    run: str
+    trained_on: tuple[TrainingImage, ...]
+    size: int
+    step: int
+    score: Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class DiscriminatorAttack:
+    """What the discriminator's scores tell about who was in the training set.
+
+    Attributes:
+        run: the run's id.
+        step: of its checkpoint.
+        size: side of the pictures, pixels.
+        membership: success of the attack.
+        gates: whether the gate counts it.
+        failures: sentences why it would fail the gate; empty when it would pass.
+    """
+
+    run: str
+    step: int
+    size: int
+    membership: Membership
+    gates: bool
+    failures: tuple[str, ...]
+
+    def sentence(self) -> str:
+        """What was found, and whether it counts."""
+        found = self.membership
+        words = (
+            f"The discriminator of {self.run} (step {self.step}) tells training from held-out "
+            f"photographs with an AUC of {found.auc:.2f} ({found.low:.2f} to {found.high:.2f})"
+        )
+        if self.gates:
+            return f"{words}; the gate counts this."
+        advice = (
+            "its weights must not leave the enclave" if self.failures else "keep its weights inside"
+        )
+        return f"{words}; this informs and does not gate, since only images are released: {advice}."
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "run": self.run,
+            "step": self.step,
+            "size": self.size,
+            "gates": self.gates,
+            "membership": self.membership.to_json(),
+            "failures": list(self.failures),
+            "sentence": self.sentence(),
+        }
+
+
+def membership_failures(attack: Membership, most_auc: float, lowest_z: float) -> tuple[str, ...]:
+    """Why the gate fails: membership's AUC is surely above `most_auc`.
+
+    Args:
+        attack: the attack's success.
+        most_auc: its whole 95 % interval must lie above.
+        lowest_z: and its rank test must be below; with few photographs a bootstrap interval is
+            too short (with eight, three spaces gave 7 % false alarms by the interval alone).
+
+    Returns:
+        One sentence, or none where the gate passes.
+    """
+    if attack.low <= most_auc or attack.z >= lowest_z:
+        return ()
+    return (
+        f"membership is told with an AUC of {attack.auc:.2f} "
+        f"({attack.low:.2f} to {attack.high:.2f})",
+    )
+
+
+def discriminator_attack(
+    judge: Judge,
+    train: ImageSet,
+    held_out: ImageSet,
+    rng: np.random.Generator,
+    *,
+    most_auc: float,
+    lowest_z: float,
+    gates: bool,
+) -> DiscriminatorAttack:
+    """Membership inference by the discriminator's score.
+
+    Args:
+        judge: the run's discriminator.
+        train: training photographs; those that the run did not see are left out.
+        held_out: photographs that it did not see.
+        rng: of the bootstrap and of the control.
+        most_auc: see `membership_failures`.
+        lowest_z: likewise.
+        gates: whether the gate counts it.
+
+    Returns:
+        The attack's success.
+
+    Raises:
+        InputError: the run saw fewer than eight photographs of `train`.
+    """
+    seen = {image.sha256 for image in judge.trained_on}
+    members = train.replace_records([record for record in train if record.sha256 in seen])
+    if len(members) < _FEWEST:
+        raise InputError(
+            f"the run {judge.run} learned from {len(members)} photographs of --train; its "
+            f"discriminator can be asked about {_FEWEST} or more"
+        )
+    scores = []
+    for images in (members, held_out):
+        parts = load_pixels(images, judge.size).split(_AT_ONCE)
+        scores.append(torch.cat([judge.score(part) for part in parts]).double().cpu().numpy())
+    if not all(np.isfinite(values).all() for values in scores):
+        raise InputError(f"the discriminator of {judge.run} gives scores that are not numbers")
+    found = membership(-scores[0], -scores[1], rng)
+    failures = membership_failures(found, most_auc, lowest_z)
+    return DiscriminatorAttack(judge.run, judge.step, judge.size, found, gates, failures)
+
+
+def check_training_lists(
+    lists: Mapping[str, tuple[TrainingImage, ...]],
+    photographs: ImageSet,
+    held_out: Sequence[ImageRecord],
+    complete: Sequence[str],
+) -> tuple[str, ...]:
+    """Compares what generators learned from with the sets that an audit is given.
+
+    Args:
+        lists: run id -> the photographs that it learned from.
+        photographs: everything that --train counts as seen, of all classes.
+        held_out: the photographs that no run must have seen.
+        complete: ids of runs whose photographs must all be in `photographs`.
+
+    Returns:
+        Remarks: runs that learned from photographs outside --train and need not be complete.
+
+    Raises:
+        RefusedError: a held-out photograph, a near-duplicate of it or its patient was in a run's
+            training, or a photograph of a complete run's training is not in --train.
+    """
+    known = {record.sha256 for record in photographs}
+    remarks = []
+    for run, images in lists.items():
+        _refuse_seen(run, images, held_out)
+        outside = sum(image.sha256 not in known for image in images)
+        if not outside:
+            continue
+        found = f"the run {run} learned from {outside} of {len(images)} photographs outside --train"
+        if run in complete:
+            raise RefusedError(
+                f"{found}: copies of them would not be noticed; give the set that it was trained on"
+            )
+        remarks.append(f"{found}: copies of them are not looked for")
+    return tuple(remarks)
+
+
+def _refuse_seen(
+    run: str, images: Sequence[TrainingImage], held_out: Sequence[ImageRecord]
+) -> None:
+    files = {image.sha256 for image in images}
+    patients = {image.group for image in images if image.group}
+    distances, _ = nearest_hash(
+        [record.phash for record in held_out], [image.phash for image in images]
+    )
+    for record, distance in zip(held_out, distances, strict=True):
+        if record.sha256 in files:
+            how = "was in"
+        elif record.group and record.group in patients:
+            how = "shows a patient of"
+        elif distance <= NEAR_DUPLICATE:
+            how = "is a near-duplicate of a photograph in"
+        else:
+            continue
+        raise RefusedError(
+            f"'{record.file_name}' of --holdout {how} the training of {run}: it is no new photograph"
+        )

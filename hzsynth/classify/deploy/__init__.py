@@ -1,0 +1,1 @@
+"""A classifier for others to use: ONNX, calibration, predictions, and the report of a photograph."""

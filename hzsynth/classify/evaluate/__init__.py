@@ -1,0 +1,1 @@
+"""Evaluation on real photographs: figures, subgroups, robustness, comparison, and their pages."""

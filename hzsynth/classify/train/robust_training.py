@@ -1,0 +1,226 @@
+"""Ways of training for robustness that KDE-CT is compared with, at the same number of steps.
+
+Gaussian noise training (GNT, Rusak et al. 2020, arXiv 2001.06057) and its variant of several
+strengths, adversarial noise training (ANT, the same paper), AugMix (Hendrycks et al. 2020, arXiv
+1912.02781), and PixMix (Hendrycks et al. 2022, arXiv 2112.05135) with plasma fractals in place of its
+collection of pictures, which would have to be downloaded.
+"""
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+import torch
+from torch.nn import functional
+
+from hzsynth.core.processes import ALONE, Processes
+from hzsynth.core.seeding import derive_seed, torch_generator
+
+Robust = Literal["none", "gnt", "gnt-mult", "ant", "augmix", "pixmix"]
+
+Forward = Callable[[torch.Tensor], torch.Tensor]
+"""Images float N x 3 x H x W in [0, 1] -> logits N x C."""
+CrossEntropy = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""(logits N x C, targets N or N x C) -> mean loss."""
+
+_GNT_SIGMA = (0.5,)
+_GNT_SIGMAS = (0.08, 0.12, 0.18, 0.26, 0.38)
+_AUGMIX_CONSISTENCY = 12.0
+_PIXMIX_ROUNDS, _PIXMIX_BETA = 4, 3.0
+
+
+class Objective(Protocol):
+    """The loss of a batch under some way of training."""
+
+    def __call__(
+        self, forward: Forward, images: torch.Tensor, targets: torch.Tensor, step: int
+    ) -> torch.Tensor:
+        """The loss.
+
+        Args:
+            forward: asks the network.
+            images: float N x 3 x H x W in [0, 1].
+            targets: int64 N, or shares N x C.
+            step: of the training; all draws follow from it.
+        """
+
+
+class Plain:
+    """Cross-entropy on the images as they are.
+
+    Args:
+        loss: the cross-entropy.
+    """
+
+    def __init__(self, loss: CrossEntropy) -> None:
+        self._loss = loss
+
+    def __call__(
+        self, forward: Forward, images: torch.Tensor, targets: torch.Tensor, step: int
+    ) -> torch.Tensor:
+        """See `Objective`."""
+        return self._loss(forward(images), targets)
+
+
+class GaussianNoise:
+    """GNT: half of each batch as it is, the rest with Gaussian noise on [0, 1] pixels, clipped.
+
+    Args:
+        loss: the cross-entropy.
+        sigmas: standard deviations, one drawn for each image. The several of GNTmult are those
+            of the usual benchmark's Gaussian noise, which is then not held out.
+        seed: root of the draws.
+    """
+
+    def __init__(self, loss: CrossEntropy, sigmas: tuple[float, ...], seed: int) -> None:
+        self._loss, self._sigmas, self._seed = loss, torch.tensor(sigmas), seed
+
+    def __call__(
+        self, forward: Forward, images: torch.Tensor, targets: torch.Tensor, step: int
+    ) -> torch.Tensor:
+        """See `Objective`."""
+        generator = torch_generator(self._seed, "classify", "gnt", step)
+        half = len(images) // 2
+        drawn = torch.randint(len(self._sigmas), (half,), generator=generator)
+        noise = torch.randn((half, *images.shape[1:]), generator=generator)
+        noise = (noise * self._sigmas[drawn].view(-1, 1, 1, 1)).to(images)
+        noisy = torch.cat([(images[:half] + noise).clamp(0, 1), images[half:]])
+        return self._loss(forward(noisy), targets)
+
+
+class AugMix:
+    """AugMix: cross-entropy on the image, and the Jensen-Shannon divergence of three views' answers.
+
+    The chains are torchvision's; of its operations those that resemble corruptions of the usual
+    benchmark (brightness, contrast, colour, sharpness) are left out, as published.
+
+    Args:
+        loss: the cross-entropy.
+        seed: root of the draws.
+        severity: of the operations, 1 to 10.
+    """
+
+    def __init__(self, loss: CrossEntropy, seed: int, severity: int = 3) -> None:
+        from torchvision.transforms import v2
+
+        self._loss, self._seed = loss, seed
+        self._mix = v2.AugMix(severity=severity, all_ops=False)
+
+    def __call__(
+        self, forward: Forward, images: torch.Tensor, targets: torch.Tensor, step: int
+    ) -> torch.Tensor:
+        """See `Objective`."""
+        pixels = (images * 255).round().to(torch.uint8).cpu()
+        # torchvision draws from the global generator: it is lent a seed and given back as it was.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(self._seed, "classify", "augmix", step))
+            views = [torch.stack([self._mix(p) for p in pixels]) for _ in range(2)]
+        mixed = [(view.float() / 255).to(images) for view in views]
+        logits = forward(torch.cat([images, *mixed])).split(len(images))
+        return self._loss(logits[0], targets) + _AUGMIX_CONSISTENCY * jensen_shannon(*logits)
+
+
+def jensen_shannon(*logits: torch.Tensor) -> torch.Tensor:
+    """The mean divergence of several answers from their mean, in nats (N x C logits each)."""
+    chances = [each.softmax(dim=1) for each in logits]
+    middle = torch.stack(chances).mean(dim=0).clamp(1e-7, 1).log()
+    each = [functional.kl_div(middle, chance, reduction="batchmean") for chance in chances]
+    return torch.stack(each).mean()
+
+
+class PixMix:
+    """PixMix: up to four rounds of adding or multiplying a plasma fractal to the image.
+
+    Args:
+        loss: the cross-entropy.
+        seed: root of the draws.
+    """
+
+    def __init__(self, loss: CrossEntropy, seed: int) -> None:
+        self._loss, self._seed = loss, seed
+
+    def __call__(
+        self, forward: Forward, images: torch.Tensor, targets: torch.Tensor, step: int
+    ) -> torch.Tensor:
+        """See `Objective`."""
+        generator = torch_generator(self._seed, "classify", "pixmix", step)
+        mixed = images.cpu()
+        count = len(mixed)
+        rounds = torch.randint(_PIXMIX_ROUNDS + 1, (count,), generator=generator)
+        for number in range(_PIXMIX_ROUNDS):
+            other = plasma(count, mixed.shape[-2], mixed.shape[-1], generator)
+            weights = _beta_pair(count, generator)
+            added = weights[0] * (2 * mixed - 1) + weights[1] * (2 * other - 1)
+            sum_ = (added + 1) / 2
+            product = (2 * mixed).clamp_min(1e-6) ** weights[0] * (2 * other).clamp_min(
+                1e-6
+            ) ** weights[1]
+            adds = (torch.rand(count, generator=generator) < 0.5).view(-1, 1, 1, 1)
+            changed = torch.where(adds, sum_, product / 2).clamp(0, 1)
+            mixed = torch.where((rounds > number).view(-1, 1, 1, 1), changed, mixed)
+        return self._loss(forward(mixed.to(images)), targets)
+
+
+def _beta_pair(count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights of the image and of the fractal, from Beta(3, 1) and Beta(1, 3): N x 1 x 1 x 1."""
+    # Beta(b, 1) is a uniform number to the power 1 / b.
+    own, other = torch.rand((2, count, 1, 1, 1), generator=generator)
+    return own ** (1 / _PIXMIX_BETA), 1 - other ** (1 / _PIXMIX_BETA)
+
+
+def plasma(count: int, height: int, width: int, generator: torch.Generator) -> torch.Tensor:
+    """Clouds of colour whose spectrum falls as one over the frequency.
+
+    Args:
+        count: pictures N.
+        height: pixels.
+        width: pixels.
+        generator: of the draws.
+
+    Returns:
+        float32 N x 3 x H x W in [0, 1], every channel from 0 to 1.
+    """
+    rows = torch.fft.fftfreq(height)[:, None]
+    columns = torch.fft.rfftfreq(width)[None]
+    frequency = (rows.square() + columns.square()).sqrt().clamp_min(1 / max(height, width))
+    noise = torch.randn((count, 3, height, width), generator=generator)
+    clouds = torch.fft.irfft2(torch.fft.rfft2(noise) / frequency, s=(height, width))
+    lowest, highest = clouds.amin((2, 3), keepdim=True), clouds.amax((2, 3), keepdim=True)
+    scaled: torch.Tensor = (clouds - lowest) / (highest - lowest).clamp_min(1e-12)
+    return scaled
+
+
+def make_objective(
+    robust: Robust,
+    loss: CrossEntropy,
+    *,
+    seed: int,
+    size: int,
+    device: torch.device,
+    processes: Processes = ALONE,
+) -> Objective:
+    """The objective of a way of training.
+
+    Args:
+        robust: its name.
+        loss: the cross-entropy.
+        seed: root of all draws.
+        size: side of the images, pixels.
+        device: of the training.
+        processes: that train together; the noise that each draws is its own.
+
+    Returns:
+        The objective; `AdversarialNoise` learns itself, so a checkpoint has to hold its state.
+    """
+    if robust == "ant":
+        from hzsynth.classify.train.adversarial_noise import AdversarialNoise
+
+        return AdversarialNoise(loss, seed=seed, size=size, device=device, processes=processes)
+    seed = processes.seed(seed)
+    makers: dict[str, Callable[[], Objective]] = {
+        "none": lambda: Plain(loss),
+        "gnt": lambda: GaussianNoise(loss, _GNT_SIGMA, seed),
+        "gnt-mult": lambda: GaussianNoise(loss, _GNT_SIGMAS, seed),
+        "augmix": lambda: AugMix(loss, seed),
+        "pixmix": lambda: PixMix(loss, seed),
+    }
+    return makers[robust]()

@@ -1,0 +1,1 @@
+"""A bundle of images that may leave: evidence, card, checklist, checksums, and the check on arrival."""

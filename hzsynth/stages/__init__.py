@@ -1,0 +1,1 @@
+"""Where rooms meet: what needs two of them, and what `import hzsynth` offers."""

@@ -1,0 +1,1 @@
+"""What is said of a classifier's answers: figures, their intervals, and the difference of two."""

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from hzsynth.classify.evaluate.evaluation import ask
+from hzsynth.classify.evaluate.subgroups import FEWEST, subgroup_table, subgroups, values_of
+from hzsynth.core.errors import InputError
+from hzsynth.core.image_set_writer import ImageSetWriter
+from tests.classify.conftest import saved_run, spotted
+
+
+@pytest.fixture
+def two_sources(tmp_path):
+    with ImageSetWriter(tmp_path / "sources") as writer:
+        for number in range(28):
+            label = ("eczema", "zoster")[number % 2]
+            source = "clinic" if number < 20 else "web"
+            writer.add(
+                spotted(number + 500, label),
+                label=label,
+                split="test",
+                group=f"p{number}",
+                origin="real",
+                source=source,
+                name=f"i{number}",
+            )
+    return writer.images
+
+
+def test_every_part_is_judged_alone_and_small_parts_are_not(two_sources, photographs, tmp_path):
+    run = saved_run(tmp_path / "run", two_sources, learned=photographs.select("train"))
+    asked = ask(run, two_sources, "test")
+    clinic, web = subgroups(asked, "source", bootstrap=100)
+    assert (clinic.name, clinic.positives, clinic.others) == ("clinic", 10, 10)
+    rows = [i for i, r in enumerate(asked.photographs) if r.source == "clinic"]
+    truth, called = asked.truth[rows], asked.probabilities[rows].argmax(1)
+    expected = float((called[truth == 1] == 1).mean())
+    assert clinic.metrics["recall_target"].value == pytest.approx(expected)
+    assert web.positives < FEWEST
+    assert not web.metrics
+    assert "only 4 of zoster" in web.reason
+    table = subgroup_table([clinic, web])
+    assert list(table["source"]) == ["clinic", "web"]
+    assert table["recall"][1] == "–"
+
+
+def test_the_bin_of_the_skin_tone_is_that_of_the_skin(tmp_path):
+    with ImageSetWriter(tmp_path / "tones") as writer:
+        for name, colour in (("light", (240, 205, 185)), ("dark", (95, 65, 50))):
+            picture = np.full((64, 64, 3), colour, np.uint8)
+            writer.add(picture, label="zoster", origin="real", name=name)
+    found = dict(
+        zip([r.file_name for r in writer.images], values_of(writer.images, "tone"), strict=True)
+    )
+    light, dark = (next(v for k, v in found.items() if name in k) for name in ("light", "dark"))
+    assert light != dark
+    with pytest.raises(InputError, match="--by 'age' is no column"):
+        values_of(writer.images, "age")

@@ -1,0 +1,145 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hzsynth.classify.explain import explanation
+from hzsynth.classify.explain.explanation import (
+    Shown,
+    correlation,
+    explain,
+    heat_map,
+    photographs_from,
+    photographs_of,
+    randomised,
+    share_inside,
+)
+from hzsynth.classify.explain.explanation_page import summary, write_explanation
+from hzsynth.classify.explain.heat_maps import grad_cam
+from hzsynth.classify.models import load_classifier
+from hzsynth.core.errors import InputError
+from hzsynth.core.image_set_writer import ImageSetWriter
+from tests.classify.conftest import saved_run, spotted
+
+pytest.importorskip("pytorch_grad_cam")
+
+
+@pytest.fixture
+def classifier(photographs, tmp_path):
+    loaded = load_classifier(saved_run(tmp_path / "run", photographs))
+    loaded.size = 128  # feature maps of 4 x 4
+    return loaded
+
+
+@pytest.fixture
+def masked(tmp_path):
+    """Zoster with its spot as mask, eczema without one."""
+    with ImageSetWriter(tmp_path / "masked") as writer:
+        for seed in range(4):
+            picture = spotted(seed, "zoster")
+            mask = picture[..., 1] < 110
+            writer.add(picture, label="zoster", origin="real", name=f"z{seed}", mask=mask)
+            writer.add(spotted(seed + 50, "eczema"), label="eczema", origin="real", name=f"e{seed}")
+    return writer.images
+
+
+def test_the_package_and_the_report_draw_the_same_grad_cam(classifier, masked):
+    compared = 0
+    for one in photographs_of(masked, classifier.size, 8):
+        theirs = heat_map(classifier, one.pixels, 1, "grad-cam")
+        if theirs.any():
+            compared += 1
+            # The package takes the lowest value off and resizes linearly, the report cubically.
+            assert correlation(theirs, grad_cam(classifier, one.pixels, 1)) > 0.9
+    assert compared > 3
+
+
+def test_a_network_that_sees_one_corner_is_explained_by_that_corner(classifier, monkeypatch):
+    """Planted: the class's logit is the brightness of the top left quarter."""
+
+    class Corner(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(1))
+
+        def forward_features(self, inputs):
+            maps = inputs.mean(1, keepdim=True).relu() * self.weight
+            keep = torch.zeros_like(maps)
+            half = maps.shape[-1] // 2
+            keep[..., :half, :half] = 1
+            return torch.cat([maps * keep, maps * (1 - keep)], 1)
+
+        def forward_head(self, maps):
+            pooled = maps.mean((2, 3))
+            return torch.stack([pooled[:, 1] * 0, pooled[:, 0]], 1)
+
+        def forward(self, inputs):
+            return self.forward_head(self.forward_features(inputs))
+
+    classifier.network = Corner()
+    pixels = np.full((3, 32, 32), 255, np.uint8)
+    corner = np.zeros((32, 32), bool)
+    corner[:16, :16] = True
+    for method in ("grad-cam", "score-cam"):
+        heat = heat_map(classifier, pixels, 1, method)
+        # Linear enlargement lets a little heat cross the border.
+        assert share_inside(heat, corner) > (0.9 if method == "grad-cam" else 0.5), method
+
+
+def test_share_inside_and_correlation_have_closed_forms():
+    lesion = np.zeros((4, 4), bool)
+    lesion[:2] = True
+    assert share_inside(np.ones((4, 4)), lesion) == 0.5
+    assert share_inside(lesion.astype(float), lesion) == 1
+    assert share_inside(np.zeros((4, 4)), lesion) is None
+    assert share_inside(np.ones((4, 4)), None) is None
+    ramp = np.arange(16.0).reshape(4, 4)
+    assert correlation(ramp, ramp**3) == pytest.approx(1)
+    assert correlation(ramp, -ramp) == pytest.approx(-1)
+    assert correlation(ramp, np.ones((4, 4))) is None
+
+
+def test_random_weights_are_others_and_the_classifier_keeps_its_own(classifier):
+    before = {name: value.clone() for name, value in classifier.network.state_dict().items()}
+    other = randomised(classifier, 0).network.state_dict()
+    assert any((other[name] != value).any() for name, value in before.items())
+    after = classifier.network.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_a_set_is_explained_with_masks_and_written(classifier, masked, tmp_path):
+    shown = photographs_of(masked, classifier.size, 6)
+    assert [one.truth for one in shown].count("zoster") == 3
+    found, heats = explain(classifier, shown, ("grad-cam", "score-cam"))
+    assert len(found) == 12
+    assert all((e.lesion_share is not None) == (e.truth == "zoster") for e in found)
+    page = write_explanation("run", shown, found, heats, tmp_path / "out")
+    assert "inside the lesion" in page.read_text("utf-8")
+    assert len(json.loads((page.parent / "explanation.json").read_text("utf-8"))) == 12
+    for method in ("grad-cam", "score-cam"):
+        with Image.open(page.parent / f"{method}.png") as picture:
+            assert picture.width > 1000
+
+
+def test_maps_like_those_of_random_weights_are_called_uninformative(classifier, monkeypatch):
+    ramp = np.linspace(0, 1, 32 * 32).reshape(32, 32)
+    monkeypatch.setattr(explanation, "heat_map", lambda *_: ramp)
+    shown = [Shown("a", np.zeros((3, 32, 32), np.uint8), "", None)]
+    found, _ = explain(classifier, shown)
+    sentence, tone, _ = summary(found)
+    assert "say little" in sentence
+    assert tone == "bad"
+
+
+def test_what_cannot_be_explained_is_refused(classifier, tmp_path):
+    with pytest.raises(InputError, match="at least one photograph"):
+        explain(classifier, [])
+    shown = [Shown("a", np.zeros((3, 32, 32), np.uint8), "", None)]
+    with pytest.raises(InputError, match="--class 'acne' is not known"):
+        explain(classifier, shown, label="acne")
+    with pytest.raises(InputError, match="--method is grad-cam or score-cam"):
+        explain(classifier, shown, ("lime",))
+    with pytest.raises(InputError, match="cannot read"):
+        photographs_from([tmp_path / "none.jpg"], 32)

@@ -1,0 +1,183 @@
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+
+from hzsynth.statistics.classification import auroc
+from hzsynth.statistics.intervals import (
+    auroc_interval,
+    bootstrap_weights,
+    dirichlet_confusions,
+    f1_interval,
+    percentile_interval,
+    predictive_value_interval,
+    proportion_interval,
+)
+
+
+@pytest.mark.parametrize(("successes", "count"), [(0, 7), (1, 12), (12, 15), (30, 30), (77, 200)])
+def test_wilson_solves_its_equation_and_agrees_with_statsmodels(successes, count):
+    low, high = proportion_interval(successes, count)
+    expected = proportion_confint(successes, count, method="wilson")
+    assert (low, high) == pytest.approx(expected, abs=1e-12)
+    # The ends p are where |x/n - p| is 1.96 standard errors of p itself.
+    for end in (low, high):
+        if 0 < end < 1:
+            error = np.sqrt(end * (1 - end) / count)
+            assert abs(successes / count - end) == pytest.approx(stats.norm.ppf(0.975) * error)
+
+
+def test_recall_of_12_in_15_is_as_uncertain_as_published():
+    assert proportion_interval(12, 15) == pytest.approx((0.55, 0.93), abs=0.005)
+
+
+def test_without_trials_nothing_is_known():
+    assert proportion_interval(0, 0) == (0, 1)
+    assert f1_interval(0, 0, 0) == (0, 1)
+
+
+def test_extremes_that_were_observed_are_inside():
+    assert (
+        proportion_interval(5, 5)[1] == f1_interval(5, 0, 0)[1] == auroc_interval(1, 5, 9)[1] == 1
+    )
+    assert (
+        proportion_interval(0, 5)[0] == f1_interval(0, 3, 2)[0] == auroc_interval(0, 5, 9)[0] == 0
+    )
+    assert 0.5 < f1_interval(5, 0, 0)[0] < 1
+    assert 0.5 < auroc_interval(1, 5, 9)[0] < 1
+
+
+def test_f1_interval_covers_with_15_positives():
+    # Recall .8 of 15 positives, a false positive rate of .04 among 100 others: F1 = 24 / 31.
+    # The coverage is summed over all outcomes, not simulated.
+    truth, covered = 24 / 31, 0.0
+    for hits in range(16):
+        for wrong in range(20):
+            low, high = f1_interval(hits, wrong, 15 - hits)
+            weight = stats.binom.pmf(hits, 15, 0.8) * stats.binom.pmf(wrong, 100, 0.04)
+            covered += weight * (low <= truth <= high)
+    assert 0.94 <= covered <= 0.98
+
+
+def test_f1_interval_contains_and_narrows():
+    for scale in (1, 10, 100):
+        low, high = f1_interval(8 * scale, 2 * scale, 3 * scale)
+        assert low < 16 / 21 < high
+    assert np.ptp(f1_interval(80, 20, 30)) < np.ptp(f1_interval(8, 2, 3)) / 2
+
+
+@pytest.mark.parametrize(("area", "positives", "negatives"), [(0.9, 15, 100), (0.6, 40, 40)])
+def test_auroc_ends_solve_the_equation_of_hanley_and_mcneil(area, positives, negatives):
+    for end in auroc_interval(area, positives, negatives):
+        # Their variance with Q1 and Q2 spelled out, both numbers replaced by the mean.
+        q1, q2, mean = end / (2 - end), 2 * end**2 / (1 + end), (positives + negatives) / 2
+        spread = end * (1 - end) + (mean - 1) * (q1 - end**2) + (mean - 1) * (q2 - end**2)
+        error = np.sqrt(spread / (positives * negatives))
+        assert abs(area - end) == pytest.approx(stats.norm.ppf(0.975) * error, rel=1e-6)
+
+
+def test_auroc_interval_covers_with_15_positives():
+    # Two normal distributions whose means differ by 2: area Phi(sqrt 2) = .921.
+    rng = np.random.default_rng(3)
+    positive = np.arange(75) < 15
+    inside = 0
+    for _ in range(500):
+        area = auroc(positive, rng.normal(0, 1, 75) + 2 * positive)[0]
+        low, high = auroc_interval(float(area), 15, 60)
+        inside += low <= stats.norm.cdf(np.sqrt(2)) <= high
+    assert 0.92 <= inside / 500 <= 0.99
+
+
+def drawn(truth, groups, seed=0, replicates=600):
+    generator = np.random.default_rng(seed)
+    return np.concatenate(list(bootstrap_weights(truth, groups, generator, replicates)))
+
+
+def test_every_replicate_keeps_the_number_of_each_class():
+    truth = np.array([0] * 5 + [1] * 9 + [2])
+    weights = drawn(truth, [f"patient {i}" for i in range(15)])
+    assert weights.shape == (600, 15)
+    for label, count in enumerate((5, 9, 1)):
+        assert (weights[:, truth == label].sum(axis=1) == count).all()
+    # A binomial count of 9 draws with probability 1/9: mean 1, variance 8/9.
+    assert weights[:, 5:14].mean() == pytest.approx(1)
+    assert weights[:, 5:14].var() == pytest.approx(8 / 9, rel=0.05)
+
+
+def test_a_patient_comes_with_all_photographs_and_no_class_is_lost():
+    truth = [0, 0, 0, 1, 1, 0, 1]
+    weights = drawn(truth, ["a", "a", "b", "c", "c", "d", "d"])
+    assert (weights[:, 0] == weights[:, 1]).all()
+    assert (weights[:, 3] == weights[:, 4]).all()
+    assert (weights[:, 5] == weights[:, 6]).all()
+    assert len(np.unique(weights[:, 0])) == 3
+    assert (weights[:, [0, 1, 2, 5]].sum(axis=1) > 0).all()
+
+
+def test_draws_follow_the_generator():
+    truth, groups = [0, 0, 1, 1, 1], list("abcde")
+    assert (drawn(truth, groups) == drawn(truth, groups)).all()
+    assert (drawn(truth, groups) != drawn(truth, groups, seed=1)).any()
+
+
+def test_bootstrap_interval_of_a_mean_is_that_of_theory():
+    values = np.random.default_rng(4).normal(0, 1, 200)
+    weights = drawn(np.zeros(200, int), [str(i) for i in range(200)], replicates=2000)
+    low, high = percentile_interval(weights @ values / 200)
+    error = values.std() / np.sqrt(200)
+    assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.15 * error)
+    assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.15 * error)
+
+
+def test_dirichlet_rows_have_the_posterior_mean_and_spread():
+    counts = np.array([[9, 1, 0], [0, 4, 0], [0, 0, 0]])
+    plausible = dirichlet_confusions(counts, np.random.default_rng(5), 20000)
+    np.testing.assert_allclose(plausible.sum(axis=2), np.tile([10, 4, 0], (20000, 1)), atol=1e-9)
+    expected = (counts[0] + 1 / 3) / 11
+    np.testing.assert_allclose(plausible[:, 0].mean(axis=0) / 10, expected, atol=0.005)
+    # Each cell is a beta variable: the same quantile by another road.
+    beta = stats.beta(4 + 1 / 3, 2 / 3)
+    assert np.quantile(plausible[:, 1, 1] / 4, 0.1) == pytest.approx(beta.ppf(0.1), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("recall", "false_rate", "own"), [(0.866, 0.067, 15), (0.5, 0.1, 30), (0.866, 0.03, 60)]
+)
+def test_a_predictive_value_is_covered_where_the_mixture_is_given(
+    recall: float, false_rate: float, own: int
+) -> None:
+    others = 6 * own
+    truth = recall * own / (recall * own + false_rate * others)
+    chance = 0.0
+    # Every table that can come out, weighted by its probability: no simulation.
+    for hits in range(own + 1):
+        for false in range(others + 1):
+            weight = stats.binom.pmf(hits, own, recall) * stats.binom.pmf(false, others, false_rate)
+            if weight < 1e-7:
+                continue
+            low, high = predictive_value_interval(hits, own, false, others)
+            value = hits / (hits + false) if hits + false else 0.0
+            assert low <= value + 1e-12
+            assert value <= high + 1e-12
+            chance += weight * (low <= truth <= high)
+    assert 0.93 <= chance <= 0.97
+
+
+def test_a_predictive_value_without_false_or_without_hits_has_one_open_end() -> None:
+    low, high = predictive_value_interval(3, 3, 0, 3)
+    assert high == 1.0
+    assert 0.3 < low < 0.8
+    low, high = predictive_value_interval(0, 10, 4, 50)
+    assert low == 0.0
+    assert 0.2 < high < 1.0
+    assert predictive_value_interval(0, 10, 0, 10) == (0.0, 1.0)
+    assert predictive_value_interval(0, 0, 3, 10) == (0.0, 1.0)
+
+
+def test_photographs_that_are_worth_less_widen_the_interval() -> None:
+    alone = predictive_value_interval(12, 15, 6, 90)
+    clustered = predictive_value_interval(12, 15, 6, 90, worth=(0.5, 0.5))
+    assert clustered[0] < alone[0] < alone[1] < clustered[1]
+    # Of infinitely many there is no doubt left.
+    many = predictive_value_interval(12e6, 15e6, 6e6, 90e6)
+    assert many == pytest.approx((2 / 3, 2 / 3), abs=1e-3)
