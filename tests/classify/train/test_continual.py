@@ -26,7 +26,7 @@ from hzsynth.data.loading import load_pixels
 from tests.augment.conftest import picture
 from tests.classify.conftest import StopsAt, classify_config, spotted
 
-from .test_training import assert_equal_runs, train
+from .test_classifier import assert_equal_runs, train
 
 
 @pytest.fixture

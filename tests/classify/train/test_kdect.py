@@ -16,7 +16,7 @@ from hzsynth.data.loading import load_pixels
 from tests.classify.conftest import MODEL as TINY
 from tests.classify.conftest import OTHER, StopsAt, add_photographs, kdect_config, spotted
 
-from .test_training import assert_equal_runs
+from .test_classifier import assert_equal_runs
 
 
 def train(

@@ -22,8 +22,7 @@ from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.run import RunDir
 from hzsynth.data.loading import load_pixels
 from tests.classify.conftest import MODEL, classify_config, kdect_config, tiny_network
-
-from ..launching import launched
+from tests.launching import launched
 
 
 def by_two(command: str, images: ImageSet, out: Path, config: Config, *more: object) -> RunDir:

@@ -20,7 +20,7 @@ from hzsynth.classify.train.robust_training import (
 from hzsynth.core.image_set import ImageSet
 from tests.classify.conftest import StopsAt, classify_config
 
-from .test_training import assert_equal_runs, train
+from .test_classifier import assert_equal_runs, train
 
 WAYS = get_args(Robust)
 CPU = torch.device("cpu")

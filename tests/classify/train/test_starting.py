@@ -15,7 +15,7 @@ from hzsynth.core.run import RunDir
 from tests.augment.conftest import picture
 from tests.classify.conftest import classify_config, spotted
 
-from .test_training import train
+from .test_classifier import train
 
 
 def _others(path: Path, seed: int, leak: np.ndarray | None = None) -> ImageSet:

@@ -21,7 +21,7 @@ from hzsynth.classify.train.strategies import NearStart, strategy_phases
 from hzsynth.core.image_set import ImageSet
 from tests.classify.conftest import StopsAt, classify_config, tiny_network
 
-from .test_training import assert_equal_runs, train, weights_of
+from .test_classifier import assert_equal_runs, train, weights_of
 
 STRATEGIES = get_args(Strategy)
 
