@@ -16,7 +16,7 @@ import pandas as pd
 
 from hzsynth.ablate.analysis import Analysis, analyse
 from hzsynth.ablate.design import AblateConfig, Cell, chosen_generators, plan, target_plan
-from hzsynth.ablate.training import build_cell, train_cell
+from hzsynth.ablate.training import CLASSIFIER, build_cell, train_cell
 from hzsynth.core.config import Config
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import InputError
@@ -30,7 +30,7 @@ from hzsynth.statistics.predictions import METRICS, CellPredictions, Predictions
 KIND, CELL_KIND = "ablate", "ablate-cell"
 CELLS_CSV, PREDICTIONS_CSV = "cells.csv", "predictions.csv"
 _TEXT_COLUMNS = ["cell", "arm", "generator", "split", "image", "group"]
-_IMAGES, _CLASSIFIER = "images", "classifier"
+_IMAGES = "images"
 
 
 class TrainCell(Protocol):
@@ -41,12 +41,12 @@ class TrainCell(Protocol):
         images: ImageSet,
         cell: Cell,
         config: AblateConfig,
-        path: Path,
+        run: RunDir,
         *,
         compute: Compute,
         progress: Progress,
     ) -> CellPredictions:
-        """Works in `path`, resumes there, and depends on nothing but its arguments."""
+        """Works in the cell's `run`, resumes there, and depends on nothing but its arguments."""
 
 
 class BuildCell(Protocol):
@@ -131,11 +131,10 @@ def run_ablation(
     predictions: dict[str, CellPredictions] = {}
     with progress.task("ablation", total=len(cells), unit="cell") as task:
         for cell in cells:
-            path = run.path / "cells" / cell.name
-            with _open_cell(path, cell, config, run) as cell_run:
+            with _open_cell(cell, config, run) as cell_run:
                 if not cell_run.finished:
                     _run_cell(cell_run, real, generators, cell, config, compute, train, build)
-                predictions[cell.name] = _read_predictions(path / PREDICTIONS_CSV)
+                predictions[cell.name] = _read_predictions(cell_run.path / PREDICTIONS_CSV)
             rows.append(_row(cell, config, real, predictions[cell.name]))
             atomic_write_text(run.path / CELLS_CSV, table_csv(pd.DataFrame(rows)))
             task.advance(note=cell.name)
@@ -146,7 +145,7 @@ def run_ablation(
     return AblationResult(config, table, predictions, analysis)
 
 
-def _open_cell(path: Path, cell: Cell, config: AblateConfig, run: RunDir) -> RunDir:
+def _open_cell(cell: Cell, config: AblateConfig, run: RunDir) -> RunDir:
     """Loads a finished cell of this very run, or starts or resumes it."""
     settings = _CellConfig(
         arm=cell.arm.name,
@@ -156,15 +155,7 @@ def _open_cell(path: Path, cell: Cell, config: AblateConfig, run: RunDir) -> Run
         seed=cell.seed,
         ablation=config.model_dump(mode="json"),
     )
-    # A cell left by an earlier run in this place (--force) has another ablation id.
-    inputs = {"ablation": run.id}
-    if (path / "run.json").is_file():
-        existing = RunDir.load(path, CELL_KIND)
-        if existing.inputs == inputs and existing.finished:
-            return existing
-        if existing.inputs != inputs:
-            shutil.rmtree(path)
-    return RunDir.start(path, CELL_KIND, settings, inputs)
+    return run.child(f"cells/{cell.name}", CELL_KIND, settings, {})
 
 
 def _run_cell(
@@ -183,7 +174,7 @@ def _run_cell(
     else:
         images = build(real, synthetic, cell, config, path / _IMAGES, progress=SILENT)
     # One bar is shown, that of the cells.
-    said = train(images, cell, config, path / _CLASSIFIER, compute=compute, progress=SILENT)
+    said = train(images, cell, config, cell_run, compute=compute, progress=SILENT)
     frames = [
         part.ordered().frame().assign(split=name)
         for name, part in (("val", said.validation), ("test", said.test))
@@ -192,7 +183,7 @@ def _run_cell(
     cell_run.finish({"validation": scores(said.validation), "test": scores(said.test)})
     shutil.rmtree(path / _IMAGES, ignore_errors=True)
     if not config.keep_models:
-        for file in sorted((path / _CLASSIFIER).rglob("*.safetensors")):
+        for file in sorted((path / CLASSIFIER).rglob("*.safetensors")):
             file.unlink()
 
 

@@ -17,6 +17,8 @@ from hzsynth.core.seeding import derive_seed
 from hzsynth.data.loading import load_pixels
 from hzsynth.statistics.predictions import CellPredictions, Predictions
 
+CLASSIFIER = "classifier"
+"""Where a cell's classifier lies, relative to the cell's run."""
 _SEED_RANGE = 2**31
 _AT_ONCE = 256
 
@@ -55,7 +57,7 @@ def train_cell(
     images: ImageSet,
     cell: Cell,
     config: AblateConfig,
-    path: Path,
+    run: RunDir,
     *,
     compute: Compute,
     progress: Progress,
@@ -63,13 +65,10 @@ def train_cell(
     """Trains by `classify.train.classifier.train_classifier` and asks the result (a `runner.TrainCell`)."""
     changes = {"label": config.label, "seed": cell_seed(config, cell, "classifier")}
     settings = config.classifier.model_copy(update=changes)
-    if not (path / "finished.json").is_file():
-        run = RunDir.start(path, RUN_KIND, settings, {"images": images.digest})
-        try:
-            train_classifier(images, settings, run, compute=compute, progress=progress)
-        finally:
-            run.close()
-    classifier = load_classifier(RunDir.load(path, RUN_KIND))
+    with run.child(CLASSIFIER, RUN_KIND, settings, {"images": images.digest}) as trained:
+        if not trained.finished:
+            train_classifier(images, settings, trained, compute=compute, progress=progress)
+    classifier = load_classifier(trained)
     return CellPredictions(
         validation=ask(classifier, images.select("val"), compute),
         test=ask(classifier, images.select("test"), compute),

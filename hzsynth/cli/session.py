@@ -124,7 +124,7 @@ class Session:
         _ = self.compute  # a wrong device is refused before anything is written
         run = start_together(self.processes, self.output, kind, config, inputs, force=self.force)
         if self.processes.is_main:
-            if (run.path / "checkpoint.safetensors").is_file():
+            if run.has_checkpoint:
                 self.say(f"resuming the unfinished run {run.path}")
             self._runs.append(run)
         return run

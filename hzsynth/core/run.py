@@ -9,6 +9,7 @@ A run directory holds ``run.json`` (what was asked, of which inputs, by which ve
 import fcntl
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -74,7 +75,7 @@ class RunDir:
             InputError: the place is taken by something else, by a finished run, or by an
                 unfinished run with other settings or inputs; or it cannot be written to.
         """
-        asked = {"kind": kind, "config": config.model_dump(mode="json"), "inputs": dict(inputs)}
+        asked = _asked(kind, config, inputs)
         existing = cls._existing(path)
         if existing is not None and not force:
             existing._refuse_unless_resumable(asked)
@@ -98,6 +99,51 @@ class RunDir:
         atomic_write_text(path / _RUN, json.dumps(header, indent=2, ensure_ascii=False))
         return run
 
+    def child(
+        self,
+        name: str,
+        kind: str,
+        config: Config,
+        inputs: Mapping[str, str],
+        processes: "Processes | None" = None,
+    ) -> "RunDir":
+        """A run within this one: loaded when it is finished, resumed when it is begun, else new.
+
+        What another parent left at this place (after ``force``), and what was made with other
+        settings or of other inputs, is made anew.
+
+        Args:
+            name: where it lies, relative to this run.
+            kind: the stage.
+            config: its resolved configuration.
+            inputs: name of each input -> digest; the parent is recorded beside them.
+            processes: that work on the run together; the main one writes.
+
+        Returns:
+            The run: `finished`, or locked for this process to work in.
+
+        Raises:
+            InputError: another process works in it, or it cannot be written to.
+        """
+        path, inputs = self.path / name, {**inputs, "parent": self.id}
+        main = processes is None or processes.is_main
+        existing = RunDir.load(path) if (path / _RUN).is_file() else None
+        leftover = existing is not None and not existing.answers(kind, config, inputs)
+        if existing is not None and existing.finished and not leftover:
+            return existing
+        if processes is not None:
+            processes.wait()  # all have looked before the main one begins to write
+        if leftover and main:
+            shutil.rmtree(path)
+        if processes is not None:
+            return start_together(processes, path, kind, config, inputs)
+        return RunDir.start(path, kind, config, inputs)
+
+    def answers(self, kind: str, config: Config, inputs: Mapping[str, str]) -> bool:
+        """Whether the run is of this stage, with these settings and inputs."""
+        asked = _asked(kind, config, inputs)
+        return all(self._header[part] == value for part, value in asked.items())
+
     @classmethod
     def _existing(cls, path: Path) -> "RunDir | None":
         if not path.exists():
@@ -106,7 +152,7 @@ class RunDir:
             raise InputError(f"--out '{path}' is a file, expected a run directory")
         if (path / _RUN).is_file():
             return cls.load(path)
-        if any(path.iterdir()):
+        if any(file.name != _LOCK for file in path.iterdir()):
             raise InputError(f"--out '{path}' is not empty and holds no run; name a new folder")
         return None
 
@@ -242,6 +288,22 @@ class RunDir:
         """Stores the newest state; an earlier checkpoint is replaced atomically."""
         save_checkpoint(self.path / _CHECKPOINT, self.kind, {"step": step, "state": state})
 
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether a state is stored."""
+        return (self.path / _CHECKPOINT).is_file()
+
+    def stored_checkpoint(self) -> tuple[int, Any]:
+        """Step and state of the newest checkpoint, for one who only reads the run.
+
+        Raises:
+            InputError: the run has no checkpoint, or it is damaged or of another kind.
+        """
+        if not self.has_checkpoint:
+            raise InputError(f"the run '{self.path}' has no checkpoint")
+        stored = load_checkpoint(self.path / _CHECKPOINT, self.kind)
+        return int(stored["step"]), stored["state"]
+
     def load_checkpoint(self, writing: bool = True) -> Any:
         """The newest state, or None; lines of the metrics beyond its step are dropped.
 
@@ -251,7 +313,7 @@ class RunDir:
         Raises:
             InputError: the checkpoint is damaged or of another kind.
         """
-        if not (self.path / _CHECKPOINT).is_file():
+        if not self.has_checkpoint:
             if writing:
                 (self.path / _METRICS).unlink(missing_ok=True)
             return None
@@ -314,6 +376,11 @@ class RunDir:
         """Stores the result and marks the run as finished."""
         text = json.dumps(dict(result), indent=2, ensure_ascii=False)
         atomic_write_text(self.path / _FINISHED, text)
+
+
+def _asked(kind: str, config: Config, inputs: Mapping[str, str]) -> dict[str, Any]:
+    """What tells a run from others, as it stands in its header."""
+    return {"kind": kind, "config": config.model_dump(mode="json"), "inputs": dict(inputs)}
 
 
 def start_together(

@@ -139,11 +139,10 @@ class Walk:
         train: Callable[[RunDir], object],
     ) -> RunDir:
         """The run of this name, trained to its end unless it is finished."""
-        path = self.path(name)
-        if not (path / "finished.json").is_file():
-            with RunDir.start(path, kind, config, inputs) as run:
+        with self.run.child(name, kind, config, inputs) as run:
+            if not run.finished:
                 train(run)
-        return RunDir.load(path, kind)
+        return run
 
 
 def _photographs(walk: Walk) -> tuple[ImageSet, ImageSet, dict[str, Any]]:
@@ -317,14 +316,14 @@ def _ablated(
         ),
     )
     synthetic = {"stylegan2": generated, "stylegan2+cyclegan": translated}
-    path = walk.path("14-ablation")
-    if not (path / "finished.json").is_file():
-        inputs = {"real": split.digest, **{n: images.digest for n, images in synthetic.items()}}
-        with RunDir.start(path, "ablate", config, inputs) as run:
-            run_ablation(
-                split, synthetic, config, run, compute=walk.compute, progress=walk.progress
-            )
-    run = RunDir.load(path, "ablate")
+    inputs = {"real": split.digest, **{n: images.digest for n, images in synthetic.items()}}
+
+    def train(run: RunDir) -> object:
+        return run_ablation(
+            split, synthetic, config, run, compute=walk.compute, progress=walk.progress
+        )
+
+    run = walk.trained("14-ablation", "ablate", config, inputs, train)
     result = load_ablation(run)
     write_ablation_report(run, result)
     return result

@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from hzsynth.core.checkpoint import load_checkpoint
 from hzsynth.core.errors import InputError
 from hzsynth.core.run import RunDir
 from hzsynth.gan.config import GanConfig
@@ -37,10 +36,9 @@ def start_from(
         InputError: no such run, it has no checkpoint, or its networks are others.
     """
     run = RunDir.load(path, "gan")
-    file = path / "checkpoint.safetensors"
-    if not file.is_file():
+    if not run.has_checkpoint:
         raise InputError(f"--init '{path}' has no checkpoint to start from")
-    state = load_checkpoint(file, "gan")["state"]
+    _, state = run.stored_checkpoint()
     before = GanConfig.from_sources(None, run.config)
     for name in ("resolution", "backend", "generator", "discriminator", "channel_multiplier"):
         ours, theirs = getattr(config, name), getattr(before, name)

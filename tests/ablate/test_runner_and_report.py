@@ -67,7 +67,7 @@ class PlantedTraining:
             1 / (1 + np.exp(-value)),
         )
 
-    def train(self, images: ImageSet, cell: Cell, config, path: Path, *, compute, progress):  # type: ignore[no-untyped-def]
+    def train(self, images: ImageSet, cell: Cell, config, run: RunDir, *, compute, progress):  # type: ignore[no-untyped-def]
         if self.stop_after is not None and len(self.trained) == self.stop_after:
             raise KeyboardInterrupt
         self.trained.append(cell.name)
@@ -124,6 +124,7 @@ def test_planted_scenes_get_the_verdict_that_was_planted(
 
 def test_noise_seldom_gets_an_answer(tmp_path: Path) -> None:
     photographs, training = _photographs(tmp_path), PlantedTraining(_synthetic(0.0))
+    run = RunDir.start(tmp_path / "run", "ablate", SMALL, {})
     answers = []
     for trial in range(12):
         rows, predictions = [], {}
@@ -131,9 +132,7 @@ def test_noise_seldom_gets_an_answer(tmp_path: Path) -> None:
             for seed in range(3):
                 # Another seed is another draw of the noise.
                 cell = Cell(arm, seed + 100 * trial)
-                said = training.train(
-                    photographs, cell, SMALL, tmp_path, compute=None, progress=None
-                )
+                said = training.train(photographs, cell, SMALL, run, compute=None, progress=None)
                 predictions[cell.name] = said
                 row = {"cell": cell.name, "arm": arm.name, "generator": arm.generator}
                 rows.append({**row, "ratio": arm.ratio, "seed": seed, "val_average_precision": 0.5})

@@ -36,7 +36,7 @@ from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.progress import SILENT, Progress
-from hzsynth.core.run import RunDir, start_together
+from hzsynth.core.run import RunDir
 from hzsynth.nets.architectures import ENSEMBLES
 
 RUN_KIND = "kdect"
@@ -236,27 +236,19 @@ def _trained_teacher(
     processes: Processes,
 ) -> RunDir:
     """The finished run of one teacher; trained only when this KDE-CT run has not done so."""
-    path = parent.path / TEACHERS / config.model
-    # The parent's id: after --force, what an earlier run left here is trained anew.
-    inputs = {**parent.inputs, "kdect": parent.id}
-    leftover = (path / "run.json").is_file()
-    if leftover:
-        before = RunDir.load(path)
-        leftover = before.inputs != inputs
-        if not leftover and before.finished:
-            return before
-    processes.wait()  # all have looked before the main one begins to write
-    with start_together(processes, path, TEACHER_KIND, config, inputs, force=leftover) as run:
-        train_on(
-            data,
-            config,
-            run,
-            compute=compute,
-            progress=progress,
-            processes=processes,
-            description=f"training the teacher {config.model}",
-        )
-    return RunDir.load(path, TEACHER_KIND)
+    name = f"{TEACHERS}/{config.model}"
+    with parent.child(name, TEACHER_KIND, config, parent.inputs, processes) as run:
+        if not run.finished:
+            train_on(
+                data,
+                config,
+                run,
+                compute=compute,
+                progress=progress,
+                processes=processes,
+                description=f"training the teacher {config.model}",
+            )
+    return run
 
 
 def _loaded(name: str, run: RunDir, compute: Compute) -> Teacher:
