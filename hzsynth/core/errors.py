@@ -21,3 +21,9 @@ class RefusedError(HzsynthError):
     """Refused on principle: broken lineage, a failed gate or a failed audit."""
 
     exit_code = 3
+
+
+class TrainingDivergedError(HzsynthError):
+    """A loss or a weight is no longer a number; the run keeps its last good checkpoint."""
+
+    exit_code = 1

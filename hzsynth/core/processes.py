@@ -100,13 +100,17 @@ class Processes:
         ):
             gradient.copy_(part.view_as(gradient))
 
+    def of_main(self, number: float) -> float:
+        """The main process's number, in all of them."""
+        if self.count == 1:
+            return number
+        told = torch.tensor([number], dtype=torch.float64, device=_collective_device())
+        torch.distributed.broadcast(told, 0)
+        return float(told)
+
     def agreed(self, decision: bool) -> bool:
         """The main process's decision, in all of them."""
-        if self.count == 1:
-            return decision
-        flag = torch.tensor([int(decision)], device=_collective_device())
-        torch.distributed.broadcast(flag, 0)
-        return bool(flag)
+        return bool(self.of_main(decision))
 
     def wait(self) -> None:
         """Returns when all processes have come here."""

@@ -24,6 +24,8 @@ class Task:
     def advance(self, amount: float = 1, note: str = "") -> None:
         """Reports that `amount` more units are done and whole; `note` is shown beside the bar.
 
+        What goes beyond the total is not shown.
+
         Raises:
             KeyboardInterrupt: the user asked to stop (see `core.interrupt`); what was
                 reported is complete, so a checkpoint may be saved.
@@ -64,8 +66,10 @@ class _BarTask(Task):
         self._bars, self._task, self._unit = bars, task, unit
 
     def _show(self, amount: float, note: str) -> None:
-        self._bars.advance(self._task, amount)
-        speed = self._bars.tasks[self._bars.task_ids.index(self._task)].speed
+        task = self._bars.tasks[self._bars.task_ids.index(self._task)]
+        left = amount if task.total is None else max(0.0, task.total - task.completed)
+        self._bars.advance(self._task, min(amount, left))
+        speed = task.speed
         rate = f"{speed:.1f} {self._unit}/s" if speed else ""
         fields = {"rate": rate, "note": note} if note else {"rate": rate}
         self._bars.update(self._task, **fields)  # type: ignore[arg-type]
@@ -104,7 +108,7 @@ class _LineTask(Task):
         self._start = self._shown = time.monotonic()
 
     def _show(self, amount: float, note: str) -> None:
-        self._done += amount
+        self._done = min(self._total, self._done + amount)
         now = time.monotonic()
         if now - self._shown < self._EVERY_SECONDS:
             return
