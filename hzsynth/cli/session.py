@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from hzsynth.cli.words import in_words_of, spoken
 from hzsynth.core.errors import HzsynthError, InputError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Session:
         json: print the result as one JSON object.
         quiet: no progress, no table.
         force: start anew where a finished result is.
+        words: how the command writes its parameters (see `cli.words`).
     """
 
     out: Path | None
@@ -53,6 +55,7 @@ class Session:
     json: bool
     quiet: bool
     force: bool
+    words: Mapping[str, str] = field(default_factory=dict)
     _runs: list["RunDir"] = field(default_factory=list)
 
     @property
@@ -137,7 +140,8 @@ class Session:
     def say(self, text: str) -> None:
         """A remark on standard error."""
         if not self.quiet and self.processes.is_main:
-            Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
+            written = in_words_of(text, self.words)
+            Console(stderr=True, soft_wrap=True, highlight=False).print(written, markup=False)
 
     def show(self, result: Mapping[str, Any], title: str = "") -> None:
         """Prints the result: one JSON object with --json, else a table of its plain values."""
@@ -152,7 +156,7 @@ class Session:
         table.add_column()
         table.add_column(overflow="fold")
         for key, value in flat(result):
-            table.add_row(key, value)
+            table.add_row(key, in_words_of(value, self.words))
         Console(soft_wrap=True, highlight=False).print(table)
 
 
@@ -208,19 +212,24 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
     """Registers a command whose first parameter is the `Session` of the common options."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        words = spoken([*parameters, *_COMMON_OPTIONS])
+
         @functools.wraps(function)
         def wrapper(**options: Any) -> None:
             common = {p.name: options.pop(p.name) for p in _COMMON_OPTIONS}
             common.pop("debug")
-            session = Session(out=common.pop("out"), config_file=common.pop("config"), **common)
+            session = Session(
+                out=common.pop("out"), config_file=common.pop("config"), words=words, **common
+            )
             try:
                 function(session, **options)
-            except HzsynthError:
+            except HzsynthError as error:
                 session.discard_runs_not_begun()
+                error.args = (in_words_of(str(error), words),)
                 raise
 
-        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         wrapper.__signature__ = inspect.Signature([*parameters, *_COMMON_OPTIONS])  # type: ignore[attr-defined]
         wrapper.__annotations__ = {p.name: p.annotation for p in [*parameters, *_COMMON_OPTIONS]}
         del wrapper.__wrapped__  # type: ignore[attr-defined]
