@@ -99,7 +99,7 @@ def ask(classifier: Classifier, photographs: ImageSet, compute: Compute) -> Pred
     place = classifier.labels.index(classifier.label)
     return Predictions(
         images=tuple(record.sha256 for record in records),
-        groups=tuple(record.group or record.sha256 for record in records),
+        groups=tuple(record.patient for record in records),
         target=np.array([record.label == classifier.label for record in records]),
         predicted=probabilities.argmax(axis=1) == place,
         probability=probabilities[:, place],

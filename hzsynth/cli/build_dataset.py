@@ -152,12 +152,10 @@ def _misfits(
 
 def _reported(session: Session, built: "ImageSet", label: str) -> dict[str, str]:
     """Writes what the mixture could teach besides the disease into the set's audit folder."""
-    import io
     import json
 
-    from PIL import Image
-
-    from hzsynth.core.files import atomic_write_bytes, atomic_write_text
+    from hzsynth.core.files import atomic_write_text
+    from hzsynth.core.image_files import write_png
     from hzsynth.score.feature_cache import default_cache_folder
     from hzsynth.score.mixture import describe_mixture
 
@@ -170,9 +168,7 @@ def _reported(session: Session, built: "ImageSet", label: str) -> dict[str, str]
         progress=session.progress,
     )
     folder = built.root / "audit"
-    buffer = io.BytesIO()
-    Image.fromarray(mixture.sheet).save(buffer, "PNG")
-    atomic_write_bytes(folder / "mixture.png", buffer.getvalue())
+    write_png(folder / "mixture.png", mixture.sheet)
     text = json.dumps(mixture.to_json(), indent=2, ensure_ascii=False)
     atomic_write_text(folder / "mixture.json", text + "\n")
     return {"mixture": mixture.sentence(), "sheet": str(folder / "mixture.png")}

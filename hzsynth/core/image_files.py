@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hzsynth.core.files import atomic_write_bytes
 from hzsynth.core.image_set import ImageRecord
 from hzsynth.core.phash import perceptual_hash
 
@@ -20,6 +21,7 @@ def mask_name(file_name: str) -> str:
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     """H x W x 3 (RGB) or H x W uint8 as PNG without any metadata."""
+    pixels = np.ascontiguousarray(pixels)
     # Cheap prediction and run lengths: a third of Pillow's time at level 3, 2 % more bytes.
     done, data = cv2.imencode(
         ".png",
@@ -36,6 +38,19 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     if not done:
         raise ValueError(f"no PNG can be made of an array of shape {pixels.shape}")
     return data.tobytes()
+
+
+def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Writes a picture as a PNG file without any metadata; a reader never sees a part of it.
+
+    Args:
+        path: the file; its folder is made.
+        pixels: H x W x 3 (RGB) or H x W, uint8.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    atomic_write_bytes(path, encode_png(pixels))
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> bytes:

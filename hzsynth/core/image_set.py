@@ -88,6 +88,11 @@ class ImageRecord:
         """Whether the image is a photograph (or a phantom standing for one)."""
         return self.origin in REAL_ORIGINS
 
+    @property
+    def patient(self) -> str:
+        """Patient or case; an image of which nobody says whose it is counts as its own."""
+        return self.group or self.sha256
+
 
 COLUMNS = tuple(f.name for f in fields(ImageRecord) if f.name != "extra")
 

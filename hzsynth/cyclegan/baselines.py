@@ -28,7 +28,7 @@ from hzsynth.cyclegan.target import (
     healthy_skin,
     lab_to_rgb,
 )
-from hzsynth.data.skin_tone import skin_mask
+from hzsynth.data.skin import skin_mask
 
 _FEATHER = 0.01
 

@@ -23,7 +23,7 @@ from hzsynth.cyclegan.measures import (
     skin_colour,
 )
 from hzsynth.cyclegan.target import Picture, Pixels
-from hzsynth.data.skin_tone import skin_mask
+from hzsynth.data.skin import skin_mask
 from hzsynth.score.extractors import FeatureExtractor
 from hzsynth.score.fidelity import default_subset_size, kernel_distance, kernel_floor
 

@@ -205,13 +205,13 @@ def _source(images: ImageSet, record: ImageRecord, size: int) -> Sample:
         mask = main_parts(lesion_mask(pixels))
     repeated = np.repeat(mask.astype(np.uint8)[..., None] * 255, 3, axis=2)
     picture = Picture(square(pixels, size), square(repeated, size)[..., 0] > 127)
-    return Sample(picture, record.group or record.sha256)
+    return Sample(picture, record.patient)
 
 
 def _healthy(images: ImageSet, record: ImageRecord, size: int) -> Sample:
     pixels = square(_decoded(images, record), size)
     empty = np.zeros(pixels.shape[:2], dtype=bool)
-    return Sample(Picture(pixels, empty), record.group or record.sha256)
+    return Sample(Picture(pixels, empty), record.patient)
 
 
 def _transfers(config: ComparisonConfig) -> Sequence[tuple[str, Baseline]]:

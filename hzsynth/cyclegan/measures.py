@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from hzsynth.cyclegan.target import Floats, Mask, Picture, Pixels, healthy_skin
 from hzsynth.data.lesion import lesion_mask
-from hzsynth.data.skin_tone import skin_mask
+from hzsynth.data.skin import skin_mask
 from hzsynth.nets.backbones import lite_features
 
 # Shares of the longer side: the gap between lesion and ring, and the ring's outer edge.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from skimage.color import lab2rgb, rgb2lab
 
 from hzsynth.data.lesion import lesion_mask
-from hzsynth.data.skin_tone import skin_mask
+from hzsynth.data.skin import skin_mask
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]

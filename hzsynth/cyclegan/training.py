@@ -11,17 +11,15 @@ CPU an interrupted and resumed run of a given number of steps ends bitwise where
 uninterrupted one does.
 """
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from hzsynth.core.checkpoint import load_checkpoint, save_checkpoint
 from hzsynth.core.devices import Compute
 from hzsynth.core.errors import InputError
-from hzsynth.core.files import atomic_write_bytes
+from hzsynth.core.image_files import write_png
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.interrupt import deferred_interrupts
 from hzsynth.core.processes import ALONE, Processes
@@ -64,9 +62,7 @@ class CycleGanResult:
 
 def write_sheet(path: Path, rows: dict[str, torch.Tensor]) -> None:
     """Writes rows of pictures (title -> uint8 N x 3 x H x W) as a PNG."""
-    buffer = io.BytesIO()
-    Image.fromarray(comparison_rows(rows, _SHOWN)).save(buffer, "PNG")
-    atomic_write_bytes(path, buffer.getvalue())
+    write_png(path, comparison_rows(rows, _SHOWN))
 
 
 def _sheet(training: Trainer, run: RunDir) -> Path:

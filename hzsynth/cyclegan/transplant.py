@@ -17,7 +17,7 @@ from skimage.color import rgb2lab
 
 from hzsynth.cyclegan.poisson import blend
 from hzsynth.cyclegan.target import Mask, Picture, Pixels, lab_to_rgb
-from hzsynth.data.skin_tone import skin_mask
+from hzsynth.data.skin import skin_mask
 
 # Shares of the source's longer side: the rim of skin that comes along, the gap in it that is closed.
 _RIM, _GAP = 0.035, 0.05

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzsynth.data.overlays import LogoTemplate, find_logos, stroke_map, working_copy
-from hzsynth.data.skin_tone import skin_mask
+from hzsynth.data.skin import skin_mask
 
 Kind = Literal["logo", "banner", "ruler", "pen"]
 Box = tuple[int, int, int, int]

@@ -5,7 +5,6 @@ out of a set.
 """
 
 import hashlib
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from hzsynth.core.errors import InputError
+from hzsynth.core.image_files import encode_png
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter, refuse_existing
 from hzsynth.core.progress import SILENT, Progress
@@ -198,9 +197,7 @@ def deduplicate(
     with ImageSetWriter(out, force, hashlib.sha256(key.encode()).hexdigest()) as writer:
         writer.inherit(images)
         writer.copy_all(images, kept, workers=workers, progress=progress)
-        buffer = io.BytesIO()
-        Image.fromarray(merge_sheet(images, clusters)).save(buffer, "PNG")
-        writer.attach(SHEET, buffer.getvalue())
+        writer.attach(SHEET, encode_png(merge_sheet(images, clusters)))
     return writer.images, report
 
 

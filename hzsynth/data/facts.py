@@ -16,12 +16,10 @@ from skimage.measure import blur_effect
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageRecord, ImageSet
 from hzsynth.data.annotations import find_annotations
-from hzsynth.data.lesion import lesion_mask
 from hzsynth.data.overlays import LogoTemplate
 from hzsynth.data.photos import decode_image, image_size
-from hzsynth.data.skin_tone import individual_typology_angle, skin_mask
+from hzsynth.data.skin_tone import skin_angle
 
-_TONE_SIDE = 160
 _BLUR_SIDE = 384
 # Keys of Pillow's `info` that describe the coding and nobody's camera, place or name.
 _HARMLESS = frozenset(
@@ -120,25 +118,3 @@ def perceived_blur(pixels: NDArray[np.uint8]) -> float:
     if min(grey.shape) < 12 or float(np.ptp(grey)) == 0:
         return 0.0
     return float(blur_effect(grey))
-
-
-def skin_angle(pixels: NDArray[np.uint8], lesion: NDArray[np.bool_] | None = None) -> float:
-    """The typology angle of the skin outside the lesion.
-
-    Args:
-        pixels: H x W x 3, uint8 sRGB.
-        lesion: H x W, True inside the lesion; None: it is looked for.
-
-    Returns:
-        Degrees; of the whole picture when hardly any healthy skin is left.
-    """
-    if lesion is None and max(pixels.shape[:2]) > _TONE_SIDE:
-        # The typical colour is looked for: a reduced picture has the same one.
-        picture = Image.fromarray(pixels)
-        picture.thumbnail((_TONE_SIDE, _TONE_SIDE), Image.Resampling.BOX)
-        pixels = np.asarray(picture)
-    skin = skin_mask(pixels)
-    if lesion is None or lesion.shape != skin.shape:
-        lesion = lesion_mask(pixels)
-    healthy = skin & ~lesion
-    return individual_typology_angle(pixels, healthy if healthy.mean() > 0.02 else skin)

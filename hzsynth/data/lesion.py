@@ -20,7 +20,7 @@ from skimage.color import rgb2lab
 from skimage.filters import threshold_otsu
 from skimage.morphology import disk, remove_small_objects
 
-from hzsynth.data.skin_tone import skin_mask
+from hzsynth.data.skin import skin_mask
 
 # Units of a*. Two halves of healthy skin differ by less than the first once the light's surface is
 # gone; without that step only the second is beyond what light does.

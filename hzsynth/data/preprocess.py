@@ -19,7 +19,7 @@ from hzsynth.core.config import Config
 from hzsynth.data.annotations import annotation_mask, find_annotations, remove_annotations
 from hzsynth.data.lesion import salient_mask
 from hzsynth.data.overlays import LogoTemplate
-from hzsynth.data.skin_tone import skin_mask
+from hzsynth.data.skin import skin_mask
 
 _MINKOWSKI = 6
 _MARGIN = 0.15

@@ -1,7 +1,6 @@
 """The stage `data preprocess`: a set written again by several processes, and a sheet to look at."""
 
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -183,6 +182,4 @@ def _sheet(images: ImageSet, writer: ImageSetWriter) -> bytes:
         pictures += [fitted(was, _SHEET_SIDE), fitted(became, _SHEET_SIDE)]
         captions += [before.label, "after"]
     stacked = torch.from_numpy(np.stack(pictures).transpose(0, 3, 1, 2).copy())
-    buffer = io.BytesIO()
-    Image.fromarray(contact_sheet(stacked, 8, captions)).save(buffer, "PNG")
-    return buffer.getvalue()
+    return encode_png(contact_sheet(stacked, 8, captions))

@@ -7,13 +7,18 @@ far two collections are apart.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_opening
+from PIL import Image
 from skimage.color import rgb2lab
+
+from hzsynth.data.lesion import lesion_mask
+from hzsynth.data.skin import skin_mask
 
 TONE_BINS = ("dark", "brown", "tan", "intermediate", "light", "very light")
 """From the smallest angle to the largest; the borders are -30, 10, 28, 41 and 55 degrees."""
 
 _BORDERS = (-30.0, 10.0, 28.0, 41.0, 55.0)
+_SIDE = 160
+_LEAST_SKIN = 0.02
 
 
 def individual_typology_angle(
@@ -40,28 +45,23 @@ def tone_bin(ita: float) -> str:
     return TONE_BINS[int(np.searchsorted(_BORDERS, ita, side="left"))]
 
 
-def skin_mask(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Finds the pixels that may be skin, healthy or inflamed, by their colour.
-
-    Skin of any tone has a hue between red and yellow and a middling chroma; cloth in blue,
-    green, black or white and an archive's white logo have not.
+def skin_angle(pixels: NDArray[np.uint8], lesion: NDArray[np.bool_] | None = None) -> float:
+    """The typology angle of the skin outside the lesion.
 
     Args:
         pixels: H x W x 3, uint8 sRGB.
+        lesion: H x W, True inside the lesion; None: it is looked for.
 
     Returns:
-        H x W, True where the colour is that of skin.
+        Degrees; of the whole picture when hardly any healthy skin is left.
     """
-    lab = rgb2lab(pixels)
-    hue = np.degrees(np.arctan2(lab[..., 2], lab[..., 1]))
-    chroma = np.hypot(lab[..., 1], lab[..., 2])
-    likely = (
-        (lab[..., 0] > 15)
-        & (lab[..., 0] < 97)
-        & (hue > -12)
-        & (hue < 98)
-        & (chroma > 6)
-        & (chroma < 70)
-    )
-    opened: NDArray[np.bool_] = binary_opening(likely)
-    return opened
+    if lesion is None and max(pixels.shape[:2]) > _SIDE:
+        # The typical colour is looked for: a reduced picture has the same one.
+        picture = Image.fromarray(pixels)
+        picture.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
+        pixels = np.asarray(picture)
+    skin = skin_mask(pixels)
+    if lesion is None or lesion.shape != skin.shape:
+        lesion = lesion_mask(pixels)
+    healthy = skin & ~lesion
+    return individual_typology_angle(pixels, healthy if healthy.mean() > _LEAST_SKIN else skin)

@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 
 from hzsynth.core.errors import InputError
-from hzsynth.core.files import atomic_write_bytes, replacing
-from hzsynth.core.image_files import encode_png
+from hzsynth.core.files import replacing
+from hzsynth.core.image_files import write_png
 from hzsynth.core.progress import SILENT, Progress, Task
 from hzsynth.gan.sampling import TrainedGenerator
 from hzsynth.report.contact_sheet import contact_sheet
@@ -189,7 +189,7 @@ def _write_strip(walk: Walk, pictures: Iterator[torch.Tensor], out: Path, side: 
             name_of(walk.seeds[end], end),
         ]
     sheet = contact_sheet(torch.cat(rows), walk.frames + 1, captions)
-    atomic_write_bytes(out, encode_png(sheet))
+    write_png(out, sheet)
 
 
 def _pixels(picture: torch.Tensor) -> np.ndarray:

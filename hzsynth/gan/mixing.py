@@ -9,8 +9,7 @@ from pathlib import Path
 import torch
 
 from hzsynth.core.errors import InputError
-from hzsynth.core.files import atomic_write_bytes
-from hzsynth.core.image_files import encode_png
+from hzsynth.core.image_files import write_png
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.gan.interpolation import name_of
 from hzsynth.gan.sampling import TrainedGenerator
@@ -110,4 +109,4 @@ def write_mixing(
     captions = ["", *(f"fine: {name_of(seed, place)}" for place, seed in enumerate(columns))]
     for place, seed in enumerate(rows):
         captions += [f"coarse: {name_of(seed, place)}", *[""] * len(columns)]
-    atomic_write_bytes(out, encode_png(contact_sheet(grid.flatten(0, 1), grid.shape[1], captions)))
+    write_png(out, contact_sheet(grid.flatten(0, 1), grid.shape[1], captions))

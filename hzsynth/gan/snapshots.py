@@ -1,14 +1,12 @@
 """What a run shows while it trains: sample sheets, curves, figures, and alarms."""
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.nn import functional
 
-from hzsynth.core.files import atomic_write_bytes
+from hzsynth.core.image_files import write_png
 from hzsynth.core.run import RunDir
 from hzsynth.report.contact_sheet import contact_sheet
 from hzsynth.report.plots import Curve, learning_curves
@@ -90,9 +88,7 @@ def write_sheet(
     """
     lines = None if captions is None else captions[:_SHEET_IMAGES]
     sheet = contact_sheet(samples[:_SHEET_IMAGES], _SHEET_COLUMNS, lines)
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(sheet)).save(buffer, "PNG")
-    atomic_write_bytes(run.path / "samples" / f"{step:07d}.png", buffer.getvalue())
+    write_png(run.path / "samples" / f"{step:07d}.png", sheet)
 
 
 def write_curves(run: RunDir, best: int | None, most_copies: float, reference: str) -> None:

@@ -11,28 +11,7 @@ from scipy.stats import wasserstein_distance
 
 from hzsynth.core.image_set import ImageSet
 from hzsynth.data.photos import decode_image
-from hzsynth.data.skin_tone import individual_typology_angle, skin_mask
-
-_SMALLEST_SKIN_SHARE = 0.02
-
-
-def skin_angle(pixels: NDArray[np.uint8], lesion: NDArray[np.bool_] | None = None) -> float:
-    """The tone of one photograph.
-
-    Args:
-        pixels: H x W x 3.
-        lesion: H x W, True inside the lesion, which is left out; None when unknown.
-
-    Returns:
-        The individual typology angle in degrees.
-    """
-    region = skin_mask(pixels)
-    if lesion is not None and lesion.shape == region.shape:
-        region &= ~lesion
-    # Close-ups may have next to no pixel that passes for skin: then all of it counts.
-    if region.mean() < _SMALLEST_SKIN_SHARE:
-        return individual_typology_angle(pixels)
-    return individual_typology_angle(pixels, region)
+from hzsynth.data.skin_tone import skin_angle
 
 
 def skin_angles(images: ImageSet) -> NDArray[np.float64]:

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageSet, TrainingImage
+from hzsynth.core.image_files import write_png
+from hzsynth.core.image_set import ImageRecord, ImageSet, TrainingImage
 from hzsynth.core.image_set_writer import ImageSetWriter
 
 
@@ -53,6 +55,21 @@ def test_copying_keeps_the_bytes_and_changes_only_what_is_asked(tmp_path):
     assert {r.split for r in copied} == {"test"}
     assert copied.read_bytes(copied.records[2]) == source.read_bytes(source.records[2])
     assert copied.lineage == source.lineage
+
+
+def test_a_photograph_of_nobody_known_is_its_own_patient():
+    assert ImageRecord("a.png", "x", group="7", sha256="ab").patient == "7"
+    assert ImageRecord("a.png", "x", sha256="ab").patient == "ab"
+
+
+def test_a_picture_is_written_as_it_is(tmp_path):
+    pixels = _pixels(0)
+    for name, picture in {"upright": pixels, "mirrored": pixels[:, ::-1]}.items():
+        path = tmp_path / "new folder" / f"{name}.png"
+        write_png(path, picture)
+        with Image.open(path) as read:
+            assert read.info == {}
+            np.testing.assert_array_equal(np.asarray(read), picture)
 
 
 def test_an_error_in_the_middle_leaves_nothing_behind(tmp_path):

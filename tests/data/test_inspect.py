@@ -89,20 +89,6 @@ def test_the_two_cohorts_have_two_tones(tmp_path):
     assert tone["western"]["mean"] > tone["korean"]["mean"] + 4
 
 
-def test_the_tone_is_that_of_the_skin_and_not_of_the_lesion():
-    from hzsynth.data.facts import skin_angle
-    from hzsynth.data.skin_tone import individual_typology_angle
-
-    skin, sore = (205, 160, 135), (150, 50, 45)
-    pixels = np.full((64, 64, 3), skin, np.uint8)
-    pixels[10:50, 5:60] = sore
-    expected = individual_typology_angle(np.full((4, 4, 3), skin, np.uint8))
-    mask = np.zeros((64, 64), bool)
-    mask[10:50, 5:60] = True
-    assert skin_angle(pixels, mask) == pytest.approx(expected, abs=0.01)
-    assert skin_angle(pixels) == pytest.approx(expected, abs=1)
-
-
 def _records(*pairs):
     return [
         ImageRecord(f"{i}.png", label, source=source) for i, (label, source) in enumerate(pairs)

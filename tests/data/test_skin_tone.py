@@ -6,12 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.color import lab2rgb
 
-from hzsynth.data.skin_tone import (
-    TONE_BINS,
-    individual_typology_angle,
-    skin_mask,
-    tone_bin,
-)
+from hzsynth.data.skin import skin_mask
+from hzsynth.data.skin_tone import TONE_BINS, individual_typology_angle, skin_angle, tone_bin
 
 
 def _plain(lightness, red, yellow, size=6):
@@ -59,6 +55,17 @@ def test_hair_and_highlights_do_not_matter(rng):
 def test_bins_have_the_published_borders(angle, name):
     assert tone_bin(angle) == name
     assert name in TONE_BINS
+
+
+def test_the_tone_is_that_of_the_skin_and_not_of_the_lesion():
+    skin, sore = (205, 160, 135), (150, 50, 45)
+    pixels = np.full((64, 64, 3), skin, np.uint8)
+    pixels[10:50, 5:60] = sore
+    expected = individual_typology_angle(np.full((4, 4, 3), skin, np.uint8))
+    mask = np.zeros((64, 64), bool)
+    mask[10:50, 5:60] = True
+    assert skin_angle(pixels, mask) == pytest.approx(expected, abs=0.01)
+    assert skin_angle(pixels) == pytest.approx(expected, abs=1)
 
 
 @pytest.mark.parametrize("angle", [-40, -10, 20, 35, 48, 60])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hzsynth.data.annotations import annotation_mask, find_annotations
 from hzsynth.data.facts import perceived_blur
 from hzsynth.data.overlays import working_copy
-from hzsynth.data.skin_tone import skin_mask
+from hzsynth.data.skin import skin_mask
 
 MOST_BLUR = 0.56
 """Perceptual blur, 0 to 1: 99 % of the atlas lies below."""

@@ -179,7 +179,7 @@ def ask(run: RunDir, images: ImageSet, split: str, compute: Compute = CPU_FP32) 
         classifier=classifier,
         truth=np.array([classifier.labels.index(r.label) for r in part], dtype=np.int64),
         probabilities=_probabilities(classifier, part, compute),
-        groups=tuple(record.group or record.sha256 for record in part),
+        groups=tuple(record.patient for record in part),
     )
 
 

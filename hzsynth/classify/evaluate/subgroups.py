@@ -15,9 +15,8 @@ import pandas as pd
 from hzsynth.classify.evaluate.evaluation import Asked
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import COLUMNS, ImageSet
-from hzsynth.data.facts import skin_angle
 from hzsynth.data.photos import decode_image
-from hzsynth.data.skin_tone import TONE_BINS, tone_bin
+from hzsynth.data.skin_tone import TONE_BINS, skin_angle, tone_bin
 from hzsynth.statistics.metric_intervals import Metric, metrics_with_intervals
 
 FEWEST = 5

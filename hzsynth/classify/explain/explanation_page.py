@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from hzsynth.classify.explain.explanation import ALIKE, Explanation, Heat, Shown
 from hzsynth.classify.explain.heat_maps import lay_over
-from hzsynth.core.files import atomic_write_bytes, atomic_write_text
-from hzsynth.core.image_files import encode_png
+from hzsynth.core.files import atomic_write_text
+from hzsynth.core.image_files import write_png
 from hzsynth.report.contact_sheet import contact_sheet
 from hzsynth.report.page import HtmlPage, Tone
 from hzsynth.report.tables import table_csv
@@ -133,7 +133,7 @@ def write_explanation(
     for method, maps in heats.items():
         entries = [entry for entry in found if entry.method == method]
         sheet = explanation_sheet(shown, entries, maps)
-        atomic_write_bytes(folder / f"{method}.png", encode_png(sheet))
+        write_png(folder / f"{method}.png", sheet)
         sentence, tone, detail = summary(entries)
         if len(page.sections) == 0:
             page.verdict(sentence, tone, detail)

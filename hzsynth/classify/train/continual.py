@@ -374,7 +374,7 @@ def _measured(
             truth,
             chances.astype(np.float64),
             classifier.labels.index(classifier.label),
-            [r.group or r.sha256 for r in test],
+            [r.patient for r in test],
             seed=seed,
         )
         found[name] = {key: vars(value) for key, value in metrics.items()}
