@@ -38,8 +38,8 @@ from hzsynth.augment.strategies import STRATEGIES, Augmenter
 from hzsynth.core.image_files import encode_png
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.parallel import parallel_map
+from hzsynth.core.photos import decode_image
 from hzsynth.data.importing import import_images
-from hzsynth.data.photos import decode_image
 from hzsynth.data.sources.folder import find_folder
 from hzsynth.data.sources.phantom import render_phantom
 

@@ -20,8 +20,8 @@ from hzsynth.core.errors import InputError
 from hzsynth.core.image_files import CopyOrder, copy_files, encode_png, write_below
 from hzsynth.core.image_set import ImageRecord, ImageSet
 from hzsynth.core.phash import perceptual_hash
+from hzsynth.core.photos import decode_image, square
 from hzsynth.core.seeding import numpy_generator
-from hzsynth.data.photos import decode_image, square
 
 PARAMETERS = "augmentation"
 """Extra column: the operators that were applied, with their parameters."""

@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hzsynth.core.errors import InputError
+from hzsynth.core.photos import decode_image, square
 from hzsynth.core.progress import Progress
-from hzsynth.data.photos import decode_image, square
 
 _AT_ONCE = 64
 
@@ -50,7 +50,7 @@ def prediction_table(
     """Asks about photographs, decoded a batch at a time: memory does not limit their number.
 
     Args:
-        files: photographs in any format that `data.photos.decode_image` reads.
+        files: photographs in any format that `core.photos.decode_image` reads.
         labels: C class names.
         size: side of the classifier's input, pixels.
         ask: uint8 N x 3 x size x size -> N x C probabilities.

@@ -32,8 +32,8 @@ def preview(
     from hzsynth.augment.preview import preview_sheet
     from hzsynth.augment.strategies import STRATEGY_NAMES
     from hzsynth.core.files import atomic_write_bytes
+    from hzsynth.core.photos import square
     from hzsynth.core.seeding import numpy_generator
-    from hzsynth.data.photos import decode_image, square
 
     out = session.output
     if out.suffix.lower() not in _SUFFIXES:
@@ -45,10 +45,7 @@ def preview(
         photographs = photographs.select(label=known_label(photographs, label))
     order = numpy_generator(session.root_seed, "preview").permutation(len(photographs))
     shown = [photographs.records[i] for i in sorted(order[:columns])]
-    pictures = [
-        square(decode_image(photographs.read_bytes(r), str(photographs.path(r))), size)
-        for r in shown
-    ]
+    pictures = [square(photographs.read_pixels(r), size) for r in shown]
     names = [name.strip() for name in strategies.split(",")] if strategies else STRATEGY_NAMES
     sheet = preview_sheet(pictures, names, strength, session.root_seed)
     buffer = io.BytesIO()

@@ -121,9 +121,9 @@ def _by_heat(path: Path, lesions: "ImageSet") -> tuple[str, "FindLesion"]:
 
     from hzsynth.classify.explain.heat_maps import grad_cam
     from hzsynth.classify.models import load_classifier
+    from hzsynth.core.photos import square
     from hzsynth.core.run import RunDir
     from hzsynth.cyclegan.domains import mask_of_heat
-    from hzsynth.data.photos import square
 
     run = RunDir.load(path)
     model = load_classifier(run)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hzsynth.core.errors import InputError
+from hzsynth.core.photos import decode_image
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -256,6 +257,14 @@ class ImageSet:
             return self.path(record).read_bytes()
         except OSError as error:
             raise InputError(f"cannot read '{self.path(record)}': {error.strerror}") from error
+
+    def read_pixels(self, record: ImageRecord) -> NDArray[np.uint8]:
+        """The decoded image: H x W x 3, uint8 sRGB, upright (see `core.photos`).
+
+        Raises:
+            InputError: the file cannot be read, or it is no image or a damaged one.
+        """
+        return decode_image(self.read_bytes(record), str(self.path(record)))
 
     def read_mask(self, record: ImageRecord) -> NDArray[np.bool_] | None:
         """The lesion mask, H x W, or None when the image has none.

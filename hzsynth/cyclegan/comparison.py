@@ -15,6 +15,7 @@ from hzsynth.core.config import Config
 from hzsynth.core.devices import Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageRecord, ImageSet, TrainingImage
+from hzsynth.core.photos import square
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import numpy_generator
 from hzsynth.cyclegan.baselines import NO_CHANGE, TONE_TRANSFERS, Baseline
@@ -25,7 +26,6 @@ from hzsynth.cyclegan.judging import Judge, feature_judge
 from hzsynth.cyclegan.target import Picture, Pixels, TargetStatistics, measure_target
 from hzsynth.cyclegan.transplant import main_parts, transplant
 from hzsynth.data.lesion import lesion_mask
-from hzsynth.data.photos import decode_image, square
 from hzsynth.score.extractors import FeatureExtractor, create_extractor
 
 FEWEST = 8
@@ -195,7 +195,7 @@ def _used(
 
 
 def _decoded(images: ImageSet, record: ImageRecord) -> Pixels:
-    return decode_image(images.read_bytes(record), str(images.path(record)))
+    return images.read_pixels(record)
 
 
 def _source(images: ImageSet, record: ImageRecord, size: int) -> Sample:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageRecord, ImageSet
 from hzsynth.core.lineage import check_lineage
+from hzsynth.core.photos import square
 from hzsynth.data.lesion import lesion_mask
-from hzsynth.data.photos import decode_image, square
 
 FindLesion = Callable[[NDArray[np.uint8]], NDArray[np.bool_]]
 """Looks for the lesion of a picture: H x W x 3 -> H x W."""
@@ -130,7 +130,7 @@ def load_domain(
     """
     pixels, masks = [], []
     for record in images:
-        decoded = decode_image(images.read_bytes(record), record.file_name)
+        decoded = images.read_pixels(record)
         pixels.append(square(decoded, size))
         if with_masks:
             found = find_lesion(images, record, decoded, find).astype(np.uint8) * 255

@@ -20,10 +20,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hzsynth.core.devices import Compute
+from hzsynth.core.photos import square
 from hzsynth.core.seeding import numpy_generator
 from hzsynth.cyclegan.measures import grown, lesion_box
 from hzsynth.cyclegan.target import Picture, Pixels, lab_to_rgb
-from hzsynth.data.photos import square
 from hzsynth.score.extractors import create_extractor
 
 _JPEG_QUALITY = 75

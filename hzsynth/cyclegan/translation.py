@@ -30,7 +30,6 @@ from hzsynth.cyclegan.trainer import to_uint8
 from hzsynth.cyclegan.training import load_generator
 from hzsynth.cyclegan.transplant import main_parts
 from hzsynth.data.lesion import lesion_mask
-from hzsynth.data.photos import decode_image
 
 LESION_KEPT, TONE = "lesion_kept", "ita"
 """Columns of a translated set: yes, no or unknown; the typology angle of the skin, degrees."""
@@ -178,7 +177,7 @@ def translate(
             name = writer.reserve(record.label, record.split, Path(record.file_name).stem, ".png")
             row = writer.done.get(name)
             if row is None:
-                pixels = decode_image(images.read_bytes(record), str(images.path(record)))
+                pixels = images.read_pixels(record)
                 after = translate_pixels(
                     generator,
                     pixels,

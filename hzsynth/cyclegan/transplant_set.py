@@ -25,7 +25,6 @@ from hzsynth.cyclegan.domains import given_mask, training_images
 from hzsynth.cyclegan.target import Picture
 from hzsynth.cyclegan.transplant import main_parts, transplant
 from hzsynth.data.lesion import lesion_mask
-from hzsynth.data.photos import decode_image
 
 HOST_GROUP = "host_group"
 """Column with the patient whose skin carries the lesion; `group` is the patient of the lesion."""
@@ -60,7 +59,7 @@ def read_source(images: ImageSet, record: ImageRecord) -> Picture:
     Raises:
         InputError: the image or its mask cannot be read.
     """
-    pixels = decode_image(images.read_bytes(record), str(images.path(record)))
+    pixels = images.read_pixels(record)
     mask = given_mask(images, record, pixels)
     return Picture(pixels, main_parts(lesion_mask(pixels)) if mask is None else mask)
 
@@ -164,7 +163,7 @@ def _make(sources: ImageSet, targets: ImageSet, folder: Path, order: _Order) -> 
     try:
         picture = read_source(sources, order.source)
         for host in order.hosts:
-            pixels = decode_image(targets.read_bytes(host), str(targets.path(host)))
+            pixels = targets.read_pixels(host)
             rng = numpy_generator(order.seed, "transplant", host.sha256)
             result = transplant(picture, pixels, rng)
             if result is not None and result.picture.lesion.any():

@@ -19,7 +19,7 @@ from scipy.fft import dctn
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageRecord
 from hzsynth.core.phash import SIDE
-from hzsynth.data.photos import decode_image
+from hzsynth.core.photos import decode_image
 
 THUMBNAIL = 64
 """Side of a thumbnail, pixels; the picture is squashed into a square."""

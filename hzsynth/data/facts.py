@@ -15,9 +15,9 @@ from skimage.measure import blur_effect
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.photos import decode_image, image_size
 from hzsynth.data.annotations import find_annotations
 from hzsynth.data.overlays import LogoTemplate
-from hzsynth.data.photos import decode_image, image_size
 from hzsynth.data.skin_tone import skin_angle
 
 _BLUR_SIDE = 384

@@ -21,8 +21,8 @@ from hzsynth.core.image_set import ImageRecord, ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter, refuse_existing
 from hzsynth.core.partial import carry_out
 from hzsynth.core.phash import perceptual_hash
+from hzsynth.core.photos import decode_image
 from hzsynth.core.progress import SILENT, Progress
-from hzsynth.data.photos import decode_image
 from hzsynth.data.sources.base import IMAGE_SUFFIXES, Found, Location, SourceImage
 
 

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageRecord, ImageSet
 from hzsynth.core.parallel import SLOW, parallel_map
+from hzsynth.core.photos import square
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.data.association import association
 from hzsynth.data.copy_search import find_copies
 from hzsynth.data.duplicates import DuplicateReport, report_duplicates
 from hzsynth.data.facts import ImageFacts, image_facts
 from hzsynth.data.overlays import learn_logos_of_set
-from hzsynth.data.photos import decode_image, square
 from hzsynth.data.skin_tone import TONE_BINS, tone_bin
 from hzsynth.report.contact_sheet import contact_sheet
 
@@ -249,7 +249,7 @@ def _sheet(images: ImageSet) -> NDArray[np.uint8]:
         chosen = np.unique(np.linspace(0, len(records) - 1, _SHEET_COLUMNS).round().astype(int))
         row = [records[i] for i in chosen]
         for record in row:
-            pixels = decode_image(images.read_bytes(record), record.file_name)
+            pixels = images.read_pixels(record)
             pictures.append(square(pixels, _SHEET_SIDE))
             captions.append(label)
         for _ in range(_SHEET_COLUMNS - len(row)):

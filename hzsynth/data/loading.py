@@ -8,9 +8,9 @@ import torch
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import COLUMNS, METADATA, ImageRecord, ImageSet, read_table
+from hzsynth.core.photos import square
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.data.importing import measure_images
-from hzsynth.data.photos import decode_image, square
 from hzsynth.data.sources.folder import find_folder
 
 
@@ -87,6 +87,5 @@ def load_pixels(images: ImageSet, size: int) -> torch.Tensor:
     """
     pixels = np.empty((len(images), size, size, 3), dtype=np.uint8)
     for row, record in enumerate(images):
-        name = str(images.path(record))
-        pixels[row] = square(decode_image(images.read_bytes(record), name), size)
+        pixels[row] = square(images.read_pixels(record), size)
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))

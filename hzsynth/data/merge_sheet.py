@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from hzsynth.core.image_set import ImageRecord, ImageSet
-from hzsynth.data.photos import decode_image, fitted
+from hzsynth.core.photos import fitted
 from hzsynth.report.contact_sheet import contact_sheet
 
 _SIDE = 128
@@ -78,7 +78,7 @@ def _empty() -> NDArray[np.uint8]:
 
 
 def _picture(images: ImageSet, record: ImageRecord, kept: bool) -> NDArray[np.uint8]:
-    shown = fitted(decode_image(images.read_bytes(record), record.file_name), _SIDE - 2 * _FRAME)
+    shown = fitted(images.read_pixels(record), _SIDE - 2 * _FRAME)
     picture = np.empty((_SIDE, _SIDE, 3), np.uint8)
     picture[:] = _KEPT if kept else (255, 255, 255)
     picture[_FRAME:-_FRAME, _FRAME:-_FRAME] = shown

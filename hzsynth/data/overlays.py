@@ -21,7 +21,6 @@ from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageRecord, ImageSet
 from hzsynth.core.parallel import parallel_map
 from hzsynth.core.progress import SILENT, Progress
-from hzsynth.data.photos import decode_image
 
 WORKING_SIDE = 384
 """Longer side at which strokes are looked for, pixels."""
@@ -291,6 +290,6 @@ def learn_logos_of_set(
 def _strokes_of(root: Path, record: ImageRecord) -> Map | None:
     images = ImageSet(root, (record,))
     try:
-        return stroke_map(decode_image(images.read_bytes(record), str(images.path(record))))
+        return stroke_map(images.read_pixels(record))
     except InputError:
         return None

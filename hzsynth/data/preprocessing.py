@@ -18,9 +18,9 @@ from hzsynth.core.image_set_writer import ImageSetWriter, refuse_existing
 from hzsynth.core.parallel import SLOW, parallel_map
 from hzsynth.core.partial import carry_out
 from hzsynth.core.phash import perceptual_hash
+from hzsynth.core.photos import fitted
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.data.overlays import LogoTemplate, learn_logos_of_set
-from hzsynth.data.photos import decode_image, fitted
 from hzsynth.data.preprocess import PreprocessConfig, color_statistics, preprocess_image
 from hzsynth.report.contact_sheet import contact_sheet
 
@@ -127,7 +127,7 @@ def _statistics(
 ) -> NDArray[np.float64] | str:
     images = ImageSet(root, (record,))
     try:
-        pixels = decode_image(images.read_bytes(record), str(images.path(record)))
+        pixels = images.read_pixels(record)
     except InputError as error:
         return str(error)
     return color_statistics(pixels, config.color_space)
@@ -142,7 +142,7 @@ def _preprocessed(
     """Reads, changes and writes one image; gives its row, or the sentence why it cannot be read."""
     record, images = order.record, ImageSet(order.root, (order.record,))
     try:
-        pixels = decode_image(images.read_bytes(record), str(images.path(record)))
+        pixels = images.read_pixels(record)
         mask = images.read_mask(record)
     except InputError as error:
         return str(error)
@@ -176,7 +176,7 @@ def _sheet(images: ImageSet, writer: ImageSetWriter) -> bytes:
     pictures, captions = [], []
     for place in chosen:
         before, after = images.records[place], writer.records[place]
-        was = decode_image(images.read_bytes(before), str(images.path(before)))
+        was = images.read_pixels(before)
         with Image.open(writer.folder / after.file_name) as picture:
             became = np.asarray(picture.convert("RGB"))
         pictures += [fitted(was, _SHEET_SIDE), fitted(became, _SHEET_SIDE)]

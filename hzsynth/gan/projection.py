@@ -28,10 +28,10 @@ from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.files import atomic_write_bytes, atomic_write_text, replacing_folder
 from hzsynth.core.image_files import encode_png
+from hzsynth.core.photos import decode_image, square
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.core.seeding import torch_generator
-from hzsynth.data.photos import decode_image, square
 from hzsynth.gan.latent import Latent
 from hzsynth.gan.networks import GeneratorNetwork, StyledGenerator, to_float, to_uint8
 from hzsynth.gan.projected import FrozenFeatures

@@ -21,9 +21,9 @@ from hzsynth.core.image_set import METADATA, ImageRecord, ImageSet, metadata_csv
 from hzsynth.core.image_set_writer import refuse_existing
 from hzsynth.core.partial import PartialFolder
 from hzsynth.core.phash import perceptual_hash
+from hzsynth.core.photos import decode_image
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
-from hzsynth.data.photos import decode_image
 from hzsynth.release.card import card
 from hzsynth.release.check import SUMS
 from hzsynth.release.checklist import checklist

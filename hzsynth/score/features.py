@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from hzsynth.core.image_set import ImageRecord, ImageSet
 from hzsynth.core.parallel import available_workers
+from hzsynth.core.photos import decode_image, square
 from hzsynth.core.progress import SILENT, Progress
-from hzsynth.data.photos import decode_image, square
 from hzsynth.score.extractors import BATCH, FeatureExtractor
 from hzsynth.score.feature_cache import FeatureCache
 

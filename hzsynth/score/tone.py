@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
 from hzsynth.core.image_set import ImageSet
-from hzsynth.data.photos import decode_image
 from hzsynth.data.skin_tone import skin_angle
 
 
@@ -20,12 +19,7 @@ def skin_angles(images: ImageSet) -> NDArray[np.float64]:
     Raises:
         InputError: an image or a mask cannot be read.
     """
-    return np.array(
-        [
-            skin_angle(decode_image(images.read_bytes(r), r.file_name), images.read_mask(r))
-            for r in images
-        ]
-    )
+    return np.array([skin_angle(images.read_pixels(r), images.read_mask(r)) for r in images])
 
 
 def tone_distance(real: NDArray[np.float64], fake: NDArray[np.float64]) -> float:

@@ -13,8 +13,8 @@ from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_set import ImageSet, TrainingImage
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.phash import perceptual_hash
+from hzsynth.core.photos import decode_image
 from hzsynth.core.progress import Progress, Task
-from hzsynth.data.photos import decode_image
 from tests.augment.conftest import picture, write_synthetic
 
 

@@ -11,11 +11,11 @@ from hzsynth.core.checkpoint import load_checkpoint
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_set_writer import ImageSetWriter
+from hzsynth.core.photos import decode_image
 from hzsynth.core.progress import Progress
 from hzsynth.core.run import RunDir
 from hzsynth.cyclegan.training import CycleGanConfig, load_generator, train_cyclegan
 from hzsynth.cyclegan.translation import translate, translate_pixels
-from hzsynth.data.photos import decode_image
 
 TINY = {
     "resolution": 32,

@@ -9,6 +9,7 @@ from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.lineage import check_lineage
+from hzsynth.core.photos import decode_image
 from hzsynth.cyclegan.target import Picture
 from hzsynth.cyclegan.transplant import main_parts, transplant
 from hzsynth.cyclegan.transplant_set import (
@@ -17,7 +18,6 @@ from hzsynth.cyclegan.transplant_set import (
     read_source,
     transplant_images,
 )
-from hzsynth.data.photos import decode_image
 
 SKIN, HOST, RED, CLOTH = (225, 180, 155), (190, 145, 110), (190, 80, 80), (30, 60, 200)
 

@@ -1,6 +1,5 @@
 """Small phantom collections that several tests of the room share."""
 
-import numpy as np
 import pytest
 
 from hzsynth.core.image_set import ImageSet
@@ -14,8 +13,3 @@ def phantoms(tmp_path_factory) -> ImageSet:
     """Eighteen patients of three classes and five disguised copies, 64 px."""
     config = PhantomConfig(size=64, patients=SMALL, duplicates=5, logo_share=0.5)
     return import_phantom(config, tmp_path_factory.mktemp("phantoms") / "set")
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(0)

@@ -13,6 +13,7 @@ from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageRecord
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.phash import hash_distance
+from hzsynth.core.photos import decode_image
 from hzsynth.data import candidates, copy_search
 from hzsynth.data.appearance import appearance, structure_hash, thumbnail
 from hzsynth.data.candidates import candidate_pairs
@@ -26,7 +27,6 @@ from hzsynth.data.duplicates import (
     report_duplicates,
 )
 from hzsynth.data.merge_sheet import merge_sheet
-from hzsynth.data.photos import decode_image
 from hzsynth.data.registration import TURNS, mirrored, place
 from hzsynth.data.sources.phantom import LABELS, render_phantom
 from hzsynth.data.votes import voted_pairs

@@ -6,7 +6,7 @@ from skimage.color import rgb2lab
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
-from hzsynth.data.photos import decode_image
+from hzsynth.core.photos import decode_image
 from hzsynth.data.skin import skin_mask
 from hzsynth.data.skin_tone import individual_typology_angle
 from hzsynth.data.sources.phantom import (

@@ -8,10 +8,10 @@ from PIL import Image, ImageCms
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
+from hzsynth.core.photos import decode_image
 from hzsynth.data.facts import hidden_metadata
 from hzsynth.data.lesion import salient_mask
 from hzsynth.data.loading import open_images
-from hzsynth.data.photos import decode_image
 from hzsynth.data.preprocess import (
     PreprocessConfig,
     color_statistics,

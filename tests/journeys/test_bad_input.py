@@ -85,7 +85,7 @@ def test_unusual_but_sound_pictures_are_imported_right(hzsynth, folder, tmp_path
     assert outcome.code == 0, outcome.err
     images = ImageSet.load(tmp_path / "set")
     assert len(images) == 11
-    from hzsynth.data.photos import decode_image
+    from hzsynth.core.photos import decode_image
 
     expected = np.asarray(photo).astype(float)
     for name, tolerance in (("alpha", 1.0), ("cmyk", 25.0)):

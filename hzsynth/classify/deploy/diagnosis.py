@@ -22,7 +22,7 @@ from hzsynth.classify.deploy.onnx_classifier import ModelFacts, OnnxClassifier
 from hzsynth.classify.deploy.out_of_distribution import FEWEST_HELD_OUT, FeatureStatistics
 from hzsynth.classify.explain.heat_maps import Heat, grad_cam, lay_over, occlusion
 from hzsynth.core.errors import InputError
-from hzsynth.data.photos import square
+from hzsynth.core.photos import square
 
 if TYPE_CHECKING:
     from hzsynth.core.image_set import ImageSet
@@ -168,7 +168,7 @@ def examine(model: DiagnosticModel, file: Path) -> Finding:
 
     Args:
         model: the classifier.
-        file: in any format that `data.photos.decode_image` reads.
+        file: in any format that `core.photos.decode_image` reads.
 
     Returns:
         What was found.

@@ -48,9 +48,9 @@ from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.files import atomic_write_bytes, atomic_write_text, replacing_folder
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.onnx_files import open_session
+from hzsynth.core.photos import square
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
-from hzsynth.data.photos import square
 from hzsynth.data.sources.phantom import LABELS, render_phantom
 from hzsynth.nets.onnx_graphs import onnx_graph
 

@@ -215,7 +215,7 @@ def predict_onnx(
 
     Args:
         file: an ONNX file that ``hzsynth classify export`` wrote.
-        photographs: files in any format that `data.photos.decode_image` reads.
+        photographs: files in any format that `core.photos.decode_image` reads.
         progress: where progress is shown.
 
     Returns:

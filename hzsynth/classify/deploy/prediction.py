@@ -27,7 +27,7 @@ def predict(
 
     Args:
         run: a finished run of `train_classifier` or `train_kdect`.
-        files: photographs in any format that `data.photos.decode_image` reads.
+        files: photographs in any format that `core.photos.decode_image` reads.
         compute: device and precision.
         progress: where progress is shown.
 

@@ -15,7 +15,6 @@ import pandas as pd
 from hzsynth.classify.evaluate.evaluation import Asked
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import COLUMNS, ImageSet
-from hzsynth.data.photos import decode_image
 from hzsynth.data.skin_tone import TONE_BINS, skin_angle, tone_bin
 from hzsynth.statistics.metric_intervals import Metric, metrics_with_intervals
 
@@ -78,7 +77,7 @@ def values_of(images: ImageSet, by: str) -> list[str]:
         return [
             tone_bin(
                 skin_angle(
-                    decode_image(images.read_bytes(record), record.file_name),
+                    images.read_pixels(record),
                     images.read_mask(record),
                 )
             )

@@ -25,9 +25,9 @@ from hzsynth.classify.asking import network_input, read_photograph
 from hzsynth.classify.models import Classifier, normalise
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
+from hzsynth.core.photos import square
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import derive_seed
-from hzsynth.data.photos import decode_image, square
 
 Heat = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -123,7 +123,7 @@ def photographs_of(images: ImageSet, size: int, most: int) -> list[Shown]:
         if mask is not None:
             grey = np.repeat(mask[..., None].astype(np.uint8) * 255, 3, axis=2)
             lesion = square(grey, size)[..., 0] > 127
-        pixels = decode_image(images.read_bytes(record), record.file_name)
+        pixels = images.read_pixels(record)
         shown.append(Shown(record.file_name, network_input(pixels, size), record.label, lesion))
     return shown
 

@@ -12,7 +12,7 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from hzsynth.core.errors import InputError
-from hzsynth.data.photos import image_size
+from hzsynth.core.photos import image_size
 from hzsynth.data.sources.base import Box
 from hzsynth.data.sources.folder import File, composed
 from hzsynth.data.sources.published import read_text

@@ -26,7 +26,7 @@ from hzsynth.core.image_set import (
     read_table,
     read_training_images,
 )
-from hzsynth.data.photos import image_size
+from hzsynth.core.photos import image_size
 from hzsynth.data.sources.archives import is_archive, list_members
 from hzsynth.data.sources.base import IMAGE_SUFFIXES, Found, Location, Source, SourceImage
 

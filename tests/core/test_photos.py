@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from hzsynth.core.errors import InputError
-from hzsynth.data.photos import MAX_PIXELS, decode_image, image_size
+from hzsynth.core.photos import MAX_PIXELS, decode_image, image_size
 
 
 def _encoded(picture: Image.Image, kind: str, **options) -> bytes:
