@@ -33,8 +33,8 @@ from hzsynth.gan.config import GanConfig
 from hzsynth.gan.training import train_gan
 from hzsynth.report.contact_sheet import contact_sheet
 from hzsynth.score.extractors import FeatureExtractor, create_extractor
-from hzsynth.score.fidelity import kernel_distance_of_all, kernel_floor
-from hzsynth.score.memorisation import nearest_neighbour_memorisation
+from hzsynth.score.metrics.kid import kid_floor, kid_of_all
+from hzsynth.score.metrics.memorisation import nearest_neighbour_memorisation
 
 METHODS: Mapping[str, Mapping[str, object]] = {
     "default": {},
@@ -101,14 +101,14 @@ def judged(
     rows = []
     for line, file in zip(lines, sorted((run.path / "kept").iterdir()), strict=True):
         fake = extractor(torch.from_numpy(np.load(file)))
-        kid, error = kernel_distance_of_all(unseen, fake)
+        kid, error = kid_of_all(unseen, fake)
         copies = nearest_neighbour_memorisation(fake, real, unseen, extractor=extractor.name)
         rows.append(
             {
                 "step": line["step"],
                 "kid": kid,
                 "error": error,
-                "kid_train": kernel_distance_of_all(real, fake)[0],
+                "kid_train": kid_of_all(real, fake)[0],
                 "copies": copies.share,
                 "own": float((apart < copies.threshold).double().mean()),
             }
@@ -179,7 +179,7 @@ def main() -> None:
         floors = {}
         for space in spaces:
             every = torch.cat([space(train), space(held_out)])
-            floors[space.name] = kernel_floor(every, part=len(held_out), repeats=100)
+            floors[space.name] = kid_floor(every, part=len(held_out), repeats=100)
         for method in options.methods:
             place = out / f"{label}-{size}-{options.fold}-{method.replace(' ', '')}"
             run = trained(train_set, method, place, size, minutes)

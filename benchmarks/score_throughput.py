@@ -24,10 +24,11 @@ from hzsynth.core.seeding import derive_seed
 from hzsynth.data.loading import open_images
 from hzsynth.data.sources.phantom import LABELS, render_phantom
 from hzsynth.nets.backbones import create_backbone
+from hzsynth.score.config import ScoreConfig
 from hzsynth.score.extractors import create_extractor
 from hzsynth.score.features import extract_features
-from hzsynth.score.fidelity import default_subset_size
-from hzsynth.score.scoring import ScoreConfig, score_images
+from hzsynth.score.metrics.kid import default_subset_size
+from hzsynth.score.scoring import score_images
 
 _SIDE = 224
 _RENDERED = 48

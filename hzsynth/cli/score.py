@@ -7,6 +7,7 @@ import typer
 
 from hzsynth.cli.arguments import open_set
 from hzsynth.cli.session import Session, command
+from hzsynth.score.catalogue import METRICS
 
 
 def register(app: typer.Typer) -> None:
@@ -19,10 +20,7 @@ def register(app: typer.Typer) -> None:
         fake: Annotated[Path, typer.Argument(metavar="FAKE", help="Generated images.")],
         metrics: Annotated[
             str | None,
-            typer.Option(
-                help="Comma-separated: kid, frechet, frechet-infinity, fid, fid-infinity, is, prdc, "
-                "vendi, tone, memorisation."
-            ),
+            typer.Option(help=f"Comma-separated: {', '.join(METRICS)}."),
         ] = None,
         features: Annotated[
             str | None,
@@ -61,8 +59,9 @@ def register(app: typer.Typer) -> None:
         """
         from hzsynth.cli.arguments import known_label
         from hzsynth.core.files import atomic_write_text
+        from hzsynth.score.config import ScoreConfig
         from hzsynth.score.feature_cache import default_cache_folder
-        from hzsynth.score.scoring import ScoreConfig, score_images
+        from hzsynth.score.scoring import score_images
 
         config = session.resolve(
             ScoreConfig,

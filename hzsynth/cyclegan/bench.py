@@ -25,7 +25,7 @@ from hzsynth.cyclegan.measures import (
 from hzsynth.cyclegan.target import Picture, Pixels
 from hzsynth.data.skin import skin_mask
 from hzsynth.score.extractors import FeatureExtractor
-from hzsynth.score.fidelity import default_subset_size, kernel_distance, kernel_floor
+from hzsynth.score.metrics.kid import default_subset_size, kid, kid_floor
 
 # A KID of fewer patches says nothing.
 _FEWEST = 8
@@ -93,9 +93,7 @@ class Bench:
         self.floor: float | None = None
         if len(self._reference) >= 2 * _FEWEST:
             part = len(self._reference) // 2
-            self.floor, _ = kernel_floor(
-                self._reference, part=part, repeats=_FLOOR_REPEATS, seed=seed
-            )
+            self.floor, _ = kid_floor(self._reference, part=part, repeats=_FLOOR_REPEATS, seed=seed)
         else:
             self.remarks.append("the target's photographs give too few patches of skin for a KID")
         wrong = float(self._healthy_before.called.mean())
@@ -191,9 +189,7 @@ class Bench:
         size = default_subset_size(len(self._reference), len(features))
         if size < _FEWEST:
             return None, None
-        return kernel_distance(
-            self._reference, features, subset_size=size, subsets=_SUBSETS, seed=self._seed
-        )
+        return kid(self._reference, features, subset_size=size, subsets=_SUBSETS, seed=self._seed)
 
     def _patch_features(self, pictures: Sequence[Picture]) -> torch.Tensor:
         patches = []

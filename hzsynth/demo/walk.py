@@ -40,7 +40,8 @@ from hzsynth.demo.scale import FAST, FULL, Scale
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.sampling import generate
 from hzsynth.gan.training import train_gan
-from hzsynth.score.scoring import ScoreConfig, score_images
+from hzsynth.score.config import ScoreConfig
+from hzsynth.score.scoring import score_images
 
 LABEL = "herpes_zoster"
 _STAGES, _TIMES = "stages.json", "stage-seconds.json"

@@ -15,8 +15,9 @@ import torch
 
 from hzsynth.core.errors import InputError
 from hzsynth.score.extractors import FeatureExtractor
-from hzsynth.score.fidelity import kernel_distance_of_all, precision_recall_density_coverage
-from hzsynth.score.memorisation import QUANTILE
+from hzsynth.score.metrics.kid import kid_of_all
+from hzsynth.score.metrics.prdc import precision_recall_density_coverage
+from hzsynth.score.results import QUANTILE
 
 FEWEST_TO_COMPARE = 10
 """With fewer held-out photographs KID is measured to the training photographs."""
@@ -164,10 +165,10 @@ class SampleJudge:
         fake = self._extractor(samples)
         held_out = self.reference == "held-out"
         real = self._held_out if held_out else self._train
-        kid, error = kernel_distance_of_all(real, fake)
+        kid, error = kid_of_all(real, fake)
         values = {"kid": kid, "kid_error": error}
         if held_out:
-            values["kid_train"] = kernel_distance_of_all(self._train, fake)[0]
+            values["kid_train"] = kid_of_all(self._train, fake)[0]
         if min(len(real), len(fake)) >= _FEWEST_FOR_NEIGHBOURS:
             neighbours = precision_recall_density_coverage(real, fake)
             values |= {name: neighbours[name] for name in ("precision", "recall")}

@@ -11,7 +11,7 @@ from hzsynth.core.run import RunDir
 from hzsynth.report.contact_sheet import contact_sheet
 from hzsynth.report.plots import Curve, learning_curves
 from hzsynth.report.style import save_figure
-from hzsynth.score.memorisation import QUANTILE
+from hzsynth.score.results import QUANTILE
 
 Score = Callable[[torch.Tensor], Mapping[str, float]]
 """Scores samples: uint8 N x 3 x H x W -> name -> value."""

@@ -1,6 +1,5 @@
-"""How close a generated set is to the photographs, and whether it copies them."""
+"""How close a generated set is to the photographs, and whether it copies them.
 
-from hzsynth.core.torchvision_operators import declare_missing_operators
-
-# Before anything of this room imports timm or torchvision.
-declare_missing_operators()
+`scoring` is the stage; `catalogue` names the metrics, each of which is one file of `metrics`. Importing
+this room, its configuration and its catalogue costs no torch.
+"""

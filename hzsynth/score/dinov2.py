@@ -7,9 +7,7 @@ embedding from the 518 px of its training to 224 px.
 
 from pathlib import Path
 
-import timm
 import torch
-from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import nn
 
 from hzsynth.core.errors import InputError
@@ -40,6 +38,10 @@ class DinoEmbedding(nn.Module):
     preprocessing = "bicubic-antialias-224, ImageNet mean and std"
 
     def __init__(self, weights: Path) -> None:
+        # Here, after `nets` has made torchvision importable (see its `__init__`).
+        import timm
+        from timm.models.vision_transformer import checkpoint_filter_fn
+
         super().__init__()
         state = load_state_dict(weights)
         patches = state.get(_PATCH)

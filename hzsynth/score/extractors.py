@@ -7,7 +7,7 @@ their weights. Only on the published Inception is a Frechet distance called FID.
 """
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, get_args
 
 import torch
 from torch import nn
@@ -16,10 +16,10 @@ from hzsynth.core.devices import Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.weights import file_sha256, find_weights, load_state_dict
 from hzsynth.nets.backbones import fold_batch_norms, lite_embedding
-from hzsynth.nets.names import LITE_NAMES
+from hzsynth.score.config import FeatureName
 from hzsynth.score.dinov2 import DinoEmbedding
 
-EXTRACTOR_NAMES = (*LITE_NAMES, "inception", "dinov2")
+EXTRACTOR_NAMES = get_args(FeatureName)
 """Extractors that `create_extractor` knows."""
 
 BATCH = 32
@@ -140,8 +140,8 @@ def create_extractor(
     if name == "dinov2":
         if weights is None:
             raise InputError(
-                "dinov2 features need the weights of DINOv2 small or base as --dinov2-weights FILE "
-                "(safetensors or a file of tensors); efficientnet-lite0 features need no file"
+                "dinov2 features need the weights of DINOv2 small or base as `dinov2_weights` (a "
+                "safetensors file or a file of tensors); efficientnet-lite0 features need no file"
             )
         with torch.random.fork_rng(devices=[]):  # its random weights are overwritten at once
             dino = DinoEmbedding(weights)
@@ -149,6 +149,25 @@ def create_extractor(
             f"dinov2-{dino.size}", dino.dim, dino.preprocessing, weights, dino, compute
         )
     if name not in EXTRACTOR_NAMES:
-        raise InputError(f"--features is one of {', '.join(EXTRACTOR_NAMES)}, not '{name}'")
+        raise InputError(f"`features` is one of {', '.join(EXTRACTOR_NAMES)}, not '{name}'")
     lite = lite_embedding(name)
     return NetworkExtractor(name, lite.dim, lite.preprocessing, find_weights(name), lite, compute)
+
+
+def class_scores(extractor: FeatureExtractor, features: torch.Tensor) -> torch.Tensor:
+    """Inception's class scores from its pooled features (see `InceptionPool.class_scores`).
+
+    Args:
+        extractor: of the inception features.
+        features: float32 N x 2048, on the CPU.
+
+    Returns:
+        float32 N x 1008.
+
+    Raises:
+        InputError: the extractor has no classes.
+    """
+    network = getattr(extractor, "network", None)
+    if not isinstance(network, InceptionPool):
+        raise InputError(f"class scores are those of inception features, not of {extractor.name}")
+    return network.class_scores(features)

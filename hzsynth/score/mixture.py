@@ -95,7 +95,7 @@ class MixtureReport:
         )
         advice = (
             ". A classifier may learn the source instead of the disease: consider "
-            "--synthetic-classes every"
+            "`synthetic_classes` every"
             if self.probe.auc > _CLEAR and self.association > _STRONG
             else ""
         )

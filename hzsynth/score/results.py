@@ -4,10 +4,10 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from hzsynth.score.meanings import NEED_CONDITIONS, explain
-from hzsynth.score.memorisation import Memorisation
-
 Direction = Literal["lower", "higher"]
+
+QUANTILE = 0.05
+"""The share of held-out photographs that lie nearer to a training photograph than `Memorisation` allows."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,9 @@ class Score:
         dim: dimensions of the features; 0 without any.
         real_digest: digest of the photographs.
         fake_digest: digest of the generated set.
+        note: what the value says, in words.
+        about_one_set: whether the figure is about the generated set alone, such as its variety.
+        beside_conditions: whether it means nothing without number of images, resize and weights.
         fit: the line behind an extrapolated figure.
     """
 
@@ -73,6 +76,9 @@ class Score:
     dim: int
     real_digest: str
     fake_digest: str
+    note: str = ""
+    about_one_set: bool = False
+    beside_conditions: bool = False
     fit: Fit | None = None
 
     @property
@@ -112,20 +118,105 @@ class Score:
                 f"{len(self.fit.sizes)} subsets of {self.fit.sizes[0]} to {self.fit.sizes[-1]}, "
                 "± is the error of the fit"
             ]
-        if self.kind in NEED_CONDITIONS:
+        if self.beside_conditions:
             notes.insert(0, self.conditions)
         notes.append(f"{self.better} is better")
-        meaning = explain(
-            self.kind,
-            value=self.value,
-            floor=self.floor,
-            floor_spread=self.floor_spread,
-            beyond_floor=self.beyond_floor,
-            n=min(self.n_real, self.n_fake),
-            n_floor=self.n_floor,
-            dim=self.dim,
+        said = f"{self._compared()}{f'. {self.note}' if self.note else ''}"
+        return f"{self.metric} is {self.value:.4g}{spread} ({'; '.join(notes)}); {said}."
+
+    def _compared(self) -> str:
+        """What photographs alone give, and whether the value is worse."""
+        if self.floor is None or self.floor_spread is None:
+            return "there are too few real images to say what real against real would give"
+        alone = (
+            f"{self.n_floor} real images alone give"
+            if self.about_one_set
+            else f"two random parts of {self.n_floor} real images give"
         )
-        return f"{self.metric} is {self.value:.4g}{spread} ({'; '.join(notes)}); {meaning}."
+        shown = self.floor_spread > 1e-9 * abs(self.floor)
+        spread = f" ± {self.floor_spread:.3g}" if shown else ""
+        return f"{alone} {self.floor:.4g}{spread}: {self._verdict()}"
+
+    def _verdict(self) -> str:
+        if self.about_one_set:
+            return (
+                "the generated set is less varied than as many photographs"
+                if self.beyond_floor
+                else "the generated set is not clearly less varied than as many photographs"
+            )
+        if self.beyond_floor:
+            return "the sets differ by more than chance explains"
+        return (
+            "at this number of images the sets cannot be told apart by it, which is no proof of "
+            "equality"
+        )
+
+
+@dataclass(frozen=True)
+class NearestPair:
+    """A generated image and the training photograph nearest to it.
+
+    Attributes:
+        fake: index in the generated set.
+        train: index in the training set.
+        distance: Euclidean distance of their features.
+    """
+
+    fake: int
+    train: int
+    distance: float
+
+
+@dataclass(frozen=True)
+class Memorisation:
+    """The figure with its conditions.
+
+    Attributes:
+        share: share of the fakes that are nearer to a training photograph than `threshold`.
+        threshold: the 5 % quantile of the reference distances.
+        reference: ``held-out`` photographs, or ``training`` (each to the others) without any.
+        n_fake: generated images.
+        n_train: training photographs.
+        n_reference: photographs behind the threshold.
+        extractor: the feature space.
+        closest: the closest pairs, nearest first, for a contact sheet.
+    """
+
+    share: float
+    threshold: float
+    reference: str
+    n_fake: int
+    n_train: int
+    n_reference: int
+    extractor: str
+    closest: tuple[NearestPair, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
+        return asdict(self)
+
+    def sentence(self) -> str:
+        """What the figure says at this number of images."""
+        verdict = (
+            "no sign of copying" if self.share <= 2 * QUANTILE else "look at the closest pairs"
+        )
+        if self.share > 0.5:
+            verdict = "the generator mostly copies its training photographs"
+        few = (
+            f". The threshold rests on one or two of only {self.n_reference} photographs"
+            if self.n_reference < 2 / QUANTILE
+            else ""
+        )
+        stand_in = (
+            ". No photograph was held out, so the training photographs stand in for them"
+            if self.reference == "training"
+            else ""
+        )
+        return (
+            f"{self.share:.0%} of {self.n_fake} generated images lie nearer to a training photograph "
+            f"than {QUANTILE:.0%} of the {self.n_reference} {self.reference} photographs do "
+            f"(about {QUANTILE:.0%} is expected without copying): {verdict}{few}{stand_in}. It is no proof of privacy."
+        )
 
 
 @dataclass(frozen=True)

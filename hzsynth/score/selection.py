@@ -4,7 +4,8 @@ Plausible is what improved precision counts (Kynkaanniemi et al. 2019, arXiv:190
 neighbourhood of some photograph. Authentic is what AuthPct counts (Alaa et al. 2022,
 arXiv:2102.08921): farther from its nearest photograph than that is from its own neighbour.
 Authenticity is strict: about half of entirely new images fail it, too, since a new photograph may
-well lie nearer than the nearest old one. Both look at the training photographs only, so that no held-out one chooses what is trained on.
+well lie nearer than the nearest old one. Both look at the training photographs only, so that no
+held-out one chooses what is trained on.
 """
 
 from collections.abc import Sequence
@@ -113,7 +114,7 @@ def select_images(
         photographs = real.select("train", name)
         if len(photographs) <= _NEIGHBOURS:
             raise InputError(
-                f"--filter compares with the training photographs of '{name}': there are "
+                f"`filter` compares with the training photographs of '{name}': there are "
                 f"{len(photographs)}, and more than {_NEIGHBOURS} are needed"
             )
         behind = extract_features(

@@ -5,8 +5,12 @@ import pytest
 import torch
 
 from hzsynth.core.errors import InputError
-from hzsynth.score.fidelity import frechet_distance
-from hzsynth.score.infinity import NotIdentifiableError, fit_line, frechet_distance_at_infinity
+from hzsynth.score.metrics.frechet import frechet_distance
+from hzsynth.score.metrics.frechet_infinity import (
+    NotIdentifiableError,
+    fit_line,
+    frechet_distance_at_infinity,
+)
 
 
 def gaussian(seed, count, dim, shift=0.0):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hzsynth.core.errors import InputError
-from hzsynth.score.memorisation import nearest_neighbour_memorisation
+from hzsynth.score.metrics.memorisation import nearest_neighbour_memorisation
 
 
 def cloud(seed, count, dim=6):

@@ -42,7 +42,7 @@ def check_column(by: str, *sets: ImageSet) -> None:
     further = sorted({key for images in sets for record in images for key in record.extra})
     allowed = (TONE, *_COLUMNS, *further)
     if by not in allowed:
-        raise InputError(f"--by is one of {', '.join(allowed)}, not '{by}'")
+        raise InputError(f"`by` is one of {', '.join(allowed)}, not '{by}'")
 
 
 def rows_by_value(

@@ -1,5 +1,7 @@
 """The Frechet distance at infinitely many images (Chong and Forsyth 2020, arXiv:1911.07023).
 
+    d(N) = d(infinity) + b / N
+
 The Frechet distance of N images is too large by a bias that falls as 1/N. It is computed on
 growing subsets, drawn without replacement, and the line through it against 1/N is read at
 1/N = 0. The paper varies the generated images only and has 50,000 photographs; here both sets
@@ -13,6 +15,7 @@ of them.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -20,12 +23,17 @@ from numpy.typing import NDArray
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.seeding import numpy_generator
-from hzsynth.score.fidelity import frechet_distance
+from hzsynth.score.catalogue import MetricName
+from hzsynth.score.floors import Floor, mean_and_spread, random_parts
+from hzsynth.score.metric import PUBLISHED, Conditions, Described, Metric
+from hzsynth.score.metrics.frechet import frechet_distance
+from hzsynth.score.results import Fit, Score, Unavailable
 
 SMALLEST_SUBSET = 30
 _SUBSETS = 15
 _SHARE_OF_SMALLEST = 3
 _TOLERATED_SHARE = 0.1
+_FITTED_FLOORS = 5
 
 
 class NotIdentifiableError(InputError):
@@ -62,6 +70,10 @@ def fit_line(sizes: Sequence[int], distances: Sequence[float]) -> Line:
 
     Raises:
         InputError: fewer than three sizes.
+
+    Example:
+        >>> round(fit_line([10, 20, 40], [2 + 30 / n for n in (10, 20, 40)]).at_infinity, 6)
+        2.0
     """
     if len(set(sizes)) < 3:
         raise InputError(f"a line with an error needs three subset sizes, not {len(set(sizes))}")
@@ -122,3 +134,56 @@ def frechet_distance_at_infinity(real: torch.Tensor, fake: torch.Tensor, *, seed
             f"the larger half to {later.at_infinity:.4g}); it needs more images"
         )
     return line
+
+
+class FrechetInfinity(Metric):
+    """The extrapolated distance with its line, or why there is none."""
+
+    name: ClassVar[MetricName] = "frechet-infinity"
+
+    def figures(
+        self, real: Described, fake: Described, conditions: Conditions
+    ) -> tuple[Score | Unavailable]:
+        """One figure (see `Metric`)."""
+        photographs, generated = real.measured["features"], fake.measured["features"]
+        try:
+            line = frechet_distance_at_infinity(photographs, generated, seed=conditions.draws.seed)
+        except NotIdentifiableError as error:
+            return (Unavailable(self.name, str(error)),)
+        part = min(len(photographs) // 2, len(generated))
+        below = (
+            " It came out below 0, which means 0 within its error." if line.at_infinity < 0 else ""
+        )
+        published = conditions.extractor == PUBLISHED
+        return (
+            conditions.score(
+                "fid-infinity" if published else f"frechet-infinity-{conditions.extractor}",
+                line.at_infinity,
+                "lower",
+                spread=line.standard_error,
+                floor=_floor(photographs, part, conditions.draws.seed),
+                n_floor=part,
+                fit=Fit(line.sizes, line.distances, line.standard_error),
+                note=(
+                    "It is what the line through the subsets gives for infinitely many images."
+                    f"{below} Its error does not hold what other photographs would have given"
+                ),
+                beside_conditions=True,
+            ),
+        )
+
+
+def _floor(photographs: torch.Tensor, part: int, seed: int) -> Floor | None:
+    # A floor is fifteen distances: a few divisions show where it lies.
+    try:
+        return mean_and_spread(
+            [
+                frechet_distance_at_infinity(photographs[a], photographs[b], seed=seed).at_infinity
+                for a, b in random_parts(len(photographs), part, _FITTED_FLOORS, seed)
+            ]
+        )
+    except NotIdentifiableError:
+        return None
+
+
+METRIC = FrechetInfinity()

@@ -1,0 +1,207 @@
+"""KID: the kernel distance between two sets of features, unbiased at any number of images.
+
+With the cubic kernel ``k(x, y) = (x . y / D + 1)^3`` and m images of each set,
+
+    MMD^2 = sum_{i != j} [k(x_i, x_j) + k(y_i, y_j)] / (m (m - 1)) - 2 sum_{i, j} k(x_i, y_j) / m^2
+
+KID is its mean over random subsets (Bińkowski et al. 2018, arXiv:1801.01401). The draws, the kernel
+and the sums are those of torch-fidelity, whose value it equals; the kernels are computed once,
+where torch-fidelity computes most of them many times. On other features than Inception's it is named
+after them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch_fidelity.metric_kid import kernel_poly, mmd2
+
+from hzsynth.core.errors import InputError
+from hzsynth.core.seeding import derive_seed
+from hzsynth.score.floors import Floor, mean_and_spread, random_parts
+from hzsynth.score.metric import Conditions, Described, Metric
+from hzsynth.score.results import Score
+
+LARGEST_SUBSET = 1000
+"""Default subsets stop growing here: the subset size of the published KID."""
+
+_LARGEST_TABLE = 8000
+
+
+def default_subset_size(n_real: int, n_fake: int) -> int:
+    """Half of the smaller set, at most `LARGEST_SUBSET`: a subset of everything has no spread."""
+    return min(min(n_real, n_fake) // 2, LARGEST_SUBSET)
+
+
+def kid(
+    real: torch.Tensor, fake: torch.Tensor, *, subset_size: int, subsets: int = 100, seed: int = 0
+) -> tuple[float, float]:
+    """Mean and spread of the unbiased squared MMD over random subsets.
+
+    Args:
+        real: float N x D.
+        fake: float M x D.
+        subset_size: images drawn from each set, in [2, min(N, M)).
+        subsets: number of draws.
+        seed: of the draws.
+
+    Returns:
+        Mean and standard deviation over the draws; the mean may be slightly negative.
+
+    Raises:
+        InputError: the subset is not smaller than both sets.
+
+    Example:
+        >>> import torch
+        >>> alike, other = torch.zeros(8, 2), torch.ones(8, 2)
+        >>> kid(alike, alike, subset_size=4)
+        (0.0, 0.0)
+        >>> kid(alike, other, subset_size=4)  # (1 + 1)^3 + 1 - 2
+        (7.0, 0.0)
+    """
+    smallest = min(len(real), len(fake))
+    if not 2 <= subset_size < smallest:
+        raise InputError(
+            f"KID needs a `subset_size` from 2 to {smallest - 1} (one less than the smaller set), "
+            f"not {subset_size}"
+        )
+    # The generator and the order of the draws are those of torch-fidelity, whose value this is.
+    generator = np.random.RandomState(derive_seed(seed, "kid") % 2**32)
+    kernels = _Kernels.between(real, fake)
+    values = []
+    for _ in range(subsets):
+        rows = generator.choice(len(real), subset_size, replace=False)
+        columns = generator.choice(len(fake), subset_size, replace=False)
+        values.append(kernels.squared_mmd(rows, columns))
+    return mean_and_spread(values)
+
+
+def squared_mmd(first: torch.Tensor, second: torch.Tensor) -> float:
+    """The unbiased squared MMD of two equally large sets, each taken as a whole."""
+    everything = np.arange(len(first))
+    return _Kernels.between(first, second).squared_mmd(everything, everything)
+
+
+def kid_of_all(real: torch.Tensor, fake: torch.Tensor) -> tuple[float, float]:
+    """The unbiased squared MMD between all reals and all fakes, and its standard error.
+
+    For watching a generator: the reals stay the same, so the error is that of the fakes alone
+    (jackknife: each fake left out once), and differences between two moments can be judged by it.
+    Unlike in `kid` the sets may differ in size and all images are used.
+
+    Args:
+        real: float N x D, N at least 2.
+        fake: float M x D, M at least 3.
+
+    Returns:
+        Value (negative values happen, without bias) and standard error.
+
+    Raises:
+        InputError: too few images.
+    """
+    n, m = len(real), len(fake)
+    if n < 2 or m < 3:
+        raise InputError(f"KID needs two reals and three fakes at least, not {n} and {m}")
+    one, two = (features.float().cpu().numpy() for features in (real, fake))
+    within, other = (kernel_poly(x, x).astype(np.float64) for x in (one, two))
+    across = kernel_poly(one, two).astype(np.float64)
+    rows = other.sum(axis=0) - np.diagonal(other)
+    first = (within.sum() - np.trace(within)) / (n * (n - 1))
+    value = first + rows.sum() / (m * (m - 1)) - 2 * across.mean()
+    columns = across.sum(axis=0)
+    without = (rows.sum() - 2 * rows) / ((m - 1) * (m - 2)) - 2 * (columns.sum() - columns) / (
+        n * (m - 1)
+    )
+    error = np.sqrt((m - 1) / m * ((without - without.mean()) ** 2).sum())
+    return float(value), float(error)
+
+
+def kid_floor(real: torch.Tensor, *, part: int, repeats: int, seed: int = 0) -> Floor:
+    """`floors.floor_of` for the squared MMD, with the kernels computed once.
+
+    Args:
+        real: float N x D.
+        part: images in each of the two disjoint parts, at most N // 2.
+        repeats: number of random divisions.
+        seed: of the divisions.
+
+    Returns:
+        Mean and standard deviation over the divisions.
+    """
+    kernels = _Kernels.between(real, real)
+    parts = random_parts(len(real), part, repeats, seed)
+    return mean_and_spread([kernels.squared_mmd(a.numpy(), b.numpy()) for a, b in parts])
+
+
+@dataclass(frozen=True)
+class _Kernels:
+    """The cubic kernel within and between two sets.
+
+    Sets too large for tables of all pairs are kept as features, and each subset's kernels are
+    computed when it is asked for.
+    """
+
+    first: NDArray[np.float32]
+    second: NDArray[np.float32]
+    tables: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]] | None
+
+    @classmethod
+    def between(cls, first: torch.Tensor, second: torch.Tensor) -> "_Kernels":
+        one, two = (features.float().cpu().numpy() for features in (first, second))
+        if max(len(one), len(two)) > _LARGEST_TABLE:
+            return cls(one, two, None)
+        within = kernel_poly(one, one)
+        if first is second:
+            return cls(one, two, (within, within, within))
+        return cls(one, two, (within, kernel_poly(one, two), kernel_poly(two, two)))
+
+    def squared_mmd(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> float:
+        """Unbiased, between some rows of the first set and equally many of the second."""
+        if self.tables is None:
+            one, two = self.first[rows], self.second[columns]
+            return float(mmd2(kernel_poly(one, one), kernel_poly(one, two), kernel_poly(two, two)))
+        within, across, other = self.tables
+        return float(
+            mmd2(
+                within[np.ix_(rows, rows)],
+                across[np.ix_(rows, columns)],
+                other[np.ix_(columns, columns)],
+            )
+        )
+
+
+class Kid(Metric):
+    """KID over random subsets."""
+
+    name = "kid"
+
+    def figures(self, real: Described, fake: Described, conditions: Conditions) -> tuple[Score]:
+        """One figure (see `Metric`)."""
+        photographs, generated = real.measured["features"], fake.measured["features"]
+        draws = conditions.draws
+        size = draws.subset_size or default_subset_size(len(photographs), len(generated))
+        value, spread = kid(
+            photographs, generated, subset_size=size, subsets=draws.subsets, seed=draws.seed
+        )
+        part = min(size, len(photographs) // 2)
+        floor = None
+        if part >= 2:
+            floor = kid_floor(photographs, part=part, repeats=draws.floor_repeats, seed=draws.seed)
+        n = min(conditions.n_real, conditions.n_fake)
+        return (
+            conditions.score(
+                f"kid-{conditions.extractor}",
+                value,
+                "lower",
+                spread=spread,
+                floor=floor,
+                n_floor=part,
+                subset_size=size,
+                subsets=draws.subsets,
+                note=f"It is unbiased: values about 0 mean no difference that {n} images can show",
+            ),
+        )
+
+
+METRIC = Kid()

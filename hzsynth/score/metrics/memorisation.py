@@ -1,0 +1,95 @@
+"""Memorisation: what share of the generated images lies suspiciously near a training photograph.
+
+    share = |{f : d(f, train) < t}| / M,   t = 5 % quantile of d(held-out, train)
+
+with d the Euclidean distance to the nearest neighbour: a generated image counts when it lies nearer to a
+training photograph than all but the nearest 5 % of held-out photographs do. A generator that
+learned the distribution has a share of about 5 %, a copier close to 100 %. It is the distance to
+the closest record that synthetic data are usually audited by, read against held-out records; distance
+alone is no proof of privacy ("DCR delusion", arXiv:2505.01524), and `hzsynth.audit` looks closer.
+"""
+
+import torch
+
+from hzsynth.core.errors import InputError
+from hzsynth.score.metric import Conditions, Described, Metric
+from hzsynth.score.results import QUANTILE, Memorisation, NearestPair
+
+
+def nearest_neighbour_memorisation(
+    fake: torch.Tensor,
+    train: torch.Tensor,
+    held_out: torch.Tensor | None,
+    *,
+    extractor: str,
+    pairs: int = 8,
+) -> Memorisation:
+    """Compares distances fake-to-train with distances held-out-to-train.
+
+    Args:
+        fake: float M x D features of the generated images.
+        train: float N x D features of the photographs that the generator learned from.
+        held_out: float K x D features of photographs that it did not see; None or empty to
+            compare with each training photograph's distance to the others.
+        extractor: name of the features.
+        pairs: number of closest pairs to return.
+
+    Returns:
+        The figure with its conditions.
+
+    Raises:
+        InputError: there is nothing to compare.
+
+    Example:
+        >>> import torch
+        >>> train = torch.tensor([[0.0], [10.0], [20.0]])
+        >>> held_out = train + 4
+        >>> copies = train + 0.01
+        >>> nearest_neighbour_memorisation(copies, train, held_out, extractor="line").share
+        1.0
+    """
+    if len(fake) == 0 or len(train) < 2:
+        raise InputError("memorisation needs a generated image and at least two training images")
+    if held_out is None or len(held_out) == 0:
+        reference, between = "training", torch.cdist(train, train)
+        between.fill_diagonal_(float("inf"))
+    else:
+        reference, between = "held-out", torch.cdist(held_out, train)
+    threshold = float(between.min(dim=1).values.double().quantile(QUANTILE))
+    distances, nearest = torch.cdist(fake, train).min(dim=1)
+    order = torch.argsort(distances, stable=True)[:pairs].tolist()
+    return Memorisation(
+        share=float((distances < threshold).double().mean()),
+        threshold=threshold,
+        reference=reference,
+        n_fake=len(fake),
+        n_train=len(train),
+        n_reference=len(between),
+        extractor=extractor,
+        closest=tuple(NearestPair(i, int(nearest[i]), float(distances[i])) for i in order),
+    )
+
+
+class MemorisationShare(Metric):
+    """Train against held-out by the set's splits; without splits all of it counts as train."""
+
+    name = "memorisation"
+
+    def figures(
+        self, real: Described, fake: Described, conditions: Conditions
+    ) -> tuple[Memorisation]:
+        """One figure (see `Metric`)."""
+        features = real.measured["features"]
+        unseen = torch.tensor([r.split in ("val", "test") for r in real.images], dtype=torch.bool)
+        return (
+            nearest_neighbour_memorisation(
+                fake.measured["features"],
+                features[~unseen],
+                features[unseen],
+                extractor=conditions.extractor,
+                pairs=conditions.draws.pairs,
+            ),
+        )
+
+
+METRIC = MemorisationShare()

@@ -1,0 +1,85 @@
+"""Distance between the skin tones of two sets: the first Wasserstein distance of their angles.
+
+    W1 = integral |F_real(a) - F_fake(a)| da
+
+with F the share of images whose tone is at most a; tone is the individual typology angle (Chardon
+et al. 1991) of the skin outside the lesion, in degrees. It is by how much the tone of an image
+has to move on average, as SciPy computes it.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import wasserstein_distance
+
+from hzsynth.core.image_set import ImageSet
+from hzsynth.data.skin_tone import skin_angle
+from hzsynth.score.metric import Conditions, Described, Metric
+from hzsynth.score.results import Score
+
+
+def skin_angles(images: ImageSet) -> NDArray[np.float64]:
+    """The tone of every image of a set, in degrees.
+
+    Raises:
+        InputError: an image or a mask cannot be read.
+    """
+    return np.array([skin_angle(images.read_pixels(r), images.read_mask(r)) for r in images])
+
+
+def tone_distance(real: NDArray[np.float64], fake: NDArray[np.float64]) -> float:
+    """First Wasserstein distance between two sets of angles.
+
+    Args:
+        real: N angles, degrees.
+        fake: M angles, degrees.
+
+    Returns:
+        Degrees.
+
+    Example:
+        >>> import numpy as np
+        >>> tone_distance(np.array([20.0, 30.0, 40.0]), np.array([27.0, 37.0, 47.0]))
+        7.0
+    """
+    return float(wasserstein_distance(real, fake))
+
+
+def _distance(real: torch.Tensor, fake: torch.Tensor) -> float:
+    return tone_distance(real.numpy(), fake.numpy())
+
+
+class Tone(Metric):
+    """The distance of skin tones."""
+
+    name = "tone"
+    needs = "tones"
+
+    def figures(self, real: Described, fake: Described, conditions: Conditions) -> tuple[Score]:
+        """One figure (see `Metric`)."""
+        photographs, generated = real.measured["tones"], fake.measured["tones"]
+        by_eye = replace(
+            conditions,
+            extractor="individual typology angle",
+            preprocessing="skin outside the lesion",
+            weights="",
+            size=0,
+            dim=0,
+        )
+        part = min(len(photographs) // 2, len(generated))
+        value = _distance(photographs, generated)
+        return (
+            by_eye.score(
+                "tone-distance",
+                value,
+                "lower",
+                floor=by_eye.floor(_distance, photographs, part, 1),
+                n_floor=part,
+                note=f"The tone of an image has to move by {value:.1f} degrees on average",
+            ),
+        )
+
+
+METRIC = Tone()

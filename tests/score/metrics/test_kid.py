@@ -1,0 +1,125 @@
+"""KID against its double sums, torch-fidelity and its own jackknife."""
+
+import numpy as np
+import pytest
+import torch
+
+from hzsynth.core.errors import InputError
+from hzsynth.core.seeding import derive_seed
+from hzsynth.score.floors import floor_of
+from hzsynth.score.metrics.kid import (
+    default_subset_size,
+    kid,
+    kid_floor,
+    kid_of_all,
+    squared_mmd,
+)
+from tests.score.metrics.clouds import gaussian
+
+
+def plain_squared_mmd(x, y):
+    """The unbiased estimator, written as its double sums (Gretton et al. 2012, lemma 6)."""
+
+    def kernel(a, b):
+        return (float(a @ b) / len(a) + 1.0) ** 3
+
+    m = len(x)
+    within = sum(
+        kernel(s[i], s[j]) for s in (x, y) for i in range(m) for j in range(m) if i != j
+    ) / (m * (m - 1))
+    across = sum(kernel(a, b) for a in x for b in y) / (m * m)
+    return within - 2 * across
+
+
+def test_the_distance_of_all_images_equals_the_double_sums_and_its_jackknife():
+    generator = torch.Generator().manual_seed(3)
+    real = torch.randn(7, 5, generator=generator)
+    fake = torch.randn(11, 5, generator=generator) + 0.3
+
+    def plain(x, y):
+        def kernel(a, b):
+            return (a @ b.T / 5 + 1) ** 3
+
+        x, y = x.double().numpy(), y.double().numpy()
+        n, m = len(x), len(y)
+        within = (kernel(x, x).sum() - np.trace(kernel(x, x))) / (n * (n - 1))
+        other = (kernel(y, y).sum() - np.trace(kernel(y, y))) / (m * (m - 1))
+        return within + other - 2 * kernel(x, y).mean()
+
+    value, error = kid_of_all(real, fake)
+    assert value == pytest.approx(plain(real, fake), rel=1e-5)
+    left_out = [plain(real, fake[torch.arange(11) != i]) for i in range(11)]
+    expected = np.sqrt(10 / 11 * ((left_out - np.mean(left_out)) ** 2).sum())
+    assert error == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(InputError, match="two reals and three fakes"):
+        kid_of_all(real[:1], fake)
+
+
+def test_squared_mmd_equals_the_double_sums():
+    x, y = gaussian(0, 9), gaussian(1, 9, shift=0.5)
+    expected = plain_squared_mmd(x.double().numpy(), y.double().numpy())
+    assert squared_mmd(x, y) == pytest.approx(expected, rel=1e-4)
+
+
+def test_kid_is_unbiased_mean_over_subsets():
+    x, y = gaussian(2, 12), gaussian(3, 14, shift=0.7)
+    value, spread = kid(x, y, subset_size=6, subsets=400)
+    # Over many draws the subsets' mean is the U-statistic of the two whole sets.
+    kernel_xx = (x @ x.T / 8 + 1) ** 3
+    kernel_yy = (y @ y.T / 8 + 1) ** 3
+    whole = (
+        (kernel_xx.sum() - kernel_xx.trace()) / (12 * 11)
+        + (kernel_yy.sum() - kernel_yy.trace()) / (14 * 13)
+        - 2 * ((x @ y.T / 8 + 1) ** 3).mean()
+    )
+    assert value == pytest.approx(float(whole), abs=4 * spread / 20)
+
+
+def test_kid_of_equal_seeds_is_equal_and_of_others_differs():
+    x, y = gaussian(2, 12), gaussian(3, 14)
+    first = kid(x, y, subset_size=6, seed=1)
+    assert first == kid(x, y, subset_size=6, seed=1)
+    assert first != kid(x, y, subset_size=6, seed=2)
+
+
+@pytest.mark.parametrize("size", [1, 10, 11])
+def test_a_subset_of_everything_is_refused(size):
+    with pytest.raises(InputError, match="from 2 to 9"):
+        kid(gaussian(0, 10), gaussian(1, 12), subset_size=size)
+
+
+def test_default_subset_is_half_of_the_smaller_set_and_bounded():
+    assert default_subset_size(31, 100) == 15
+    assert default_subset_size(50_000, 50_000) == 1000
+
+
+@pytest.mark.parametrize("largest", [8000, 10])
+def test_kid_equals_torch_fidelity(monkeypatch, largest):
+    # Here, since torchvision is importable only after hzsynth.core.
+    from torch_fidelity.metric_kid import kid_features_to_metric
+
+    monkeypatch.setattr("hzsynth.score.metrics.kid._LARGEST_TABLE", largest)
+    x, y = gaussian(34, 40, dim=16), gaussian(35, 30, dim=16, shift=0.3)
+    theirs = kid_features_to_metric(
+        x,
+        y,
+        kid_subsets=20,
+        kid_subset_size=12,
+        rng_seed=derive_seed(3, "kid") % 2**32,
+        verbose=False,
+    )
+    value, spread = kid(x, y, subset_size=12, subsets=20, seed=3)
+    assert value == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-5)
+    assert spread == pytest.approx(theirs["kernel_inception_distance_std"], rel=1e-5)
+
+
+def test_the_floor_of_kid_is_that_of_the_parts():
+    real = gaussian(36, 40)
+    quick = kid_floor(real, part=15, repeats=6, seed=2)
+    plain = floor_of(squared_mmd, real, part=15, repeats=6, seed=2)
+    assert quick == pytest.approx(plain, rel=1e-4, abs=1e-6)
+
+
+def test_floor_of_kid_is_near_zero():
+    value, spread = floor_of(squared_mmd, gaussian(16, 80), part=40)
+    assert abs(value) < spread
