@@ -15,7 +15,8 @@ import torch
 
 from hzsynth.audit.copying import Membership, membership
 from hzsynth.core.errors import InputError, RefusedError
-from hzsynth.core.image_set import ImageRecord, ImageSet, TrainingImage
+from hzsynth.core.image_record import ImageRecord, TrainingImage
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.phash import NEAR_DUPLICATE, nearest_hash
 from hzsynth.data.loading import load_pixels
 

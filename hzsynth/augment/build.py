@@ -16,7 +16,8 @@ from hzsynth.augment.strategies import ONE_IMAGE_NAMES, Augmenter
 from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_files import mask_name
-from hzsynth.core.image_set import ImageRecord, ImageSet, TrainingImage
+from hzsynth.core.image_record import ImageRecord, TrainingImage
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.lineage import check_lineage
 from hzsynth.core.partial import carry_out

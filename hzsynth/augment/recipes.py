@@ -18,7 +18,8 @@ from hzsynth.augment.mixing import SOFT_LABEL, Mix, mix_pair, soft_label
 from hzsynth.augment.strategies import SETTINGS, Augmenter
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_files import CopyOrder, copy_files, encode_png, write_below
-from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.image_record import ImageRecord
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.phash import perceptual_hash
 from hzsynth.core.photos import decode_image, square
 from hzsynth.core.seeding import numpy_generator

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageRecord
+from hzsynth.core.image_record import ImageRecord
 
 
 def _load_albumentations() -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzsynth.core.files import atomic_write_bytes
-from hzsynth.core.image_set import ImageRecord
+from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.phash import perceptual_hash
 
 

@@ -1,155 +1,50 @@
-"""ImageSet: a folder of images with one metadata row an image, and its atomic writer.
+"""ImageSet: a folder of images with one metadata row an image.
 
 The folder has the Hugging Face `imagefolder` form (images + ``metadata.csv`` with a
-``file_name`` column), so that other tools can open it. Beside it lies ``lineage/``: for
-every generator whose images are in the set, the list of images that it learned from.
-A set is immutable: a stage writes a new one.
+``file_name`` column), so that other tools can open it. Beside it lie ``lineage/``, for
+every generator whose images are in the set the list of images that it learned from, and ``copies/``,
+what searches for copies have found. A set is immutable: a stage writes a new one (see
+`core.image_set_writer`).
 """
 
-import csv
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+import operator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hzsynth.core.copies import COPIES, CopySearch, read_copy_search
 from hzsynth.core.errors import InputError
+from hzsynth.core.image_record import (
+    COLUMNS,
+    LINEAGE,
+    METADATA,
+    SPLITS,
+    ImageRecord,
+    TrainingImage,
+    checked_relative,
+    read_row,
+    read_training_images,
+    table_of,
+)
 from hzsynth.core.photos import decode_image
+from hzsynth.core.tables import read_table
+from hzsynth.core.thumbnails import overview_html
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
 
-ORIGINS = (
-    "real",
-    "phantom",
-    "augmented",
-    "stylegan2",
-    "cyclegan",
-    "transplant",
-    "diffusion",
-    "external",
-)
-"""``transplant``: the lesion of one photograph on the skin of another. ``external``: made by somebody else's generator, of which nobody here knows what it saw."""
-REAL_ORIGINS = ("real", "phantom")
-"""Origins that count as photographs: the phantom stands for them where there are none."""
-SPLITS = ("", "train", "val", "test")
-METADATA = "metadata.csv"
-LINEAGE = "lineage"
-_FORMULA = "=+@\t\r"
+    from hzsynth.core.torch_images import TorchImages
 
-
-@dataclass(frozen=True)
-class ImageRecord:
-    """One image of a set: what it shows, where it comes from and what it descends from.
-
-    Attributes:
-        file_name: path relative to the set's root, with forward slashes.
-        label: class name.
-        split: empty, train, val or test.
-        group: patient or case; empty when unknown.
-        source: the data set or device it comes from.
-        origin: one of `ORIGINS`.
-        parents: sha256 of the images that it was made from.
-        run: id of the generator's run; empty for photographs.
-        seed: seed that made it; empty for photographs.
-        sha256: of the file's bytes.
-        phash: perceptual hash (see `core.phash`); empty when the picture is too flat.
-        width: in pixels.
-        height: in pixels.
-        licence: terms under which the image may be used.
-        mask: lesion mask, a file relative to the root; empty when there is none.
-        extra: further columns of the table, kept as they are.
-    """
-
-    file_name: str
-    label: str
-    split: str = ""
-    group: str = ""
-    source: str = ""
-    origin: str = "real"
-    parents: tuple[str, ...] = ()
-    run: str = ""
-    seed: str = ""
-    sha256: str = ""
-    phash: str = ""
-    width: int = 0
-    height: int = 0
-    licence: str = ""
-    mask: str = ""
-    extra: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def is_real(self) -> bool:
-        """Whether the image is a photograph (or a phantom standing for one)."""
-        return self.origin in REAL_ORIGINS
-
-    @property
-    def patient(self) -> str:
-        """Patient or case; an image of which nobody says whose it is counts as its own."""
-        return self.group or self.sha256
-
-
-COLUMNS = tuple(f.name for f in fields(ImageRecord) if f.name != "extra")
-
-
-@dataclass(frozen=True)
-class TrainingImage:
-    """An image that a generator learned from: enough to recognise it, its copies and its patient.
-
-    Attributes:
-        sha256: of the file's bytes.
-        phash: perceptual hash.
-        group: patient or case.
-    """
-
-    sha256: str
-    phash: str
-    group: str
-
-
-def checked_relative(root: Path, name: str) -> Path:
-    """Resolves a relative name inside `root`.
-
-    Raises:
-        InputError: the name is absolute or leads out of the folder, or a spreadsheet program
-            would take it for a formula.
-    """
-    path = root / name
-    if not name or Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name:
-        raise InputError(f"'{root / METADATA}' names a file outside its folder: '{name}'")
-    if name[0] in _FORMULA:
-        # The table is opened by people, and a formula may send what stands beside it elsewhere.
-        raise InputError(
-            f"'{root / METADATA}' names a file '{name}', which a spreadsheet program takes for a "
-            "formula; rename it"
-        )
-    return path
-
-
-def _record(root: Path, row: Mapping[str, str]) -> ImageRecord:
-    checked_relative(root, row["file_name"])
-    if row["mask"]:
-        checked_relative(root, row["mask"])
-    where = f"'{root / METADATA}', image '{row['file_name']}'"
-    if row["split"] not in SPLITS:
-        raise InputError(f"{where}: split is train, val, test or empty, not '{row['split']}'")
-    if row["origin"] not in ORIGINS:
-        raise InputError(f"{where}: origin is one of {', '.join(ORIGINS)}, not '{row['origin']}'")
-    try:
-        width, height = int(row["width"]), int(row["height"])
-    except ValueError:
-        raise InputError(f"{where}: width and height are whole numbers of pixels") from None
-    known = {c: row[c] for c in COLUMNS if c not in ("parents", "width", "height")}
-    extra = {k: v for k, v in row.items() if k not in COLUMNS}
-    return ImageRecord(
-        **known, parents=tuple(row["parents"].split()), width=width, height=height, extra=extra
-    )
+_SHOWN = 24
 
 
 class ImageSet:
@@ -159,20 +54,37 @@ class ImageSet:
         root: the folder.
         records: the images, in the order of the table.
         lineage: for every generator's run, the images that it learned from.
+        searches: what searches for copies among these and other files have found.
+
+    Examples:
+        >>> rows = [
+        ...     ImageRecord("a.png", "zoster", split="train"),
+        ...     ImageRecord("b.png", "eczema", split="train"),
+        ...     ImageRecord("c.png", "zoster", split="test"),
+        ... ]
+        >>> images = ImageSet("photographs", rows)
+        >>> images
+        <ImageSet 'photographs': 3 images; classes: eczema 1, zoster 2; splits: train 2, test 1; origins: real 3>
+        >>> len(images), images[0].label, len(images[1:])
+        (3, 'zoster', 2)
+        >>> [record.file_name for record in images if record.split == "test"]
+        ['c.png']
     """
 
     def __init__(
         self,
-        root: Path,
+        root: Path | str,
         records: Iterable[ImageRecord],
         lineage: Mapping[str, tuple[TrainingImage, ...]] | None = None,
+        searches: Iterable[CopySearch] = (),
     ) -> None:
-        self.root = root
+        self.root = Path(root)
         self.records = tuple(records)
         self.lineage = dict(lineage or {})
+        self.searches = tuple(searches)
 
     @classmethod
-    def load(cls, path: Path) -> "ImageSet":
+    def load(cls, path: Path | str) -> "ImageSet":
         """Reads a set that `ImageSetWriter` wrote.
 
         Args:
@@ -184,26 +96,124 @@ class ImageSet:
         Raises:
             InputError: there is no such set, or its table is damaged.
         """
-        table_path = path / METADATA
+        table_path = Path(path) / METADATA
         if not table_path.is_file():
             raise InputError(f"'{path}' is not an image set: it has no {METADATA}")
-        table = read_table(table_path)
-        missing = [c for c in COLUMNS if c not in table.columns]
+        return cls.from_frame(read_table(table_path), path)
+
+    @classmethod
+    def from_frame(cls, frame: "pd.DataFrame", root: Path | str) -> "ImageSet":
+        """The set that a table describes, such as one of `to_frame` with rows left out or changed.
+
+        Args:
+            frame: one row an image, with all columns of a set's table; others are kept as they are.
+            root: the folder that holds the images; what lies there of lineage and copies is read.
+
+        Returns:
+            The set.
+
+        Raises:
+            InputError: a column is missing, or a row is not of the allowed form.
+        """
+        root = Path(root)
+        missing = [c for c in COLUMNS if c not in frame.columns]
         if missing:
-            raise InputError(f"'{table_path}' lacks the columns {', '.join(missing)}")
-        records = [
-            _record(path, {str(k): v for k, v in row.items()}) for row in table.to_dict("records")
+            raise InputError(f"'{root / METADATA}' lacks the columns {', '.join(missing)}")
+        text = frame.astype(object).where(frame.notna(), "").astype(str)
+        rows = [
+            read_row(root, {str(k): v for k, v in row.items()}) for row in text.to_dict("records")
         ]
         lineage = {
-            file.stem: read_training_images(file) for file in sorted((path / LINEAGE).glob("*.csv"))
+            file.stem: read_training_images(file) for file in sorted((root / LINEAGE).glob("*.csv"))
         }
-        return cls(path, records, lineage)
+        searches = [read_copy_search(file) for file in sorted((root / COPIES).glob("*.csv"))]
+        return cls(root, rows, lineage, searches)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """One row an image with every column of the table, further ones after the known.
+
+        Width and height are numbers, all other columns text; `parents` are separated by spaces.
+
+        Examples:
+            >>> row = ImageRecord("a.png", "zoster", extra={"site": "trunk"})
+            >>> ImageSet("photographs", [row]).to_frame()[["label", "origin", "site"]]
+                label origin   site
+            0  zoster   real  trunk
+        """
+        import pandas as pd  # here: a worker that reads images would wait for it
+
+        columns, rows = table_of(self.records)
+        return pd.DataFrame(rows, columns=pd.Index(columns))
+
+    def to_torch(
+        self,
+        size: int | None = None,
+        *,
+        labels: Sequence[str] | None = None,
+        transform: "Callable[[torch.Tensor], torch.Tensor] | None" = None,
+    ) -> "TorchImages":
+        """The images as a torch data set.
+
+        Args:
+            size: side of the central square in pixels; None leaves every picture its own size.
+            labels: class names, whose places are the targets; None takes those of this set, so a part
+                that lacks a class wants the names of the whole.
+            transform: applied to every image.
+
+        Returns:
+            Pairs of an image, uint8 3 x H x W, and the index of its class.
+
+        Raises:
+            InputError: `labels` lacks a class that occurs.
+        """
+        from hzsynth.core.torch_images import TorchImages  # here: loading torch takes seconds
+
+        names = list(self.labels if labels is None else labels)
+        unknown = sorted(set(self.labels) - set(names))
+        if unknown:
+            raise InputError(f"`labels` is {', '.join(names)}: it lacks {', '.join(unknown)}")
+        files = [self.path(record) for record in self.records]
+        return TorchImages(files, [names.index(r.label) for r in self.records], size, transform)
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __iter__(self) -> Iterator[ImageRecord]:
         return iter(self.records)
+
+    @overload
+    def __getitem__(self, place: int) -> ImageRecord: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "ImageSet": ...
+
+    def __getitem__(self, place: int | slice) -> "ImageRecord | ImageSet":
+        if isinstance(place, slice):
+            return self.replace_records(self.records[place])
+        return self.records[operator.index(place)]
+
+    def _counts(self) -> dict[str, dict[str, int]]:
+        splits = Counter(record.split for record in self.records)
+        return {
+            "classes": dict(sorted(Counter(record.label for record in self.records).items())),
+            "splits": {name: splits[name] for name in SPLITS[1:] if splits[name]},
+            "origins": dict(sorted(Counter(record.origin for record in self.records).items())),
+        }
+
+    def __repr__(self) -> str:
+        parts = [
+            f"{name}: " + ", ".join(f"{key} {count}" for key, count in counts.items())
+            for name, counts in self._counts().items()
+            if counts
+        ]
+        return f"<ImageSet '{self.root}': {'; '.join((_images(len(self)), *parts))}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the counts, and some images evenly picked."""
+        chosen = np.unique(np.linspace(0, len(self) - 1, _SHOWN).round().astype(int))
+        shown = [self.records[i] for i in chosen] if len(self) else []
+        pictures = [(self.path(record), record.label) for record in shown]
+        return overview_html(f"{self.root.name}: {_images(len(self))}", self._counts(), pictures)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -212,10 +222,18 @@ class ImageSet:
 
     @cached_property
     def digest(self) -> str:
-        """Identifies the content: a hash of every image's bytes, label, split and group."""
+        """Identifies the content: bytes, class, split, patient, origin, mask and further columns.
+
+        Raises:
+            InputError: a mask cannot be read.
+        """
         hasher = hashlib.sha256()
         for r in sorted(self.records, key=lambda r: (r.sha256, r.file_name)):
-            hasher.update("\x1f".join((r.sha256, r.label, r.split, r.group, r.origin)).encode())
+            values = [r.sha256, r.label, r.split, r.group, r.origin]
+            if r.mask:
+                values.append(f"mask={hashlib.sha256(self._mask_bytes(r)).hexdigest()}")
+            values += [f"{key}={r.extra[key]}" for key in sorted(r.extra) if r.extra[key]]
+            hasher.update("\x1f".join(values).encode())
             hasher.update(b"\x1e")
         return hasher.hexdigest()
 
@@ -227,7 +245,21 @@ class ImageSet:
     def select(
         self, split: str | None = None, label: str | None = None, origin: str | None = None
     ) -> "ImageSet":
-        """The images that have the given split, label and origin (None: any)."""
+        """The images that have the given split, label and origin.
+
+        Args:
+            split: train, val or test; None: any.
+            label: a class name; None: any.
+            origin: one of `ORIGINS`; None: any.
+
+        Returns:
+            Those images, in their order; none when nothing fits.
+
+        Examples:
+            >>> rows = [ImageRecord("a.png", "zoster"), ImageRecord("b.png", "eczema")]
+            >>> ImageSet("photographs", rows).select(label="eczema").records[0].file_name
+            'b.png'
+        """
         chosen = [
             r
             for r in self.records
@@ -235,7 +267,7 @@ class ImageSet:
             and (label is None or r.label == label)
             and (origin is None or r.origin == origin)
         ]
-        return ImageSet(self.root, chosen, self.lineage)
+        return self.replace_records(chosen)
 
     def training_part(self) -> "ImageSet":
         """What a generator may see: the train split, or everything when there are no splits."""
@@ -274,77 +306,23 @@ class ImageSet:
         """
         if not record.mask:
             return None
-        path = checked_relative(self.root, record.mask)
         try:
-            with Image.open(path) as mask:
+            with Image.open(io.BytesIO(self._mask_bytes(record))) as mask:
                 return np.asarray(mask.convert("L")) > 127
         except OSError as error:
-            raise InputError(f"cannot read the mask '{path}': {error}") from error
+            raise InputError(f"cannot read the mask '{record.mask}': {error}") from error
+
+    def _mask_bytes(self, record: ImageRecord) -> bytes:
+        path = checked_relative(self.root, record.mask)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise InputError(f"cannot read the mask '{path}': {error.strerror}") from error
 
     def replace_records(self, records: Iterable[ImageRecord]) -> "ImageSet":
         """The same folder with other rows."""
-        return ImageSet(self.root, records, self.lineage)
+        return ImageSet(self.root, records, self.lineage, self.searches)
 
 
-def read_table(path: Path) -> "pd.DataFrame":
-    """Reads a CSV table with every value as text (identifiers are text, never numbers).
-
-    Raises:
-        InputError: the file is no table, or it has no ``file_name`` column.
-    """
-    data = path.read_bytes()
-    for encoding in ("utf-8-sig", "cp949"):
-        try:
-            text = data.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    else:
-        raise InputError(f"'{path}' is neither UTF-8 nor CP949 text")
-    import pandas as pd  # here: every worker would wait for it, and none reads a table
-
-    try:
-        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"'{path}' is not a CSV table: {error}") from error
-    if "file_name" not in table.columns:
-        raise InputError(f"'{path}' has no column file_name")
-    return table
-
-
-def read_training_images(path: Path) -> tuple[TrainingImage, ...]:
-    """Reads the list of images that a generator learned from.
-
-    Raises:
-        InputError: the list is damaged.
-    """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file)
-            return tuple(TrainingImage(r["sha256"], r["phash"], r["group"]) for r in rows)
-    except (OSError, KeyError, csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"'{path}' is not a list of training images: {error}") from error
-
-
-def training_images_csv(images: Iterable[TrainingImage]) -> str:
-    """The text of a list of training images, sorted so that equal lists have equal bytes."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("sha256", "phash", "group"))
-    for image in sorted(set(images), key=lambda i: (i.sha256, i.phash, i.group)):
-        writer.writerow((image.sha256, image.phash, image.group))
-    return buffer.getvalue()
-
-
-def metadata_csv(records: Iterable[ImageRecord]) -> str:
-    """The text of a set's ``metadata.csv``."""
-    rows = list(records)
-    extras = sorted({key for record in rows for key in record.extra})
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow((*COLUMNS, *extras))
-    for record in rows:
-        flat = replace(record, extra={})
-        values = [" ".join(record.parents) if c == "parents" else getattr(flat, c) for c in COLUMNS]
-        writer.writerow((*values, *(record.extra.get(key, "") for key in extras)))
-    return buffer.getvalue()
+def _images(count: int) -> str:
+    return f"{count} image{'' if count == 1 else 's'}"

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hzsynth.core.copies import COPIES, CopySearch
 from hzsynth.core.errors import InputError
 from hzsynth.core.files import explain_os_error
 from hzsynth.core.image_files import (
@@ -22,18 +23,18 @@ from hzsynth.core.image_files import (
     mask_name,
     write_below,
 )
-from hzsynth.core.image_set import (
+from hzsynth.core.image_record import (
     LINEAGE,
     METADATA,
     ORIGINS,
     SPLITS,
     ImageRecord,
-    ImageSet,
     TrainingImage,
     checked_relative,
     metadata_csv,
     training_images_csv,
 )
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.partial import PartialFolder, carry_out
 from hzsynth.core.phash import perceptual_hash
 from hzsynth.core.progress import SILENT, Progress
@@ -60,12 +61,12 @@ def refuse_existing(path: Path, force: bool = False, marker: str = METADATA) -> 
     """
     if path.exists():
         if not path.is_dir():
-            raise InputError(f"--out '{path}' is a file, expected a new folder")
+            raise InputError(f"`out` '{path}' is a file, expected a new folder")
         taken = any(path.iterdir())
         if taken and not (force and (path / marker).is_file()):
             raise InputError(
-                f"--out '{path}' already exists and is not empty; name a new folder"
-                + (" or use --force" if (path / marker).is_file() else "")
+                f"`out` '{path}' already exists and is not empty; name a new folder"
+                + (" or use `force`" if (path / marker).is_file() else "")
             )
     parent = path.absolute().parent
     while not parent.exists():
@@ -87,11 +88,13 @@ class ImageSetWriter:
         InputError: the place is taken or cannot be written to.
     """
 
-    def __init__(self, path: Path, force: bool = False, key: str = "") -> None:
+    def __init__(self, path: Path | str, force: bool = False, key: str = "") -> None:
+        path = Path(path)
         refuse_existing(path, force)
         self._path, self._key = path, key
         self._records: list[ImageRecord] = []
         self._lineage: dict[str, tuple[TrainingImage, ...]] = {}
+        self._searches: dict[str, CopySearch] = {}
         self._names: set[str] = set()
         self._taken: dict[str, int] = {}
         self._result: ImageSet | None = None
@@ -125,10 +128,12 @@ class ImageSetWriter:
                 write_below(
                     self._root, f"{LINEAGE}/{run}.csv", training_images_csv(images).encode()
                 )
+            for name, search in self._searches.items():
+                write_below(self._root, f"{COPIES}/{name}.csv", search.to_csv().encode())
             self._partial.publish(self._path)
         except OSError as error:
             raise explain_os_error("write to", self._path, error) from error
-        self._result = ImageSet(self._path, self._records, self._lineage)
+        self._result = ImageSet(self._path, self._records, self._lineage, self._searches.values())
 
     @property
     def done(self) -> dict[str, ImageRecord]:
@@ -340,7 +345,13 @@ class ImageSetWriter:
         """Records what the generator with the id `run` learned from."""
         self._lineage[run] = tuple(sorted({*self._lineage.get(run, ()), *images}, key=str))
 
+    def add_search(self, search: CopySearch) -> None:
+        """Records what a search for copies has found, so that no later one looks again."""
+        self._searches[search.name] = search
+
     def inherit(self, images: ImageSet) -> None:
-        """Takes over the lineage of the generators behind another set."""
+        """Takes over the lineage of the generators behind another set, and its known copies."""
         for run, training in images.lineage.items():
             self.add_lineage(run, training)
+        for search in images.searches:
+            self.add_search(search)

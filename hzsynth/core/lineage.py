@@ -9,7 +9,7 @@ turns (perceptual hash), or another photograph of the same patient (group).
 from collections.abc import Iterable, Mapping
 
 from hzsynth.core.errors import RefusedError
-from hzsynth.core.image_set import ImageRecord, TrainingImage
+from hzsynth.core.image_record import ImageRecord, TrainingImage
 from hzsynth.core.phash import NEAR_DUPLICATE, nearest_hash
 
 _SHOWN = 3

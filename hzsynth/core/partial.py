@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageRecord
+from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.parallel import parallel_map
 from hzsynth.core.progress import Progress
 

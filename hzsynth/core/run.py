@@ -21,7 +21,7 @@ from hzsynth.core.checkpoint import load_checkpoint, save_checkpoint
 from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError
 from hzsynth.core.files import atomic_write_text, explain_os_error
-from hzsynth.core.image_set import (
+from hzsynth.core.image_record import (
     ImageRecord,
     TrainingImage,
     read_training_images,

@@ -14,7 +14,8 @@ from pydantic import Field
 from hzsynth.core.config import Config
 from hzsynth.core.devices import Compute
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageRecord, ImageSet, TrainingImage
+from hzsynth.core.image_record import ImageRecord, TrainingImage
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.photos import square
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import numpy_generator

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.image_record import ImageRecord
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.lineage import check_lineage
 from hzsynth.core.photos import square
 from hzsynth.data.lesion import lesion_mask

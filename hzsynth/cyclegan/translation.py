@@ -18,7 +18,8 @@ from torch.nn import functional
 
 from hzsynth.core.devices import Compute
 from hzsynth.core.image_files import write_picture
-from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.image_record import ImageRecord
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir

@@ -15,7 +15,8 @@ from pydantic import Field
 from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_files import write_picture
-from hzsynth.core.image_set import ImageRecord, ImageSet, TrainingImage
+from hzsynth.core.image_record import ImageRecord, TrainingImage
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.parallel import SLOW
 from hzsynth.core.partial import carry_out

@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.fft import dctn
 
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageRecord
+from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.phash import SIDE
 from hzsynth.core.photos import decode_image
 

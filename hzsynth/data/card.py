@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from hzsynth.core.image_set import COLUMNS, METADATA, SPLITS, ImageRecord, metadata_csv
+from hzsynth.core.image_record import COLUMNS, METADATA, SPLITS, ImageRecord, metadata_csv
 from hzsynth.core.image_set_writer import ImageSetWriter
 
 README, CROISSANT = "README.md", "croissant.json"

@@ -209,5 +209,5 @@ def _conflict_sentence(report: DuplicateReport) -> str:
     )
     return (
         f"{count} photographs have copies with different labels ({shown}"
-        f"{'; ...' if count > 3 else ''}): correct them, or choose --conflicts drop or majority"
+        f"{'; ...' if count > 3 else ''}): correct them, or choose `conflicts` drop or majority"
     )

@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.files import atomic_write_text, replacing_folder
-from hzsynth.core.image_set import COLUMNS, ImageRecord, ImageSet
+from hzsynth.core.image_record import COLUMNS, ImageRecord
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import refuse_existing
 from hzsynth.core.progress import SILENT, Progress
 
@@ -56,7 +57,7 @@ def export_set(
             be written.
     """
     if shard_size < 1:
-        raise InputError(f"--shard-size is at least 1, not {shard_size}")
+        raise InputError(f"`shard_size` is at least 1, not {shard_size}")
     if not len(images):
         raise InputError(f"'{images.root}' holds no image")
     refuse_existing(out, force, INDEX)

@@ -14,7 +14,8 @@ from PIL import Image
 from skimage.measure import blur_effect
 
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.image_record import ImageRecord
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.photos import decode_image, image_size
 from hzsynth.data.annotations import find_annotations
 from hzsynth.data.overlays import LogoTemplate

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.image_record import ImageRecord
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.parallel import SLOW, parallel_map
 from hzsynth.core.photos import square
 from hzsynth.core.progress import SILENT, Progress

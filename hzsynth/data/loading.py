@@ -7,9 +7,11 @@ import numpy as np
 import torch
 
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import COLUMNS, METADATA, ImageRecord, ImageSet, read_table
+from hzsynth.core.image_record import COLUMNS, METADATA, ImageRecord
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.photos import square
 from hzsynth.core.progress import SILENT, Progress
+from hzsynth.core.tables import read_table
 from hzsynth.data.importing import measure_images
 from hzsynth.data.sources.folder import find_folder
 

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.image_record import ImageRecord
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.photos import fitted
 from hzsynth.report.contact_sheet import contact_sheet
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hzsynth.core.image_set import TrainingImage
+from hzsynth.core.image_record import TrainingImage
 from hzsynth.data.sources.base import Found, SourceImage
 from hzsynth.data.sources.folder import find_folder
 

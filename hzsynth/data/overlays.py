@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.image_record import ImageRecord
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.parallel import parallel_map
 from hzsynth.core.progress import SILENT, Progress
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_files import encode_mask, encode_png, mask_name, write_below
-from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.image_record import ImageRecord
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter, refuse_existing
 from hzsynth.core.parallel import SLOW, parallel_map
 from hzsynth.core.partial import carry_out

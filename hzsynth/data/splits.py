@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.image_record import ImageRecord
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter, refuse_existing
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import numpy_generator
@@ -146,7 +147,7 @@ def split_images(
     """
     if len(ratios) != 3 or not all(np.isfinite(r) and r > 0 for r in ratios):
         shown = "/".join(f"{r:g}" for r in ratios)
-        raise InputError(f"--ratios needs three positive numbers such as 70/15/15, not {shown}")
+        raise InputError(f"`ratios` needs three positive numbers such as 70/15/15, not {shown}")
     refuse_existing(out, force)
     part = _parts(images, ratios, seed, progress)
     with ImageSetWriter(out, force, _key(images, part)) as writer:
@@ -188,7 +189,7 @@ def fold_images(
         InputError: K is below 3 or above the patients of a class, or `out` is taken.
     """
     if folds < 3:
-        raise InputError(f"--folds is at least 3 (train, val and test differ), not {folds}")
+        raise InputError(f"`folds` is at least 3 (train, val and test differ), not {folds}")
     part = _parts(images, (1.0,) * folds, seed, progress)
     made = []
     for fold in range(folds):

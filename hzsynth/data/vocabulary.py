@@ -83,22 +83,22 @@ def read_class_map(path: Path) -> dict[str, str]:
     except UnicodeDecodeError:
         text = data.decode("cp949", errors="replace")
     except OSError as error:
-        raise InputError(f"cannot read --map '{path}': {error.strerror}") from error
+        raise InputError(f"cannot read the class map '{path}': {error.strerror}") from error
     if path.suffix.casefold() == ".csv":
         return _from_csv(path, text)
     try:
         classes = tomllib.loads(text).get("classes")
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"--map '{path}' is not valid TOML: {error}") from error
+        raise InputError(f"the class map '{path}' is not valid TOML: {error}") from error
     if not isinstance(classes, dict) or not all(isinstance(v, str) for v in classes.values()):
-        raise InputError(f'--map \'{path}\' has no table [classes] of "from" = "to"')
+        raise InputError(f'the class map \'{path}\' has no table [classes] of "from" = "to"')
     return {_composed(key): _composed(value) for key, value in classes.items()}
 
 
 def _from_csv(path: Path, text: str) -> dict[str, str]:
     rows = list(csv.DictReader(io.StringIO(text)))
     if not rows or not {"from", "to"} <= set(rows[0]):
-        raise InputError(f"--map '{path}' has no columns 'from' and 'to'")
+        raise InputError(f"the class map '{path}' has no columns 'from' and 'to'")
     return {_composed(row["from"] or ""): _composed(row["to"] or "") for row in rows}
 
 
@@ -123,7 +123,7 @@ def apply_class_map(found: Found, classes: Mapping[str, str]) -> Found:
     for name in classes:
         if name not in known and name != REST:
             raise InputError(
-                f"--map names the class '{name}', which is not there; it has "
+                f"the class map names the class '{name}', which is not there; it has "
                 f"{', '.join(sorted(known))}"
             )
     kept, dropped = [], Counter[str]()
@@ -134,9 +134,10 @@ def apply_class_map(found: Found, classes: Mapping[str, str]) -> Found:
         else:
             dropped[image.label] += 1
     if not kept:
-        raise InputError("--map drops every class")
+        raise InputError("the class map drops every class")
     remarks = [
-        f"--map dropped {count} images of '{label}'" for label, count in sorted(dropped.items())
+        f"the class map dropped {count} images of '{label}'"
+        for label, count in sorted(dropped.items())
     ]
     return replace(found, images=tuple(kept), remarks=(*found.remarks, *remarks))
 
@@ -165,7 +166,7 @@ def check_target(images: Sequence[SourceImage], target: str) -> tuple[str, ...]:
     names = Counter((image.label, image.extra.get(ORIGINAL_LABEL, image.label)) for image in images)
     labels = sorted({label for label, _ in names})
     if target not in labels:
-        raise InputError(f"--target '{target}' is not a class; there are {', '.join(labels)}")
+        raise InputError(f"`target` '{target}' is not a class; there are {', '.join(labels)}")
     if not any(means_zoster(name) for name in (target, *(n for la, n in names if la == target))):
         # Another disease is the target: nothing is known about its neighbours.
         return ()
@@ -174,8 +175,8 @@ def check_target(images: Sequence[SourceImage], target: str) -> tuple[str, ...]:
         reason = zoster_neighbour(name)
         if label == target and reason:
             raise InputError(
-                f"{count} images of --target '{target}' are '{name}' in their data set, which is "
-                f"{reason}; leave them out with --map"
+                f"{count} images of `target` '{target}' are '{name}' in their data set, which is "
+                f"{reason}; leave them out with a class map"
             )
         if label == target and not means_zoster(name):
             remarks.append(f"{count} images of '{target}' are '{name}' in their data set: check it")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.files import explain_os_error
-from hzsynth.core.image_set import METADATA
+from hzsynth.core.image_record import METADATA
 from hzsynth.release.png import png_problem
 
 SUMS = "SHA256SUMS"

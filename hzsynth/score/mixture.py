@@ -20,7 +20,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hzsynth.core.devices import Compute
-from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.image_record import ImageRecord
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import derive_seed
 from hzsynth.data.association import association

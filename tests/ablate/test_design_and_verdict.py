@@ -5,7 +5,8 @@ import pytest
 from hzsynth.ablate.design import AblateConfig, AblationArm, plan, plan_text, power_table
 from hzsynth.ablate.verdict import answer_of, judge, needed_for
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.image_record import ImageRecord
+from hzsynth.core.image_set import ImageSet
 from hzsynth.statistics.bootstrap import Contrast
 from hzsynth.statistics.contrasts import t_difference
 

@@ -11,7 +11,8 @@ from hzsynth.ablate.design import AblateConfig, AblationArm, Cell
 from hzsynth.ablate.report import write_ablation_report
 from hzsynth.ablate.runner import AblationResult, load_ablation, run_ablation
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageRecord, ImageSet, metadata_csv
+from hzsynth.core.image_record import ImageRecord, metadata_csv
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
 from hzsynth.core.seeding import numpy_generator
 from hzsynth.statistics.predictions import CellPredictions, Predictions

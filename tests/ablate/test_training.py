@@ -12,7 +12,8 @@ from hzsynth.ablate.training import ask, build_cell, cell_seed
 from hzsynth.classify.models import Classifier
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.errors import RefusedError
-from hzsynth.core.image_set import ImageSet, TrainingImage
+from hzsynth.core.image_record import TrainingImage
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.progress import SILENT
 from hzsynth.core.run import RunDir

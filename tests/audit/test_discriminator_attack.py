@@ -20,7 +20,8 @@ from hzsynth.audit.spaces import Space, pixel_vectors
 from hzsynth.cli.main import run as hzsynth
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.errors import InputError, RefusedError
-from hzsynth.core.image_set import ImageSet, TrainingImage
+from hzsynth.core.image_record import TrainingImage
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.run import RunDir
 from hzsynth.gan.config import GanConfig

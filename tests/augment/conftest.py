@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from hzsynth.core.image_set import TrainingImage
+from hzsynth.core.image_record import TrainingImage
 from hzsynth.core.image_set_writer import ImageSetWriter
 
 

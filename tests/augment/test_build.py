@@ -10,7 +10,8 @@ from hzsynth.augment.mixing import SOFT_LABEL
 from hzsynth.augment.recipes import PARAMETERS
 from hzsynth.augment.strategies import SETTINGS, Augmenter
 from hzsynth.core.errors import InputError, RefusedError
-from hzsynth.core.image_set import ImageSet, TrainingImage
+from hzsynth.core.image_record import TrainingImage
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.phash import perceptual_hash
 from hzsynth.core.photos import decode_image

@@ -1,10 +1,15 @@
+import hashlib
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from hzsynth.core.copies import CopySearch
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_files import write_png
-from hzsynth.core.image_set import ImageRecord, ImageSet, TrainingImage
+from hzsynth.core.image_record import ImageRecord, TrainingImage
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 
 
@@ -135,3 +140,118 @@ def test_the_digest_depends_on_content_label_and_split_but_not_on_order(tmp_path
 
     moved = [replace(images.records[0], split="test"), *images.records[1:]]
     assert ImageSet(images.root, moved).digest != images.digest
+
+
+def test_a_set_says_what_it_holds(tmp_path):
+    images = _write(tmp_path / "a", 1)
+    assert repr(images) == (
+        f"<ImageSet '{tmp_path / 'a'}': 1 image; classes: 대상포진 1; splits: train 1; origins: real 1>"
+    )
+    assert repr(images[:0]) == f"<ImageSet '{tmp_path / 'a'}': 0 images>"
+
+
+def test_a_set_is_indexed_like_its_records(tmp_path):
+    images = _write(tmp_path / "a", 5)
+    assert images[0] is images.records[0]
+    assert images[-1] is images.records[-1]
+    assert images[np.int64(2)] is images.records[2]
+    assert images[1:4].records == images.records[1:4]
+    assert images[1:4].lineage == images.lineage
+    with pytest.raises(IndexError):
+        images[5]
+
+
+def test_paths_may_be_text(tmp_path):
+    written = _write(str(tmp_path / "a"), 2)
+    assert ImageSet.load(str(tmp_path / "a")).records == written.records
+
+
+def test_a_table_in_memory_is_the_table_on_disk(tmp_path):
+    images = _write(tmp_path / "a")
+    frame = images.to_frame()
+    assert frame["width"].tolist() == [28, 28, 28]
+    assert frame["parents"].tolist() == ["ab cd"] * 3
+    assert frame["tone"].tolist() == ["light"] * 3
+    again = ImageSet.from_frame(frame, tmp_path / "a")
+    assert (again.records, again.lineage) == (images.records, images.lineage)
+    chosen = ImageSet.from_frame(frame[frame["group"] == "001"], str(tmp_path / "a"))
+    assert [r.group for r in chosen] == ["001"]
+    assert chosen.read_pixels(chosen[0]).shape == (24, 28, 3)
+
+
+def test_a_table_in_memory_is_checked_like_one_on_disk(tmp_path):
+    frame = _write(tmp_path / "a").to_frame()
+    with pytest.raises(InputError, match="lacks the columns split"):
+        ImageSet.from_frame(frame.drop(columns="split"), tmp_path / "a")
+    with pytest.raises(InputError, match="split is train, val, test or empty, not 'exam'"):
+        ImageSet.from_frame(frame.assign(split="exam"), tmp_path / "a")
+    with pytest.raises(InputError, match="outside its folder"):
+        ImageSet.from_frame(frame.assign(file_name="../secret.png"), tmp_path / "a")
+    assert ImageSet.from_frame(frame.assign(licence=np.nan), tmp_path / "a")[0].licence == ""
+
+
+def test_torch_gets_the_pixels_and_the_places_of_the_classes(tmp_path):
+    images = _write(tmp_path / "a", 2)
+    whole = images.to_torch()
+    picture, target = whole[1]
+    assert (len(whole), target, picture.dtype) == (2, 0, torch.uint8)
+    np.testing.assert_array_equal(picture.permute(1, 2, 0).numpy(), _pixels(1))
+    small = images.to_torch(8, labels=("eczema", "대상포진"), transform=torch.neg)
+    batch, targets = next(iter(torch.utils.data.DataLoader(small, batch_size=2)))
+    assert (batch.shape, targets.tolist()) == ((2, 3, 8, 8), [1, 1])
+    with pytest.raises(InputError, match="`labels` is eczema: it lacks 대상포진"):
+        images.to_torch(labels=("eczema",))
+
+
+def test_a_notebook_shows_a_few_images_and_never_more(tmp_path):
+    shown = _write(tmp_path / "a", 30)._repr_html_()
+    assert shown.count("data:image/jpeg;base64,") == 24
+    assert "30 images" in shown
+    assert "대상포진 30" in shown
+    assert "0 images" in _write(tmp_path / "b", 0)._repr_html_()
+
+
+def test_a_notebook_takes_no_markup_from_a_label_and_survives_a_lost_file(tmp_path):
+    images = ImageSet(tmp_path, [ImageRecord("gone.png", "<script>x</script>")])
+    assert "<script>" not in images._repr_html_()
+    assert "cannot be read" in images._repr_html_()
+
+
+def test_the_digest_knows_masks_and_soft_labels(tmp_path):
+    def digest(name, mask=None, extra=None):
+        with ImageSetWriter(tmp_path / name) as writer:
+            writer.add(_pixels(0), label="x", origin="real", mask=mask, extra=extra)
+        return ImageSet.load(tmp_path / name).digest
+
+    half, whole = np.zeros((24, 28), bool), np.ones((24, 28), bool)
+    half[:12] = True
+    plain = digest("plain")
+    # What a set without masks and further columns has had since the first version.
+    record = ImageSet.load(tmp_path / "plain")[0]
+    text = "\x1f".join((record.sha256, "x", "", "", "real")) + "\x1e"
+    assert plain == hashlib.sha256(text.encode()).hexdigest()
+    others = [
+        digest("half", half),
+        digest("whole", whole),
+        digest("soft", extra={"soft_label": "x:0.6 y:0.4"}),
+        digest("softer", extra={"soft_label": "x:0.5 y:0.5"}),
+    ]
+    assert len({plain, *others}) == 5
+    assert digest("again", half) == others[0]
+    assert digest("empty column", extra={"soft_label": ""}) == plain
+
+
+def test_what_was_found_of_copies_travels(tmp_path):
+    search = CopySearch({"aa": 0, "bb": 0, "cc": 1}, version=3, crops=True)
+    with ImageSetWriter(tmp_path / "a") as writer:
+        writer.add(_pixels(0), label="x", origin="real")
+        writer.add_search(search)
+    images = ImageSet.load(tmp_path / "a")
+    assert images.searches == (search,)
+    assert images[:0].searches == (search,)
+    with ImageSetWriter(tmp_path / "b") as writer:
+        writer.inherit(images)
+    assert ImageSet.load(tmp_path / "b").searches == (search,)
+    (tmp_path / "b" / "copies" / f"{search.name}.csv").write_text("sha256,photograph\naa,1\n")
+    with pytest.raises(InputError, match="not the evidence of one search"):
+        ImageSet.load(tmp_path / "b")

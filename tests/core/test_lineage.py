@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from hzsynth.core.errors import RefusedError
-from hzsynth.core.image_set import ImageRecord, TrainingImage
+from hzsynth.core.image_record import ImageRecord, TrainingImage
 from hzsynth.core.lineage import check_lineage
 from hzsynth.core.phash import perceptual_hash
 

@@ -5,7 +5,7 @@ from pydantic import Field
 
 from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageRecord
+from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.run import RunDir
 
 

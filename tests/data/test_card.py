@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hzsynth.core.image_set import COLUMNS, METADATA, ImageSet
+from hzsynth.core.image_record import COLUMNS, METADATA
+from hzsynth.core.image_set import ImageSet
 from hzsynth.data.sources.folder import find_folder
 from hzsynth.data.splits import fold_images, split_images
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageRecord
+from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.phash import hash_distance
 from hzsynth.core.photos import decode_image

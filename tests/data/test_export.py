@@ -86,7 +86,7 @@ def test_equal_sets_give_equal_bytes(divided, tmp_path, form):
 
 
 def test_what_cannot_be_exported_leaves_nothing(divided, tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="--shard-size"):
+    with pytest.raises(InputError, match="`shard_size`"):
         export_set(divided, "webdataset", tmp_path / "out", shard_size=0)
     with pytest.raises(InputError, match="no image"):
         export_set(divided.replace_records([]), "webdataset", tmp_path / "out")

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import COLUMNS
+from hzsynth.core.image_record import COLUMNS
 from hzsynth.data.importing import import_images
 from hzsynth.data.sources import base
 from hzsynth.data.sources.registry import source_of

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.image_record import ImageRecord
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.data.inspect import inspect_images, source_association, source_shortcuts
 from hzsynth.data.inspect_page import write_inspection

@@ -67,11 +67,11 @@ def test_a_class_map_renames_drops_and_takes_the_rest(tmp_path: Path, form: str)
     mapped = apply_class_map(found, read_class_map(path))
     assert [image.label for image in mapped.images] == ["herpes_zoster", "other", "herpes_zoster"]
     assert mapped.images[0].extra[ORIGINAL_LABEL] == "대상포진"
-    assert mapped.remarks == ("--map dropped 1 images of 'acne'",)
+    assert mapped.remarks == ("the class map dropped 1 images of 'acne'",)
 
 
 def test_wrong_class_maps_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot read --map"):
+    with pytest.raises(InputError, match="cannot read the class map"):
         read_class_map(tmp_path / "none.toml")
     (tmp_path / "a.toml").write_text("[classes\n")
     with pytest.raises(InputError, match="not valid TOML"):

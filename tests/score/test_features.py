@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.image_record import ImageRecord
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.weights import file_sha256
 from hzsynth.nets.backbones import create_backbone, fold_batch_norms, lite_embedding
 from hzsynth.score import extractors

@@ -6,7 +6,7 @@ import torch
 
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageRecord
+from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.data.association import association
 from hzsynth.data.sources.phantom import render_phantom

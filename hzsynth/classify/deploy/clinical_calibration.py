@@ -21,7 +21,8 @@ from hzsynth.classify.evaluate.calibration import (
 )
 from hzsynth.classify.models import Classifier
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.image_record import ImageRecord
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.lineage import check_lineage
 from hzsynth.core.onnx_files import OPSET
 from hzsynth.core.run import RunDir

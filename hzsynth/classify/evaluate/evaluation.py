@@ -16,7 +16,8 @@ from hzsynth.classify.models import MODEL, Classifier, load_classifier
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.files import atomic_write_text
-from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.image_record import ImageRecord
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.lineage import check_lineage
 from hzsynth.core.run import RunDir
 from hzsynth.data.loading import load_pixels

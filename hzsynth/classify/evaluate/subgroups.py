@@ -14,7 +14,8 @@ import pandas as pd
 
 from hzsynth.classify.evaluate.evaluation import Asked
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import COLUMNS, ImageSet
+from hzsynth.core.image_record import COLUMNS
+from hzsynth.core.image_set import ImageSet
 from hzsynth.data.skin_tone import TONE_BINS, skin_angle, tone_bin
 from hzsynth.statistics.metric_intervals import Metric, metrics_with_intervals
 

@@ -8,7 +8,8 @@ from torch.nn import functional
 
 from hzsynth.augment.mixing import SOFT_LABEL
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageRecord, ImageSet
+from hzsynth.core.image_record import ImageRecord
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.lineage import check_lineage
 from hzsynth.data.loading import load_pixels
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from hzsynth.augment.strategies import Augmenter, recorded_augmenter
-from hzsynth.core.image_set import ImageRecord
+from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.seeding import derive_seed, torch_generator
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hzsynth.classify.models import is_run
 from hzsynth.classify.train.loading import TrainingData
-from hzsynth.core.image_set import ImageRecord
+from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.lineage import check_lineage
 from hzsynth.core.run import RunDir
 

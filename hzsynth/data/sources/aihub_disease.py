@@ -19,7 +19,7 @@ from pydantic import Field, field_validator, model_validator
 
 from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ORIGINS, REAL_ORIGINS
+from hzsynth.core.image_record import ORIGINS, REAL_ORIGINS
 from hzsynth.data.sources.base import Found, Source, SourceImage
 from hzsynth.data.sources.folder import File, composed
 from hzsynth.data.sources.published import (
@@ -174,7 +174,7 @@ def read_mapping(path: Path | None) -> Mapping:
         InputError: it is missing, cannot be read or has another form.
     """
     if path is None:
-        raise InputError("the mapping is missing: name it with --option mapping=FILE.toml")
+        raise InputError("the mapping is missing: name its TOML file in the setting `mapping`")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import TrainingImage
+from hzsynth.core.image_record import TrainingImage
 from hzsynth.data.sources.archives import read_member, read_start
 
 IMAGE_SUFFIXES = frozenset(
@@ -80,7 +80,7 @@ class SourceImage:
         split: empty, train, val or test, where the data set prescribes one.
         group: patient, case or subject; empty when unknown.
         source: the data set (and device) it comes from.
-        origin: one of `core.image_set.ORIGINS`.
+        origin: one of `core.image_record.ORIGINS`.
         licence: terms under which it may be used.
         parents: sha256 of the images that it was made from.
         run: id of the generator's run; empty for photographs.

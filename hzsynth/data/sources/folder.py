@@ -16,17 +16,17 @@ from pathlib import Path, PurePosixPath
 
 from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import (
+from hzsynth.core.image_record import (
     COLUMNS,
     LINEAGE,
     METADATA,
     ORIGINS,
-    ImageSet,
     checked_relative,
-    read_table,
     read_training_images,
 )
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.photos import image_size
+from hzsynth.core.tables import read_table
 from hzsynth.data.sources.archives import is_archive, list_members
 from hzsynth.data.sources.base import IMAGE_SUFFIXES, Found, Location, Source, SourceImage
 

@@ -148,8 +148,8 @@ def _names(
     return (
         {number: f"class-{number}" for number in used},
         (
-            "there are no names of classes: name a file of them with --option classes=FILE, "
-            "or rename the classes with --map",
+            "there are no names of classes: name a file of them in the setting `classes`, "
+            "or rename the classes with a class map",
         ),
     )
 

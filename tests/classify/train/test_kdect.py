@@ -9,7 +9,8 @@ import pytest
 from hzsynth.classify.models import MODEL, load_classifier
 from hzsynth.classify.train.kdect import KdectConfig, KdectResult, order_teachers, train_kdect
 from hzsynth.core.errors import InputError, RefusedError
-from hzsynth.core.image_set import ImageSet, TrainingImage
+from hzsynth.core.image_record import TrainingImage
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.run import RunDir
 from hzsynth.data.loading import load_pixels

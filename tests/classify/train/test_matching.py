@@ -9,7 +9,7 @@ from hzsynth.classify.train.batches import Batches
 from hzsynth.classify.train.loading import LabelledImages
 from hzsynth.classify.train.matching import Matching, matching_shares
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ImageRecord
+from hzsynth.core.image_record import ImageRecord
 
 TARGETS = torch.tensor([0] * 10 + [1] * 6 + [2] * 4)
 AUGMENTED = torch.tensor([False] * 2 + [True] * 8 + [False] * 6 + [True] * 2 + [False] * 2)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set import ORIGINS
+from hzsynth.core.image_record import ORIGINS
 
 DOCUMENT = Path(__file__).parents[3] / "docs/data-sources.md"
 EXAMPLES = {
@@ -162,7 +162,7 @@ def test_wrong_mappings(tmp_path: Path, find, mapping, text: str, message: str) 
 
 
 def test_no_mapping(tmp_path: Path, find) -> None:
-    with pytest.raises(InputError, match="--option mapping=FILE.toml"):
+    with pytest.raises(InputError, match="setting `mapping`"):
         find("aihub-disease", tmp_path)
     with pytest.raises(InputError, match="cannot read the mapping"):
         find("aihub-disease", tmp_path, mapping=str(tmp_path / "none.toml"))

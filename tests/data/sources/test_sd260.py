@@ -21,7 +21,7 @@ def root(tmp_path: Path, write_tree) -> Path:
 def test_without_names_classes_are_numbers(root: Path, find, take) -> None:
     found = find("sd260", root)
     assert Counter(i.label for i in found.images) == {"class-0": 2, "class-1": 1, "class-2": 1}
-    assert any("name a file of them with --option classes=FILE" in r for r in found.remarks)
+    assert any("name a file of them in the setting `classes`" in r for r in found.remarks)
     images = take(found)
     assert {r.split for r in images} == {""}
     assert [r.group for r in images if r.group] == ["SD-260/10266"]
