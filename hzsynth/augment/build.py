@@ -1,7 +1,7 @@
 """The stage `build-dataset`: real, synthetic and augmented images at a chosen ratio."""
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,9 @@ from hzsynth.core.lineage import check_lineage
 from hzsynth.core.partial import carry_out
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import derive_seed, numpy_generator
+
+Describe = Callable[[ImageSet], Mapping[str, bytes]]
+"""Looks at a set that is whole but not yet published, and gives files to publish with it."""
 
 
 class BuildConfig(Config):
@@ -76,6 +79,7 @@ def build_dataset(
     out: Path,
     *,
     dropped: Collection[str] = (),
+    describe: Describe | None = None,
     workers: int = 0,
     progress: Progress = SILENT,
     force: bool = False,
@@ -92,6 +96,8 @@ def build_dataset(
         out: the new set.
         dropped: sha256 or file names of synthetic images that must not be used, such as
             those that an audit found to be copies.
+        describe: looks at the whole set before it is published; the files that it gives, name ->
+            content, are published with it.
         workers: processes; 0 takes every available processor.
         progress: where progress is shown.
         force: replace a set that is already there.
@@ -141,6 +147,9 @@ def build_dataset(
             if isinstance(row, str):
                 raise InputError(row)
             writer.register(row)
+        if describe is not None:
+            for name, content in describe(writer.unpublished).items():
+                writer.attach(name, content)
     return writer.images
 
 

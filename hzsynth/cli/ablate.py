@@ -100,36 +100,27 @@ def run(
     size: Size = None,
 ) -> None:
     """Trains every arm with every seed; the same command resumes after the last whole cell."""
-    from hzsynth.ablate import design
-    from hzsynth.ablate.report import write_ablation_report
-    from hzsynth.ablate.runner import run_ablation
+    from hzsynth.stages.ablate import ablate
 
     config = _config(session, label, ratios, seeds, model, steps, size)
-    photographs, synthetic = open_set(images), _synthetic(generator)
-    cells = design.plan(config, photographs, synthetic)
-    session.say(design.plan_text(config, photographs, cells))
-    inputs = {"real": photographs.digest, **{n: s.digest for n, s in synthetic.items()}}
-    ablation = session.start_run("ablate", config, inputs)
-    result = run_ablation(
-        photographs,
-        synthetic,
+    done = ablate(
+        open_set(images),
+        _synthetic(generator),
         config,
-        ablation,
+        session.place,
         compute=session.compute,
         progress=session.progress,
     )
-    page = write_ablation_report(ablation, result)
-    session.show({"run": str(ablation.path), "report": str(page), **ablation.result}, "ablate run")
+    session.show(
+        {"run": str(done.run.path), "report": str(done.page), **done.run.result}, "ablate run"
+    )
 
 
 @command(app, "report")
 def report(session: Session, run_path: RunPath) -> None:
     """Writes tables (CSV, LaTeX), figures, the verdict and report.html of a finished ablation."""
-    from hzsynth.ablate.report import write_ablation_report
-    from hzsynth.ablate.runner import load_ablation
     from hzsynth.core.run import RunDir
+    from hzsynth.stages.ablate import report_ablation
 
-    ablation = RunDir.load(run_path, "ablate")
-    result = load_ablation(ablation)
-    page = write_ablation_report(ablation, result)
-    session.show({"report": str(page), **result.analysis.summary()}, "ablate report")
+    done = report_ablation(RunDir.load(run_path, "ablate"))
+    session.show({"report": str(done.page), **done.result.analysis.summary()}, "ablate report")

@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hzsynth.core.errors import InputError
-
 if TYPE_CHECKING:
     from hzsynth.core.image_set import ImageSet
 
@@ -29,23 +27,3 @@ def open_set(path: Path) -> "ImageSet":
     from hzsynth.data.loading import open_images
 
     return open_images(path)
-
-
-def known_label(images: "ImageSet", label: str, others: tuple[str, ...] = ()) -> str:
-    """Checks a class name against those that a set has.
-
-    Args:
-        images: the set.
-        label: the name that was given.
-        others: further allowed values, such as ``all``.
-
-    Returns:
-        The label.
-
-    Raises:
-        InputError: the set has no such class.
-    """
-    if label not in (*images.labels, *others):
-        allowed = ", ".join((*images.labels, *others))
-        raise InputError(f"--label '{label}' is not a class of '{images.root}': it has {allowed}")
-    return label

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from hzsynth.cli.arguments import SetPath, known_label, open_set
+from hzsynth.cli.arguments import SetPath, open_set
 from hzsynth.cli.session import Session, command
 from hzsynth.core.errors import InputError
 
@@ -34,15 +34,14 @@ def preview(
     from hzsynth.core.files import atomic_write_bytes
     from hzsynth.core.photos import square
     from hzsynth.core.seeding import numpy_generator
+    from hzsynth.stages.classes import of_class
 
     out = session.output
     if out.suffix.lower() not in _SUFFIXES:
         raise InputError(f"--out is a picture ({', '.join(_SUFFIXES)}), not '{out}'")
     if out.exists() and not session.force:
         raise InputError(f"--out '{out}' already exists; name another file or use --force")
-    photographs = open_set(images)
-    if label is not None:
-        photographs = photographs.select(label=known_label(photographs, label))
+    photographs = of_class(open_set(images), label)
     order = numpy_generator(session.root_seed, "preview").permutation(len(photographs))
     shown = [photographs.records[i] for i in sorted(order[:columns])]
     pictures = [square(photographs.read_pixels(r), size) for r in shown]

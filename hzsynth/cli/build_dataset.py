@@ -8,12 +8,10 @@ import typer
 
 from hzsynth.cli.arguments import Workers, open_set
 from hzsynth.cli.session import Session, command
-from hzsynth.core.errors import InputError
 from hzsynth.core.image_set_writer import refuse_existing
 
 if TYPE_CHECKING:
-    from hzsynth.augment.build import BuildConfig
-    from hzsynth.core.image_set import ImageSet
+    from hzsynth.score.selection import Filter
 
 
 def register(app: typer.Typer) -> None:
@@ -77,7 +75,13 @@ def register(app: typer.Typer) -> None:
         workers: Workers = 0,
     ) -> None:
         """Fills the target class with real, synthetic and augmented images; proves lineage."""
-        from hzsynth.augment.build import BuildConfig, build_dataset
+        from hzsynth.augment.build import BuildConfig
+        from hzsynth.stages.build_dataset import (
+            SHEET,
+            build_dataset,
+            mixture_sentence,
+            read_drop_list,
+        )
 
         config = session.resolve(
             BuildConfig,
@@ -95,20 +99,22 @@ def register(app: typer.Typer) -> None:
             weights=weights.split(",") if weights else None,
         )
         refuse_existing(session.output, session.force)
-        photographs, made = open_set(real), [open_set(path) for path in synthetic or []]
-        dropped = _listed(drop) | _misfits(session, photographs, made, config, keep)
         built = build_dataset(
-            photographs,
-            made,
+            open_set(real),
+            [open_set(path) for path in synthetic or []],
             config,
             session.output,
-            dropped=dropped,
+            dropped=frozenset() if drop is None else read_drop_list(drop),
+            keep=cast("Filter", keep),
+            describe=report,
+            compute=session.compute,
             workers=workers,
-            progress=session.progress,
             force=session.force,
+            say=session.say,
+            progress=session.progress,
         )
         target = Counter(r.origin for r in built.select("train", config.label))
-        shown = {
+        shown: dict[str, object] = {
             "set": str(built.root),
             "train": len(built.select("train")),
             "val": len(built.select("val")),
@@ -116,70 +122,5 @@ def register(app: typer.Typer) -> None:
             f"{config.label} in train": dict(target),
         }
         if report:
-            shown |= _reported(session, built, config.label)
+            shown |= {"mixture": mixture_sentence(built), "sheet": str(built.root / SHEET)}
         session.show(shown, f"build-dataset at ratio {config.ratio:g}")
-
-
-def _misfits(
-    session: Session, real: "ImageSet", synthetic: list["ImageSet"], config: "BuildConfig", how: str
-) -> frozenset[str]:
-    """Synthetic images that --filter leaves out."""
-    if how == "none":
-        return frozenset()
-    from typing import get_args
-
-    from hzsynth.score.feature_cache import default_cache_folder
-    from hzsynth.score.selection import Filter, select_images
-
-    if how not in get_args(Filter):
-        raise InputError(f"--filter is one of {', '.join(get_args(Filter))}, not '{how}'")
-    selection = select_images(
-        synthetic,
-        real,
-        None if config.synthetic_classes == "every" else config.label,
-        cast("Filter", how),
-        compute=session.compute,
-        cache=default_cache_folder(),
-        progress=session.progress,
-    )
-    session.say(
-        f"--filter {how}: {len(selection.dropped)} of {selection.looked_at} synthetic images are "
-        f"left out ({selection.implausible} implausible, {selection.copies} nearer to a photograph "
-        "than its neighbour)"
-    )
-    return selection.dropped
-
-
-def _reported(session: Session, built: "ImageSet", label: str) -> dict[str, str]:
-    """Writes what the mixture could teach besides the disease into the set's audit folder."""
-    import json
-
-    from hzsynth.core.files import atomic_write_text
-    from hzsynth.core.image_files import write_png
-    from hzsynth.score.feature_cache import default_cache_folder
-    from hzsynth.score.mixture import describe_mixture
-
-    mixture = describe_mixture(
-        built,
-        label,
-        compute=session.compute,
-        seed=session.root_seed,
-        cache=default_cache_folder(),
-        progress=session.progress,
-    )
-    folder = built.root / "audit"
-    write_png(folder / "mixture.png", mixture.sheet)
-    text = json.dumps(mixture.to_json(), indent=2, ensure_ascii=False)
-    atomic_write_text(folder / "mixture.json", text + "\n")
-    return {"mixture": mixture.sentence(), "sheet": str(folder / "mixture.png")}
-
-
-def _listed(path: Path | None) -> frozenset[str]:
-    """The lines of a text file."""
-    if path is None:
-        return frozenset()
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read --drop '{path}': {error}") from error
-    return frozenset(line.strip() for line in lines if line.strip())

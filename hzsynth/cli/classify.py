@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hzsynth.cli import classify_evaluate, classify_export
-from hzsynth.cli.arguments import SetPath, known_label, open_set
+from hzsynth.cli.arguments import SetPath, open_set
 from hzsynth.cli.session import Session, command, group
 from hzsynth.core.errors import InputError
 
@@ -55,7 +55,8 @@ def train(
     ] = None,
 ) -> None:
     """Fine-tunes one classifier; the checkpoint is chosen on validation."""
-    from hzsynth.classify.train.classifier import ClassifyConfig, train_classifier
+    from hzsynth.classify.train.classifier import ClassifyConfig
+    from hzsynth.stages.classify import train_classifier
 
     if go_on is not None:
         given: dict[str, object] = {
@@ -88,16 +89,12 @@ def train(
         steps=steps,
         batch=batch,
     )
-    photographs = open_set(images)
-    known_label(photographs, config.label)
-    run = session.start_run("classify", config, {"images": photographs.digest})
-    train_classifier(
-        photographs,
+    run = train_classifier(
+        open_set(images),
         config,
-        run,
+        session.place,
         compute=session.compute,
         progress=session.progress,
-        processes=session.processes,
     )
     session.show({"run": str(run.path), **run.result}, "classify train")
 
@@ -112,25 +109,22 @@ def _continue(
     batch: int | None,
 ) -> None:
     """Goes on with a new set; shows what it did to the old one."""
-    from hzsynth.classify.train.continual import ContinueConfig, continue_training
+    from hzsynth.classify.train.continual import ContinueConfig
     from hzsynth.core.run import RunDir
+    from hzsynth.stages.classify import continue_classifier
 
     config = session.resolve(ContinueConfig, protect=protect, steps=steps, batch=batch)
-    new, before = open_set(images), None if old is None else open_set(old)
-    classifier = RunDir.load(started)
-    inputs = {"images": new.digest, "run": classifier.id, "old": before.digest if before else ""}
-    run = session.start_run("classify", config, inputs)
-    result = continue_training(
-        classifier,
-        new,
-        before,
+    run = continue_classifier(
+        RunDir.load(started),
+        open_set(images),
+        None if old is None else open_set(old),
         config,
-        run,
+        session.place,
         compute=session.compute,
         progress=session.progress,
-        processes=session.processes,
     )
-    shown: dict[str, object] = {"run": str(run.path), **result.to_json()}
+    result = run.result
+    shown: dict[str, object] = {"run": str(run.path), **result}
     if not session.json:
         for when in ("before", "after"):
             shown[when] = {
@@ -139,7 +133,7 @@ def _continue(
                     for key, m in metrics.items()
                     if key in ("accuracy", "macro_f1", "f1_target", "recall_target")
                 }
-                for name, metrics in getattr(result, when).items()
+                for name, metrics in result[when].items()
             }
     session.show(shown, "classify train --continue")
 
@@ -166,9 +160,8 @@ def kdect(
 
     The result is evaluated on the set's real test photographs.
     """
-    from hzsynth.classify.evaluate.evaluation import evaluate
-    from hzsynth.classify.evaluate.evaluation_page import short_metrics, write_evaluation
-    from hzsynth.classify.train.kdect import KdectConfig, train_kdect
+    from hzsynth.classify.train.kdect import KdectConfig
+    from hzsynth.stages.classify import TEST, evaluate, train_kdect
 
     config = session.resolve(
         KdectConfig,
@@ -183,27 +176,19 @@ def kdect(
         batch=batch,
     )
     photographs = open_set(images)
-    known_label(photographs, config.label)
-    run = session.start_run("kdect", config, {"images": photographs.digest})
-    train_kdect(
+    run = train_kdect(
         photographs,
         config,
-        run,
+        session.place,
         compute=session.compute,
         progress=session.progress,
-        processes=session.processes,
     )
     if not session.processes.is_main:
         return
-    evaluation = evaluate(
-        run, photographs, split="test", compute=session.compute, seed=session.root_seed
-    )
-    page = write_evaluation(evaluation, run, run.path / "test")
+    evaluated = evaluate(run, photographs, seed=session.root_seed, compute=session.compute)
+    page = evaluated.write(run.path / TEST)
     result: dict[str, object] = {"run": str(run.path), **run.result}
-    if session.json:
-        result["test"] = evaluation.to_json()
-    else:
-        result |= {"page": str(page), **short_metrics(evaluation)}
+    result |= evaluated.to_json() if session.json else {"page": str(page), **evaluated.short()}
     session.show(result, "classify kdect")
 
 

@@ -34,36 +34,22 @@ def evaluate_run(
     ] = None,
 ) -> None:
     """Evaluates a classifier on real photographs: every metric with its interval, a page with plots."""
-    from hzsynth.classify.evaluate.evaluation import ask, judge
-    from hzsynth.classify.evaluate.evaluation_page import short_metrics, write_evaluation
-    from hzsynth.classify.evaluate.operating_point import operating_point
-    from hzsynth.classify.evaluate.subgroups import subgroups
     from hzsynth.core.run import RunDir
+    from hzsynth.stages.classify import evaluate
 
-    photographs, classifier = open_set(images), RunDir.load(run)
-    asked = ask(classifier, photographs, split, session.compute)
-    evaluation = judge(asked, classifier, split=split, seed=session.root_seed)
-    point = None
-    if sensitivity is not None:
-        validation = ask(classifier, photographs, "val", session.compute)
-        point = operating_point(validation, asked, sensitivity)
-    parts = [
-        part
-        for name in dict.fromkeys(by.split(",") if by else ())
-        for part in subgroups(asked, name.strip(), seed=session.root_seed)
-    ]
+    evaluated = evaluate(
+        RunDir.load(run),
+        open_set(images),
+        split=split,
+        by=[name.strip() for name in by.split(",")] if by else (),
+        sensitivity=sensitivity,
+        seed=session.root_seed,
+        compute=session.compute,
+    )
     result: dict[str, object] = {"run": str(run)}
     if session.out is not None:
-        page = write_evaluation(evaluation, classifier, session.out, point=point, parts=parts)
-        result["page"] = str(page)
-    if session.json:
-        result["test"] = evaluation.to_json()
-        if point is not None:
-            result["operating_point"] = point.to_json()
-        if parts:
-            result["parts"] = [part.to_json() for part in parts]
-    else:
-        result |= short_metrics(evaluation, point, parts)
+        result["page"] = str(evaluated.write(session.out))
+    result |= evaluated.to_json() if session.json else evaluated.short()
     session.show(result, "classify evaluate")
 
 

@@ -1,25 +1,16 @@
 """hzsynth cyclegan: map lesions onto another population's skin."""
 
-from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hzsynth.cli.arguments import RunPath, SetPath, Workers, known_label, open_set
+from hzsynth.cli.arguments import RunPath, SetPath, Workers, open_set
 from hzsynth.cli.session import Session, command, group
-from hzsynth.core.errors import InputError, RefusedError
+from hzsynth.core.errors import RefusedError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from hzsynth.core.devices import Compute
     from hzsynth.core.image_set import ImageSet
-    from hzsynth.cyclegan.domains import FindLesion
-    from hzsynth.cyclegan.judging import Judge
-    from hzsynth.cyclegan.trainer import Classify
 
 app = group("CycleGAN: lesions onto the skin of another population, the lesion kept.")
 
@@ -28,12 +19,10 @@ def _domains(
     source: Path, target: Path, label: str | None, target_label: str | None
 ) -> tuple["ImageSet", "ImageSet"]:
     """Opens both sets and keeps the classes that were asked for."""
+    from hzsynth.stages.classes import of_class
+
     lesions, skin = open_set(source), open_set(target)
-    if label is not None:
-        lesions = lesions.select(label=known_label(lesions, label))
-    if target_label is not None:
-        skin = skin.select(label=known_label(skin, target_label))
-    return lesions, skin
+    return of_class(lesions, label), of_class(skin, target_label, "target_label")
 
 
 Source = Annotated[Path, typer.Argument(metavar="SOURCE", help="Photographs with lesions.")]
@@ -75,9 +64,9 @@ def train(
     batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
 ) -> None:
     """Trains both directions on the train splits; the same command resumes."""
+    from hzsynth.core.run import RunDir
     from hzsynth.cyclegan.config import CycleGanConfig
-    from hzsynth.cyclegan.training import train_cyclegan
-    from hzsynth.data.lesion import lesion_mask
+    from hzsynth.stages.cyclegan import train_cyclegan
 
     config = session.resolve(
         CycleGanConfig,
@@ -89,90 +78,17 @@ def train(
         batch=batch,
     )
     lesions, skin = _domains(source, target, label, target_label)
-    inputs = {"source": lesions.digest, "target": skin.digest}
-    classify = None
-    if classifier is not None:
-        inputs["classifier"], classify = _frozen(classifier, session.compute)
-    find = None
-    if masks is not None:
-        inputs["masks"], find = _by_heat(masks, lesions)
-    run = session.start_run("cyclegan", config, inputs)
-    train_cyclegan(
+    run = train_cyclegan(
         lesions,
         skin,
         config,
-        run,
+        session.place,
+        classifier=None if classifier is None else RunDir.load(classifier),
+        masks=None if masks is None else RunDir.load(masks),
         compute=session.compute,
-        classify=classify,
-        find=find or lesion_mask,
         progress=session.progress,
-        processes=session.processes,
     )
     session.show({"run": str(run.path), **run.result}, "cyclegan train")
-
-
-def _by_heat(path: Path, lesions: "ImageSet") -> tuple[str, "FindLesion"]:
-    """A trained classifier's id, and where it sees the lesion.
-
-    Raises:
-        InputError: no finished classifier run, or it does not know the one class of the lesions.
-    """
-    import numpy as np
-
-    from hzsynth.classify.explain.heat_maps import grad_cam
-    from hzsynth.classify.models import load_classifier
-    from hzsynth.core.photos import square
-    from hzsynth.core.run import RunDir
-    from hzsynth.cyclegan.domains import mask_of_heat
-
-    run = RunDir.load(path)
-    model = load_classifier(run)
-    place = model.labels.index(_known_class(lesions, model.labels))
-
-    def find(pixels: "NDArray[np.uint8]") -> "NDArray[np.bool_]":
-        seen = np.ascontiguousarray(square(pixels, model.size).transpose(2, 0, 1))
-        return mask_of_heat(grad_cam(model, seen, place), (pixels.shape[0], pixels.shape[1]))
-
-    return run.id, find
-
-
-def _known_class(lesions: "ImageSet", labels: Sequence[str]) -> str:
-    """The one class of the lesions, which a classifier has to know."""
-    if len(lesions.labels) != 1 or lesions.labels[0] not in labels:
-        raise InputError(
-            f"SOURCE must be of one class that the classifier knows ({', '.join(labels)}), not "
-            f"{', '.join(lesions.labels)}; choose one with --label"
-        )
-    return lesions.labels[0]
-
-
-def _frozen(path: Path, compute: "Compute") -> tuple[str, "Classify"]:
-    """A trained classifier's id and its logits of images in [-1, 1], differentiable.
-
-    Raises:
-        InputError: no finished classifier run.
-    """
-    import torch
-    from torch.nn import functional
-
-    from hzsynth.classify.models import load_classifier
-    from hzsynth.core.run import RunDir
-
-    run = RunDir.load(path)
-    model = load_classifier(run)
-    network = model.network.to(compute.device).requires_grad_(False)
-    mean, deviation = (
-        torch.tensor(values, device=compute.device).view(1, 3, 1, 1)
-        for values in (model.mean, model.std)
-    )
-
-    def classify(images: torch.Tensor) -> torch.Tensor:
-        shape = (model.size, model.size)
-        resized = functional.interpolate(images * 0.5 + 0.5, shape, mode="bilinear", antialias=True)
-        logits: torch.Tensor = network((resized - mean) / deviation)
-        return logits
-
-    return run.id, classify
 
 
 @command(app, "translate")
@@ -187,27 +103,26 @@ def translate_images(
     Its table says of every image whether the lesion was kept, and the tone of the skin.
     """
     from hzsynth.core.run import RunDir
-    from hzsynth.cyclegan.translation import LESION_KEPT, translate
+    from hzsynth.cyclegan.translation import translate
+    from hzsynth.stages.classes import of_class
+    from hzsynth.stages.cyclegan import KeptLesions
 
-    source = open_set(images)
-    if label is not None:
-        source = source.select(label=known_label(source, label))
     translated = translate(
         RunDir.load(run, "cyclegan"),
-        source,
+        of_class(open_set(images), label),
         session.output,
         compute=session.compute,
         force=session.force,
         progress=session.progress,
     )
-    kept = [record.extra[LESION_KEPT] for record in translated]
+    lesions = KeptLesions.of(translated)
     session.show(
         {
             "set": str(translated.root),
             "images": len(translated),
-            "lesions kept": kept.count("yes"),
-            "lesions lost": kept.count("no"),
-            "unknown": kept.count("unknown"),
+            "lesions kept": lesions.kept,
+            "lesions lost": lesions.lost,
+            "unknown": lesions.unknown,
         },
         "cyclegan translate",
     )
@@ -276,29 +191,20 @@ def compare_methods(
     """
     from hzsynth.core.image_set_writer import refuse_existing
     from hzsynth.core.run import RunDir
-    from hzsynth.cyclegan.comparison import ComparisonConfig, compare
+    from hzsynth.cyclegan.comparison import ComparisonConfig
     from hzsynth.cyclegan.comparison_page import PAGE, write_comparison
-    from hzsynth.cyclegan.training import load_generator
-    from hzsynth.cyclegan.translation import translate_pixels
+    from hzsynth.stages.cyclegan import compare_cyclegan
 
     config = session.resolve(ComparisonConfig, size=size)
     refuse_existing(session.output, session.force, PAGE)
     lesions, skin = _domains(source, target, label, target_label)
-    trained = RunDir.load(run, "cyclegan")
-    generator, training = load_generator(trained, session.compute)
-    config = config.model_copy(update={"size": config.size or training.resolution})
-    translated = partial(
-        translate_pixels, generator, size=training.resolution, compute=session.compute
-    )
-    result = compare(
-        translated,
-        trained.training_images(),
+    result = compare_cyclegan(
+        RunDir.load(run, "cyclegan"),
         lesions,
         skin,
         config,
+        classifier=None if classifier is None else RunDir.load(classifier),
         compute=session.compute,
-        judge=None if classifier is None else _judge(classifier, lesions, session.compute),
-        harmonise=partial(translated, of_target=True),
         progress=session.progress,
     )
     for remark in result.remarks:
@@ -312,24 +218,3 @@ def compare_methods(
     )
     if gate and not result.passed:
         raise RefusedError(result.recommendation)
-
-
-def _judge(path: Path, lesions: "ImageSet", compute: "Compute") -> "Judge":
-    """A classifier as the judge; the CycleGAN's room may not know the classifiers'.
-
-    Raises:
-        InputError: no classifier run, or it does not know the class of the lesions.
-    """
-    from hzsynth.classify.models import load_classifier
-    from hzsynth.core.run import RunDir
-    from hzsynth.cyclegan.judging import classifier_judge
-
-    model = load_classifier(RunDir.load(path))
-    label = _known_class(lesions, model.labels)
-    return classifier_judge(
-        f"{model.model} of '{path.name}'",
-        model.labels,
-        model.size,
-        lambda pixels: model.probabilities(pixels, compute),
-        label,
-    )

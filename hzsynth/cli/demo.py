@@ -21,8 +21,8 @@ def register(app: typer.Typer) -> None:
         from hzsynth.demo.walk import DemoConfig, run_demo
 
         config = session.resolve(DemoConfig, fast=fast or None)
-        run = session.start_run("demo", config, {})
-        result = run_demo(
-            config, run, compute=session.compute, progress=session.progress, say=session.say
-        )
+        with session.place.run("demo", config, {}) as run:
+            result = run_demo(
+                config, run, compute=session.compute, progress=session.progress, say=session.say
+            )
         session.show(result, "hzsynth demo")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hzsynth.cli import gan_tools
-from hzsynth.cli.arguments import RunPath, SetPath, known_label, open_set
+from hzsynth.cli.arguments import RunPath, SetPath, open_set
 from hzsynth.cli.session import Session, command, group
 from hzsynth.core.errors import InputError
 
@@ -58,21 +58,15 @@ def train(
 ) -> None:
     """Trains a generator on the train split; the same command resumes an unfinished run."""
     from hzsynth.core.config import read_toml
-    from hzsynth.core.run import RunDir
-    from hzsynth.core.tracking import open_tracker
     from hzsynth.gan.config import GanConfig
-    from hzsynth.gan.photographs import training_photographs
-    from hzsynth.gan.presets import choose_preset
-    from hzsynth.gan.training import train_gan
+    from hzsynth.stages.gan import ALL, suggested_preset, train_gan
 
     photographs = open_set(images)
     named = read_toml(session.config_file)
-    learned = str(label or named.get("label", "all"))
-    known_label(photographs, learned, ("all",))
     reason = ""
     if preset is None and "preset" not in named:
-        count = len(training_photographs(photographs, learned))
-        preset, reason = choose_preset(count, session.compute.device.type == "cuda")
+        learned = str(label or named.get("label", ALL))
+        preset, reason = suggested_preset(photographs, learned, session.compute)
     config = session.resolve(
         GanConfig,
         label=label,
@@ -93,22 +87,14 @@ def train(
     )
     if reason:
         session.say(reason)
-    inputs = {"images": photographs.digest}
-    if config.init is not None:
-        inputs["init"] = RunDir.load(config.init, "gan").id
-    run = session.start_run("gan", config, inputs)
-    if session.processes.is_main:
-        run.mirror_metrics(open_tracker(tracker, run.path))
-    result = train_gan(
+    run = train_gan(
         photographs,
         config,
-        run,
+        session.place,
         compute=session.compute,
+        tracker=tracker,
         progress=session.progress,
-        processes=session.processes,
     )
-    for alarm in result.alarms:
-        session.say(f"ALARM {alarm}")
     session.show({"run": str(run.path), **run.result}, "gan train")
 
 
@@ -171,15 +157,7 @@ def import_checkpoint(
     label: Annotated[str, typer.Option(help="Class that it makes.", show_default=False)],
 ) -> None:
     """Makes a run of a stylegan2-pytorch checkpoint; SET is what it was trained on."""
-    from hzsynth.core.run import RunDir
-    from hzsynth.gan.importing import import_generator, imported_config
-    from hzsynth.gan.lucidrains import read_checkpoint
+    from hzsynth.stages.gan import import_gan
 
-    network = read_checkpoint(checkpoint)
-    photographs = open_set(images)
-    known_label(photographs, label, ("all",))
-    config = imported_config(network, label)
-    inputs = {"images": photographs.digest}
-    with RunDir.start(session.output, "gan", config, inputs, force=session.force) as run:
-        import_generator(network, photographs, config, run)
+    run = import_gan(checkpoint, open_set(images), label, session.place)
     session.show({"run": str(run.path), **run.result}, "gan import")

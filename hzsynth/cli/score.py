@@ -57,11 +57,10 @@ def register(app: typer.Typer) -> None:
 
         With --out FILE.json the scores are also written there.
         """
-        from hzsynth.cli.arguments import known_label
         from hzsynth.core.files import atomic_write_text
         from hzsynth.score.config import ScoreConfig
         from hzsynth.score.feature_cache import default_cache_folder
-        from hzsynth.score.scoring import score_images
+        from hzsynth.stages.score import score as score_sets
 
         config = session.resolve(
             ScoreConfig,
@@ -72,14 +71,11 @@ def register(app: typer.Typer) -> None:
             by=by,
             subset_size=subset_size,
         )
-        photographs, generated = open_set(real), open_set(fake)
-        if label is not None:
-            photographs = photographs.select(label=known_label(photographs, label))
-            generated = generated.select(label=known_label(generated, label))
-        report = score_images(
-            photographs,
-            generated,
+        report = score_sets(
+            open_set(real),
+            open_set(fake),
             config,
+            label=label,
             compute=session.compute,
             progress=session.progress,
             cache=None if no_cache else cache or default_cache_folder(),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hzsynth.core.devices import Compute
     from hzsynth.core.processes import Processes
     from hzsynth.core.progress import Progress
-    from hzsynth.core.run import RunDir
+    from hzsynth.stages.places import Place
 
 ConfigType = TypeVar("ConfigType", bound="Config")
 
@@ -56,7 +56,6 @@ class Session:
     quiet: bool
     force: bool
     words: Mapping[str, str] = field(default_factory=dict)
-    _runs: list["RunDir"] = field(default_factory=list)
 
     @property
     def output(self) -> Path:
@@ -120,22 +119,17 @@ class Session:
             raise typer.Exit
         return config
 
-    def start_run(self, kind: str, config: "Config", inputs: Mapping[str, str]) -> "RunDir":
-        """Creates or resumes the run at --out (see `RunDir.start`)."""
-        from hzsynth.core.run import start_together
+    @property
+    def place(self) -> "Place":
+        """Where the command's run lies: --out.
+
+        Raises:
+            InputError: --out was not given.
+        """
+        from hzsynth.stages.places import Place
 
         _ = self.compute  # a wrong device is refused before anything is written
-        run = start_together(self.processes, self.output, kind, config, inputs, force=self.force)
-        if self.processes.is_main:
-            if run.has_checkpoint:
-                self.say(f"resuming the unfinished run {run.path}")
-            self._runs.append(run)
-        return run
-
-    def discard_runs_not_begun(self) -> None:
-        """Removes runs in which an input was refused before the first step."""
-        for run in self._runs:
-            run.discard_unless_begun()
+        return Place(self.output, force=self.force, processes=self.processes, say=self.say)
 
     def say(self, text: str) -> None:
         """A remark on standard error."""
@@ -226,7 +220,6 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
             try:
                 function(session, **options)
             except HzsynthError as error:
-                session.discard_runs_not_begun()
                 error.args = (in_words_of(str(error), words),)
                 raise
 

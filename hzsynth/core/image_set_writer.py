@@ -148,6 +148,11 @@ class ImageSetWriter:
         return self._result
 
     @property
+    def unpublished(self) -> ImageSet:
+        """The set as it is so far, where it lies until it is published."""
+        return ImageSet(self._root, self._records, self._lineage)
+
+    @property
     def folder(self) -> Path:
         """Where the files lie until the set is published."""
         return self._root

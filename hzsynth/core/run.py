@@ -127,7 +127,7 @@ class RunDir:
         """
         path, inputs = self.path / name, {**inputs, "parent": self.id}
         main = processes is None or processes.is_main
-        existing = RunDir.load(path) if (path / _RUN).is_file() else None
+        existing = RunDir.load(path) if self.is_at(path) else None
         leftover = existing is not None and not existing.answers(kind, config, inputs)
         if existing is not None and existing.finished and not leftover:
             return existing
@@ -150,7 +150,7 @@ class RunDir:
             return None
         if not path.is_dir():
             raise InputError(f"--out '{path}' is a file, expected a run directory")
-        if (path / _RUN).is_file():
+        if cls.is_at(path):
             return cls.load(path)
         if any(file.name != _LOCK for file in path.iterdir()):
             raise InputError(f"--out '{path}' is not empty and holds no run; name a new folder")
@@ -182,6 +182,11 @@ class RunDir:
         if kind is not None and header["kind"] != kind:
             raise InputError(f"'{path}' is a run of '{header['kind']}', expected '{kind}'")
         return cls(path, header)
+
+    @staticmethod
+    def is_at(path: Path) -> bool:
+        """Whether a run, finished or not, is at this place."""
+        return (path / _RUN).is_file()
 
     def _refuse_unless_resumable(self, asked: Mapping[str, Any]) -> None:
         hint = "use --force to start anew, or another --out"

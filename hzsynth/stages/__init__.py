@@ -1,1 +1,4 @@
-"""Where rooms meet: what needs two of them, and what `import hzsynth` offers."""
+"""Where rooms meet: what needs two of them, for the commands and for Python alike.
+
+Everything here takes where to compute and where progress is shown, and nothing of the command line.
+"""

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from hzsynth.cli.cyclegan import _by_heat
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.run import RunDir
 from hzsynth.cyclegan.config import CycleGanConfig
 from hzsynth.cyclegan.domains import load_domain, mask_of_heat
+from hzsynth.stages.lesion_classifiers import lesions_by_heat
 from tests.classify.conftest import add_photographs, saved_run
 
 from .test_commands import CONFIG, call
@@ -40,8 +40,7 @@ def photographs(tmp_path):
 def test_a_classifier_finds_lesions_where_a_set_has_no_masks(tmp_path, photographs, capsys) -> None:
     classifier = saved_run(tmp_path / "classifier", photographs)
     zoster = photographs.select("train", "zoster")
-    name, find = _by_heat(classifier.path, zoster)
-    assert name == classifier.id
+    find = lesions_by_heat(classifier, zoster)
     domain = load_domain(zoster, 32, True, find)
     assert domain.masks.flatten(1).any(dim=1).all()
     redness = load_domain(zoster, 32, True)
@@ -61,4 +60,4 @@ def test_a_classifier_finds_lesions_where_a_set_has_no_masks(tmp_path, photograp
 def test_a_classifier_of_other_classes_is_refused(tmp_path, photographs) -> None:
     classifier = saved_run(tmp_path / "classifier", photographs)
     with pytest.raises(InputError, match="one class that the classifier knows"):
-        _by_heat(classifier.path, photographs)
+        lesions_by_heat(classifier, photographs)

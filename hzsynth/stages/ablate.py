@@ -1,0 +1,73 @@
+"""The ablation as a run, with its report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hzsynth.ablate import runner
+from hzsynth.ablate.design import AblateConfig, plan, plan_text
+from hzsynth.ablate.report import write_ablation_report
+from hzsynth.core.devices import Compute
+from hzsynth.core.image_set import ImageSet
+from hzsynth.core.progress import SILENT, Progress
+from hzsynth.core.run import RunDir
+from hzsynth.stages.places import Place
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A finished ablation.
+
+    Attributes:
+        run: where it lies.
+        result: arms, runs, statistics and verdict.
+        page: the report.
+    """
+
+    run: RunDir
+    result: runner.AblationResult
+    page: Path
+
+
+def ablate(
+    real: ImageSet,
+    synthetic: Mapping[str, ImageSet],
+    config: AblateConfig,
+    place: Place,
+    *,
+    compute: Compute,
+    progress: Progress = SILENT,
+) -> Ablation:
+    """Trains every arm with every seed, or goes on after the last whole cell.
+
+    Args:
+        real: photographs with splits.
+        synthetic: name -> set of generated images.
+        config: the settings.
+        place: where the run lies.
+        compute: device and precision.
+        progress: where progress is shown.
+
+    Returns:
+        The result, its report written.
+
+    Raises:
+        InputError: see `ablate.design.plan`.
+        RefusedError: a training image touches a held-out photograph.
+    """
+    place.say(plan_text(config, real, plan(config, real, synthetic)))
+    inputs = {"real": real.digest, **{name: images.digest for name, images in synthetic.items()}}
+    with place.run(runner.KIND, config, inputs) as run:
+        if not run.finished:
+            runner.run_ablation(real, synthetic, config, run, compute=compute, progress=progress)
+    return report_ablation(run)
+
+
+def report_ablation(run: RunDir) -> Ablation:
+    """Reads a finished ablation, compares its arms again and writes the report.
+
+    Raises:
+        InputError: the run is of another stage, not finished, or damaged.
+    """
+    result = runner.load_ablation(run)
+    return Ablation(run, result, write_ablation_report(run, result))

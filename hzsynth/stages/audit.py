@@ -1,0 +1,116 @@
+"""The audit with everything that it needs: members and held-out photographs, the discriminator."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hzsynth.audit.discriminator_attack import check_training_lists
+from hzsynth.audit.gate import AuditConfig, AuditResult, audit_images
+from hzsynth.audit.page import write_audit
+from hzsynth.core.devices import Compute
+from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageSet
+from hzsynth.core.progress import SILENT, Progress
+from hzsynth.core.run import RunDir
+from hzsynth.stages.classes import known_label
+from hzsynth.stages.discriminator import open_discriminator
+
+_HELD_OUT = ("val", "test")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """An audit, with the images that it looked at.
+
+    Attributes:
+        result: what was found.
+        generated: the audited images.
+        members: photographs that the generator learned from.
+        held_out: photographs that it did not see.
+        remarks: what the sets' lineage leaves open.
+    """
+
+    result: AuditResult
+    generated: ImageSet
+    members: ImageSet
+    held_out: ImageSet
+    remarks: Sequence[str]
+
+    def write(self, folder: Path) -> Path:
+        """Writes the report; returns its page.
+
+        Raises:
+            InputError: the folder cannot be written to.
+        """
+        return write_audit(self.result, self.generated, self.members, self.held_out, folder)
+
+
+def members_and_held_out(train: ImageSet, holdout: ImageSet | None) -> tuple[ImageSet, ImageSet]:
+    """The photographs that count as seen, and those that do not.
+
+    Args:
+        train: what a generator learned from; of a set with splits only the train split.
+        holdout: photographs that it did not see; by default val and test of `train`.
+
+    Returns:
+        Members and held-out photographs.
+    """
+    unseen = train if holdout is None else holdout
+    if holdout is None or (unseen.has_splits and unseen.digest == train.digest):
+        unseen = unseen.replace_records(r for r in unseen if r.split in _HELD_OUT)
+    return train.training_part(), unseen
+
+
+def audit(
+    generated: ImageSet,
+    train: ImageSet,
+    config: AuditConfig,
+    *,
+    holdout: ImageSet | None = None,
+    run: RunDir | None = None,
+    compute: Compute,
+    progress: Progress = SILENT,
+) -> Audit:
+    """Looks for copied photographs and for membership.
+
+    Args:
+        generated: the generated images.
+        train: what the generator learned from; of a set with splits only the train split.
+        config: the settings.
+        holdout: photographs that it did not see; by default val and test of `train`.
+        run: the generator's run, whose discriminator is asked who was in training.
+        compute: device and precision.
+        progress: where progress is shown.
+
+    Returns:
+        What was found; `Audit.result` says whether the gate passes.
+
+    Raises:
+        InputError: see `audit.gate.audit_images`; the run did not make these images.
+        RefusedError: a held-out photograph was in a generator's training, or a photograph of it
+            is missing in `train`.
+    """
+    members, unseen = members_and_held_out(train, holdout)
+    judge = None if run is None else open_discriminator(run, generated, compute)
+    if config.gate_discriminator and judge is None:
+        raise InputError("`gate_discriminator` needs `run`: whose discriminator is asked")
+    lists = dict(generated.lineage)
+    if judge is not None:
+        lists[judge.run] = judge.trained_on
+    remarks = check_training_lists(lists, members, unseen.records, [judge.run] if judge else [])
+    if config.label is not None:
+        known_label(members, config.label)
+        generated, members, unseen = (
+            images.select(label=config.label) for images in (generated, members, unseen)
+        )
+    result = audit_images(
+        generated,
+        members,
+        unseen,
+        config,
+        compute=compute,
+        judge=judge,
+        remarks=remarks,
+        progress=progress,
+    )
+    return Audit(result, generated, members, unseen, remarks)

@@ -1,0 +1,119 @@
+"""A training set at a ratio: what is left out of it, the set, and what it could teach besides."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import get_args
+
+from hzsynth.augment.build import BuildConfig
+from hzsynth.augment.build import build_dataset as build
+from hzsynth.core.devices import Compute
+from hzsynth.core.errors import InputError
+from hzsynth.core.image_files import encode_png
+from hzsynth.core.image_set import ImageSet
+from hzsynth.core.progress import SILENT, Progress
+from hzsynth.score.feature_cache import default_cache_folder
+from hzsynth.score.mixture import describe_mixture
+from hzsynth.score.selection import Filter, select_images
+from hzsynth.stages.places import Say, say_nothing
+
+SHEET, DESCRIPTION = "audit/mixture.png", "audit/mixture.json"
+
+
+def read_drop_list(path: Path) -> frozenset[str]:
+    """The lines of a text file: sha256 or names of images that must not be used.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read `drop` '{path}': {error}") from error
+    return frozenset(line.strip() for line in lines if line.strip())
+
+
+def mixture_sentence(built: ImageSet) -> str:
+    """What the description of a built set says in one sentence; empty without a description."""
+    path = built.root / DESCRIPTION
+    if not path.is_file():
+        return ""
+    return str(json.loads(path.read_text(encoding="utf-8"))["sentence"])
+
+
+def build_dataset(
+    real: ImageSet,
+    synthetic: Sequence[ImageSet],
+    config: BuildConfig,
+    out: Path,
+    *,
+    dropped: Collection[str] = (),
+    keep: Filter = "none",
+    describe: bool = True,
+    compute: Compute,
+    workers: int = 0,
+    force: bool = False,
+    say: Say = say_nothing,
+    progress: Progress = SILENT,
+) -> ImageSet:
+    """Fills the target class with real, synthetic and augmented images; proves lineage.
+
+    Args:
+        real: photographs with a split.
+        synthetic: sets of generated images.
+        config: target class, ratio and the rest.
+        out: the new set.
+        dropped: sha256 or file names of synthetic images that must not be used.
+        keep: which further synthetic images are left out: ``none`` of them, or all but the
+            ``plausible``, the ``authentic``, or those that are ``both``.
+        describe: probe how easily synthetic images are told, into the set's ``audit`` folder.
+        compute: where features are computed.
+        workers: processes; 0 takes every available processor.
+        force: replace a set that is already there.
+        say: receives remarks.
+        progress: where progress is shown.
+
+    Returns:
+        The new set.
+
+    Raises:
+        InputError: see `augment.build.build_dataset`; too few photographs to filter by.
+        RefusedError: a training image touches a held-out photograph.
+    """
+    if keep not in get_args(Filter):
+        raise InputError(f"`keep` is one of {', '.join(get_args(Filter))}, not '{keep}'")
+    cache = default_cache_folder()
+    selection = select_images(
+        synthetic,
+        real,
+        None if config.synthetic_classes == "every" else config.label,
+        keep,
+        compute=compute,
+        cache=cache,
+        progress=progress,
+    )
+    if keep != "none":
+        say(
+            f"{len(selection.dropped)} of {selection.looked_at} synthetic images are left out, "
+            f"since not {keep} ({selection.implausible} implausible, {selection.copies} nearer to "
+            "a photograph than its neighbour)"
+        )
+
+    def described(images: ImageSet) -> Mapping[str, bytes]:
+        mixture = describe_mixture(
+            images, config.label, compute=compute, seed=config.seed, cache=cache, progress=progress
+        )
+        text = json.dumps(mixture.to_json(), indent=2, ensure_ascii=False)
+        return {SHEET: encode_png(mixture.sheet), DESCRIPTION: f"{text}\n".encode()}
+
+    return build(
+        real,
+        synthetic,
+        config,
+        out,
+        dropped=frozenset(dropped) | selection.dropped,
+        describe=described if describe else None,
+        workers=workers,
+        progress=progress,
+        force=force,
+    )
