@@ -18,11 +18,13 @@ from dataclasses import dataclass
 import numpy as np
 from common import hardware, parse_fast, versions, write_rows
 
+from hzsynth.statistics.answers import Answers
 from hzsynth.statistics.classification import METRICS, classification_metrics
 from hzsynth.statistics.metric_intervals import metrics_with_intervals
 
 GOAL = (0.93, 0.97)
 SIZES = (1, 2, 4)
+LABELS = ("zoster", "eczema", "urticaria")
 POSITIVES = (15, 30, 60)
 
 
@@ -44,10 +46,8 @@ class World:
 WORLDS = (World("ordinary", 2.0), World("strong", 3.0), World("clustered", 2.0, 3))
 
 
-def test_set(
-    world: World, positives: int, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """True classes (N), probabilities (N x 3) and patients (N) of one draw."""
+def test_set(world: World, positives: int, generator: np.random.Generator) -> Answers:
+    """The answers on one draw of photographs; the first class is the target."""
     truth = np.repeat(np.arange(len(SIZES)), np.array(SIZES) * positives)
     patient = np.arange(len(truth)) // world.photographs
     logits = generator.normal(0, 1, (len(truth), len(SIZES)))
@@ -56,7 +56,14 @@ def test_set(
         logits = np.sqrt(0.5) * (logits + shared[patient])
     logits[np.arange(len(truth)), truth] += world.margin
     weights = np.exp(1.5 * logits)
-    return truth, weights / weights.sum(axis=1, keepdims=True), [str(p) for p in patient]
+    return Answers(
+        images=tuple(str(number) for number in range(len(truth))),
+        patients=tuple(f"patient {number}" for number in patient),
+        truth=truth,
+        probabilities=weights / weights.sum(axis=1, keepdims=True),
+        labels=LABELS,
+        label=LABELS[0],
+    )
 
 
 def coverage(
@@ -64,14 +71,12 @@ def coverage(
 ) -> dict[str, tuple[float, float, float]]:
     """Metric -> true value, share of test sets covered, mean width."""
     generator = np.random.default_rng([positives, len(world.name)])
-    truth, probabilities, _ = test_set(world, 60_000, generator)
-    true = classification_metrics(truth, probabilities, 0)
+    very_many = test_set(world, 60_000, generator)
+    true = classification_metrics(very_many.truth, very_many.probabilities, very_many.target)
     inside, widths = defaultdict(list), defaultdict(list)
     for number in range(sets):
-        truth, probabilities, patients = test_set(world, positives, generator)
-        found = metrics_with_intervals(
-            truth, probabilities, 0, patients, seed=number, bootstrap=bootstrap
-        )
+        answers = test_set(world, positives, generator)
+        found = metrics_with_intervals(answers, seed=number, bootstrap=bootstrap)
         for name, metric in found.items():
             inside[name].append(metric.low <= true[name] <= metric.high)
             widths[name].append(metric.high - metric.low)

@@ -14,16 +14,18 @@ import statistics
 import sys
 from pathlib import Path
 
-import numpy as np
+import pandas as pd
 from common import hardware, photographs, versions, write_rows
 
-from hzsynth.classify.evaluate.evaluation import ask
+from hzsynth.classify.answers import answers_of
 from hzsynth.classify.evaluate.robustness import measure_robustness
+from hzsynth.classify.models import load_classifier
 from hzsynth.classify.train.classifier import ClassifyConfig, train_classifier
 from hzsynth.classify.train.kdect import KdectConfig, train_kdect
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
 from hzsynth.data.splits import fold_images
+from hzsynth.statistics.answers import Answers
 from hzsynth.statistics.metric_intervals import metrics_with_intervals
 
 LABEL, LEFT_OUT = "herpes_zoster", "normal"
@@ -84,12 +86,9 @@ def measured(fold: ImageSet, root: Path, size: int, steps: int) -> dict[str, obj
         print(f"{root.name}: {method} trained", file=sys.stderr, flush=True)
     result: dict[str, object] = {}
     for method, run in runs.items():
-        asked = ask(run, fold, "test")
+        answers = answers_of(load_classifier(run), fold.select("test"))
         result[method] = {
-            "truth": asked.truth.tolist(),
-            "probabilities": asked.probabilities.tolist(),
-            "groups": list(asked.groups),
-            "target": asked.target,
+            "answers": answers.to_frame().to_dict("list"),
             "seconds": run.result["seconds"],
         }
     robustness = measure_robustness(list(runs.values()), fold, bootstrap=200)
@@ -100,10 +99,9 @@ def measured(fold: ImageSet, root: Path, size: int, steps: int) -> dict[str, obj
 
 
 def pooled(rows: list[dict[str, object]], seed: int = 0) -> dict[str, object]:
-    truth = np.concatenate([row["truth"] for row in rows])
-    probabilities = np.concatenate([row["probabilities"] for row in rows])
-    groups = [group for row in rows for group in row["groups"]]
-    return metrics_with_intervals(truth, probabilities, rows[0]["target"], groups, seed=seed)
+    frames = [pd.DataFrame(row["answers"]) for row in rows]
+    answers = Answers.from_frame(pd.concat(frames, ignore_index=True), LABEL)
+    return metrics_with_intervals(answers, seed=seed)
 
 
 def corruption_error(rows: list[dict[str, object]], reference: list[dict[str, object]]) -> float:

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from hzsynth.ablate.cells import CellResult
 from hzsynth.ablate.design import AUGMENTED, AblateConfig, AblationArm
 from hzsynth.ablate.verdict import Verdict, judge
 from hzsynth.core.errors import InputError
 from hzsynth.core.seeding import numpy_generator
-from hzsynth.statistics.bootstrap import Contrast, hierarchical_contrast
-from hzsynth.statistics.contrasts import (
+from hzsynth.statistics.answers import Answers
+from hzsynth.statistics.contrast import Contrast, hierarchical_contrast
+from hzsynth.statistics.paired import (
     AreaComparison,
     NonInferiority,
     delong,
@@ -25,9 +26,8 @@ from hzsynth.statistics.contrasts import (
     holm,
     non_inferiority,
 )
-from hzsynth.statistics.predictions import CellPredictions, Predictions
 
-METRIC = "average_precision"
+METRIC = "average_precision_target"
 
 
 @dataclass(frozen=True)
@@ -97,60 +97,49 @@ class Analysis:
         return values
 
 
-def _arms(cells: pd.DataFrame) -> tuple[AblationArm, ...]:
-    controls = ("real", "duplicated")
-    return tuple(
-        AblationArm(
-            str(row["arm"]),
-            str(row["arm"]) if row["arm"] in controls else "mixture",  # type: ignore[arg-type]
-            str(row["generator"]),
-            float(row["ratio"]),
-        )
-        for row in cells.drop_duplicates("arm").to_dict("records")
-    )
-
-
-def choose_arm(cells: pd.DataFrame, arms: Sequence[AblationArm]) -> AblationArm | None:
+def choose_arm(cells: Sequence[CellResult]) -> AblationArm | None:
     """The synthetic arm with the best mean average precision on validation.
 
     Of equal ones the smaller ratio is taken. The test images have no say.
     """
-    candidates = [arm for arm in arms if arm.generator]
-    if not candidates:
-        return None
-    means = cells.groupby("arm")[f"val_{METRIC}"].mean()
-    return min(candidates, key=lambda arm: (-round(float(means[arm.name]), 9), arm.ratio))
+    found: dict[AblationArm, list[float]] = {}
+    for cell in cells:
+        if cell.cell.arm.generator:
+            found.setdefault(cell.cell.arm, []).append(cell.validation_metrics()[METRIC])
+    return min(
+        found, key=lambda arm: (-round(float(np.mean(found[arm])), 9), arm.ratio), default=None
+    )
 
 
-def _test_runs(
-    name: str, cells: pd.DataFrame, predictions: Mapping[str, CellPredictions]
-) -> list[Predictions]:
-    rows = cells[cells["arm"] == name].sort_values("seed")
-    return [predictions[str(cell)].test for cell in rows["cell"]]
+def _tests_by_arm(cells: Sequence[CellResult]) -> dict[AblationArm, list[Answers]]:
+    """What each arm's classifiers said of the test photographs, run by run."""
+    found: dict[AblationArm, list[Answers]] = {}
+    for cell in sorted(cells, key=lambda result: result.cell.seed):
+        found.setdefault(cell.cell.arm, []).append(cell.answers.test)
+    return found
 
 
-def _second_look(first: Sequence[Predictions], second: Sequence[Predictions]) -> SecondLook:
-    target = first[0].target
-    mean_first = np.mean([p.probability for p in first], axis=0)
-    mean_second = np.mean([p.probability for p in second], axis=0)
-    found_first = np.mean([p.predicted for p in first], axis=0)[target] > 0.5
-    found_second = np.mean([p.predicted for p in second], axis=0)[target] > 0.5
-    won = int((found_first & ~found_second).sum())
-    lost = int((~found_first & found_second).sum())
+def _second_look(first: Sequence[Answers], second: Sequence[Answers]) -> SecondLook:
+    target = first[0].is_target
+    mean_first = np.mean([said.score for said in first], axis=0)
+    mean_second = np.mean([said.score for said in second], axis=0)
+    found_first = np.mean([said.called_target for said in first], axis=0)[target] > 0.5
+    found_second = np.mean([said.called_target for said in second], axis=0)[target] > 0.5
     # DeLong's variance needs two images of each kind.
     enough = min(int(target.sum()), int((~target).sum())) >= 2
-    areas = delong(target, mean_first, mean_second) if enough else None
-    return SecondLook(areas, won, lost, exact_mcnemar(won, lost))
+    return SecondLook(
+        areas=delong(target, mean_first, mean_second) if enough else None,
+        recall_won=int((found_first & ~found_second).sum()),
+        recall_lost=int((~found_first & found_second).sum()),
+        recall_p=exact_mcnemar(found_first, found_second),
+    )
 
 
-def analyse(
-    cells: pd.DataFrame, predictions: Mapping[str, CellPredictions], config: AblateConfig
-) -> Analysis:
+def analyse(cells: Sequence[CellResult], config: AblateConfig) -> Analysis:
     """Compares every arm with pure augmentation and words the verdict.
 
     Args:
-        cells: one row a cell (see `runner.AblationResult`).
-        predictions: name of the cell -> its predictions.
+        cells: of the ablation, in the order of the plan.
         config: the ablation's settings.
 
     Returns:
@@ -159,35 +148,32 @@ def analyse(
     Raises:
         InputError: ratio 0 is missing, or the runs of two arms do not pair up.
     """
-    arms = _arms(cells)
-    if AUGMENTED not in [arm.name for arm in arms]:
+    tests = _tests_by_arm(cells)
+    arms = tuple(dict.fromkeys(cell.cell.arm for cell in cells))
+    augmented = next((arm for arm in arms if arm.name == AUGMENTED), None)
+    if augmented is None:
         raise InputError("the ablation has no arm with ratio 0, against which all is compared")
-    baseline = _test_runs(AUGMENTED, cells, predictions)
     contrasts = {
         arm.name: hierarchical_contrast(
-            _test_runs(arm.name, cells, predictions),
-            baseline,
+            tests[arm],
+            tests[augmented],
             numpy_generator(config.seed, "contrast"),
             replicates=config.replicates,
             confidence=config.confidence,
         )
         for arm in arms
-        if arm.name != AUGMENTED
+        if arm != augmented
     }
     synthetic = [arm.name for arm in arms if arm.generator]
     p_values = holm([contrasts[name].difference.p_value for name in synthetic])
-    chosen = choose_arm(cells, arms)
+    chosen = choose_arm(cells)
     contrast = contrasts[chosen.name] if chosen is not None else None
     return Analysis(
         arms=arms,
         chosen=chosen,
         contrasts=contrasts,
         adjusted=dict(zip(synthetic, p_values, strict=True)),
-        second_look=(
-            _second_look(_test_runs(chosen.name, cells, predictions), baseline)
-            if chosen is not None
-            else None
-        ),
+        second_look=(_second_look(tests[chosen], tests[augmented]) if chosen is not None else None),
         equal_enough=(
             non_inferiority(contrast.difference, config.margin) if contrast is not None else None
         ),

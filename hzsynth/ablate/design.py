@@ -16,7 +16,7 @@ from hzsynth.classify.train.classifier import ClassifyConfig
 from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
-from hzsynth.statistics.contrasts import mcnemar_power
+from hzsynth.statistics.power import mcnemar_power
 
 Control = Literal["real", "duplicated"]
 AUGMENTED = "augmented"
@@ -90,6 +90,12 @@ class AblationArm:
     generator: str = ""
     ratio: float = 0.0
 
+    @classmethod
+    def of_name(cls, name: str, generator: str = "", ratio: float = 0.0) -> "AblationArm":
+        """An arm as a table of cells names it."""
+        controls: dict[str, Arm] = {"real": "real", "duplicated": "duplicated"}
+        return cls(name, controls.get(name, "mixture"), generator, ratio)
+
     @property
     def title(self) -> str:
         """For people, such as ``stylegan2 2:1``."""
@@ -126,7 +132,7 @@ def chosen_generators(
     unknown = [name for name in names if name not in synthetic]
     if unknown:
         given = ", ".join(synthetic) or "none"
-        raise InputError(f"--generator '{unknown[0]}' is not among the given sets: {given}")
+        raise InputError(f"`generators` '{unknown[0]}' is not among the given sets: {given}")
     for name in names:
         if not name or any(c in '/\\:*?"<>|' or c.isspace() for c in name):
             raise InputError(f"the name '{name}' of a synthetic set cannot be part of a file name")
@@ -151,7 +157,7 @@ def _check_held_out(config: AblateConfig, images: ImageSet) -> None:
         )
     if config.label not in images.labels:
         raise InputError(
-            f"--label '{config.label}' is not a class of '{images.root}': it has "
+            f"`label` '{config.label}' is not a class of '{images.root}': it has "
             f"{', '.join(images.labels)}"
         )
     for split in ("train", "val", "test"):
@@ -183,7 +189,7 @@ def plan(config: AblateConfig, images: ImageSet, synthetic: Mapping[str, ImageSe
     generators = chosen_generators(config, synthetic)
     if not generators and any(config.ratios):
         raise InputError(
-            "ratios above 0 need a synthetic set: give one with --generator, or --ratios 0"
+            "ratios above 0 need a synthetic set: give one, or only the ratio 0 in `ratios`"
         )
     count = len(images.select("train", config.label))
     needed = max(

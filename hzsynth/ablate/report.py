@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hzsynth.ablate.analysis import Analysis
+from hzsynth.ablate.analysis import METRIC, Analysis
 from hzsynth.ablate.design import AUGMENTED, AblationArm, power_table
 from hzsynth.ablate.runner import AblationResult
 from hzsynth.core.files import atomic_write_text
@@ -14,9 +15,14 @@ from hzsynth.report.page import HtmlPage, Section, Tone
 from hzsynth.report.plots import RatioSeries, precision_recall_plot, ratio_plot
 from hzsynth.report.style import save_figure
 from hzsynth.report.tables import table_csv, table_latex
-from hzsynth.statistics.predictions import METRIC_NAMES, Predictions
 
-_SHOWN = ("average_precision", "auroc", "f1", "recall", "precision")
+_SHOWN = {
+    METRIC: "average precision",
+    "auroc_target": "AUROC",
+    "f1_target": "F1 of the target class",
+    "recall_target": "recall",
+    "precision_target": "precision",
+}
 _TONES: dict[str, Tone] = {"helps": "good", "hurts": "bad", "inconclusive": "neutral"}
 
 
@@ -47,17 +53,23 @@ def arms_table(result: AblationResult) -> pd.DataFrame:
     """One row an arm: mean ± standard deviation over the runs of each metric on the test images."""
     rows = []
     for arm in result.analysis.arms:
-        cells = result.cells[result.cells["arm"] == arm.name]
-        first = cells.iloc[0]
+        cells = result.of_arm(arm)
         row: dict[str, object] = {"arm": arm_title(arm, result.config.multiplier)}
-        for metric in _SHOWN:
-            values = cells[f"test_{metric}"].astype(float)
-            spread = f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else ""
-            row[METRIC_NAMES[metric]] = f"{values.mean():.3f}{spread}"
-        row["runs"] = len(cells)
-        for name in ("real", "synthetic", "augmented", "duplicated"):
-            row[name] = int(first[f"target_{name}"])
-        rows.append(row)
+        for metric, title in _SHOWN.items():
+            values = [cell.test_metrics()[metric] for cell in cells]
+            spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+            row[title] = f"{np.mean(values):.3f}{spread}"
+        made = cells[0].target
+        rows.append(
+            {
+                **row,
+                "runs": len(cells),
+                "real": made.real,
+                "synthetic": made.synthetic,
+                "augmented": made.augmented_real + made.augmented_synthetic,
+                "duplicated": made.duplicated,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -86,9 +98,8 @@ def contrasts_table(result: AblationResult) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _runs_of(result: AblationResult, arm: AblationArm, column: str) -> list[float]:
-    cells = result.cells[result.cells["arm"] == arm.name]
-    return [float(value) for value in cells[column]]
+def _runs_of(result: AblationResult, arm: AblationArm) -> list[float]:
+    return [cell.test_metrics()[METRIC] for cell in result.of_arm(arm)]
 
 
 def ablation_plot(result: AblationResult) -> Figure:
@@ -98,9 +109,8 @@ def ablation_plot(result: AblationResult) -> Figure:
     from pure augmentation when its bar leaves the line of ratio 0.
     """
     analysis = result.analysis
-    by_name = {arm.name: arm for arm in analysis.arms}
-    column = "test_average_precision"
-    baseline = _runs_of(result, by_name[AUGMENTED], column)
+    augmented = next(arm for arm in analysis.arms if arm.name == AUGMENTED)
+    baseline = _runs_of(result, augmented)
     base = sum(baseline) / len(baseline)
     series = []
     for generator in dict.fromkeys(arm.generator for arm in analysis.arms if arm.generator):
@@ -109,31 +119,26 @@ def ablation_plot(result: AblationResult) -> Figure:
         for arm in own:
             d = analysis.contrasts[arm.name].difference
             reach.append((max(0.0, base + d.low), min(1.0, base + d.high)))
-        values = [baseline, *(_runs_of(result, arm, column) for arm in own)]
+        values = [baseline, *(_runs_of(result, arm) for arm in own)]
         series.append(RatioSeries(generator, (0, *(arm.ratio for arm in own)), values, reach))
     if not series:
         series = [RatioSeries("real photographs", (0,), [baseline])]
-    controls = {f"real ×{result.config.multiplier} augmented (ratio 0)": base}
-    for arm in analysis.arms:
-        if arm.kind in ("real", "duplicated"):
-            values_of = _runs_of(result, arm, column)
-            title = arm_title(arm, result.config.multiplier)
-            controls[title] = sum(values_of) / len(values_of)
+    controls = {
+        arm_title(arm, result.config.multiplier): float(np.mean(_runs_of(result, arm)))
+        for arm in (augmented, *analysis.arms)
+        if not arm.generator
+    }
     chosen = (analysis.chosen.generator, analysis.chosen.ratio) if analysis.chosen else None
     return ratio_plot(
         series, controls, metric="average precision (test)", title=_title(result), chosen=chosen
     )
 
 
-def _first_test(result: AblationResult) -> Predictions:
-    return next(iter(result.predictions.values())).test
-
-
 def _title(result: AblationResult) -> str:
-    test = _first_test(result)
+    test = result.test
     return (
         "Average precision against the ratio\n"
-        f"n = {int(test.target.sum())} of {len(test.images)} test images, "
+        f"n = {int(test.is_target.sum())} of {len(test)} test images, "
         f"{result.config.seeds} runs; bars: {result.config.confidence:.0%} intervals"
     )
 
@@ -144,13 +149,11 @@ def _mean_curves(result: AblationResult) -> Figure:
     curves = {}
     for arm in analysis.arms:
         if arm.name == AUGMENTED or arm == analysis.chosen:
-            cells = result.cells[result.cells["arm"] == arm.name]["cell"]
-            runs = [result.predictions[str(cell)].test.probability for cell in cells]
+            runs = [cell.answers.test.score for cell in result.of_arm(arm)]
             name = "ratio 0" if arm.name == AUGMENTED else arm.title
-            curves[name] = sum(runs) / len(runs)
-    test = _first_test(result)
-    title = f"Precision and recall\nmean of {result.config.seeds} runs, n = {len(test.images)}"
-    return precision_recall_plot(test.target, curves, title=title)
+            curves[name] = np.mean(runs, axis=0)
+    title = f"Precision and recall\nmean of {result.config.seeds} runs, n = {len(result.test)}"
+    return precision_recall_plot(result.test.is_target, curves, title=title)
 
 
 def _files(folder: Path, name: str, table: pd.DataFrame, caption: str) -> None:
@@ -181,11 +184,25 @@ def _second_look_text(analysis: Analysis) -> str:
 
 def add_ablation(page: HtmlPage, result: AblationResult) -> None:
     """Sets a page's verdict and adds the ablation's plot, tables and remarks to it."""
-    analysis, config = result.analysis, result.config
-    verdict = analysis.verdict
+    verdict = result.analysis.verdict
     page.verdict(verdict.sentence, _TONES[verdict.answer], verdict.detail)
-    test = _first_test(result)
-    positives = int(test.target.sum())
+    _add_arms(page, result)
+    design = page.section("What this test set can find")
+    design.table(
+        power_table(int(result.test.is_target.sum())),
+        caption="Power of the exact McNemar test (two-sided, 5%) to find a gain in recall, when "
+        "5% of the positives are lost on the way.",
+    )
+    design.note(
+        "All arms share one split and one set of images from each generator: the intervals speak "
+        "of new patients and of retraining the classifier, not of other splits and not of "
+        "retraining the generators."
+    )
+
+
+def _add_arms(page: HtmlPage, result: AblationResult) -> None:
+    config, n = result.config, len(result.test)
+    positives = int(result.test.is_target.sum())
     section = page.section(
         "Which ratio helps?",
         f"Every arm but real ×1 fills the class '{config.label}' to {config.multiplier} times its "
@@ -196,34 +213,23 @@ def add_ablation(page: HtmlPage, result: AblationResult) -> None:
         ablation_plot(result),
         caption=f"Mean (large), every run (small) and {config.confidence:.0%} interval of the "
         f"difference to ratio 0, drawn around the mean; {positives} test positives of "
-        f"{len(test.images)} images, {config.seeds} runs. Lines: arms without synthetic images.",
+        f"{n} images, {config.seeds} runs. Lines: arms without synthetic images.",
         alt="Average precision on test images against the number of synthetic images per real "
         "one, for every generator; the numbers are in the table of arms below.",
     )
     arms_caption = (
         f"Test images only; mean ± standard deviation of {config.seeds} runs; "
-        f"n = {positives} of {len(test.images)}."
+        f"n = {positives} of {n}."
     )
     section.table(arms_table(result), caption=arms_caption)
     _add_contrasts(section, result)
-    if analysis.chosen is not None:
+    if result.analysis.chosen is not None:
         section.figure(
             _mean_curves(result),
             caption=f"Chosen arm and ratio 0, mean probability of {config.seeds} runs; "
-            f"{positives} test positives of {len(test.images)} images.",
+            f"{positives} test positives of {n} images.",
             alt="Precision against recall of the chosen arm and of ratio 0.",
         )
-    design = page.section("What this test set can find")
-    design.table(
-        power_table(positives),
-        caption="Power of the exact McNemar test (two-sided, 5%) to find a gain in recall, when "
-        "5% of the positives are lost on the way.",
-    )
-    design.note(
-        "All arms share one split and one set of images from each generator: the intervals speak "
-        "of new patients and of retraining the classifier, not of other splits and not of "
-        "retraining the generators."
-    )
 
 
 def _add_contrasts(section: Section, result: AblationResult) -> None:
@@ -247,12 +253,13 @@ def _add_contrasts(section: Section, result: AblationResult) -> None:
         )
 
 
-def write_ablation_report(run: RunDir, result: AblationResult) -> Path:
-    """Writes tables, figures and the page below the run.
+def write_ablation_report(run: RunDir, result: AblationResult, folder: Path | None = None) -> Path:
+    """Writes tables, figures and the page.
 
     Args:
         run: the ablation's run.
         result: what `run_ablation` or `load_ablation` gave.
+        folder: where the files go; None for below the run.
 
     Returns:
         The page, ``report.html``; beside it lie ``tables/`` (CSV, LaTeX) and ``figures/`` (PNG).
@@ -260,23 +267,22 @@ def write_ablation_report(run: RunDir, result: AblationResult) -> Path:
     Raises:
         InputError: the files cannot be written.
     """
-    config = result.config
-    tables = run.path / "tables"
+    config, folder = result.config, folder or run.path
+    tables = folder / "tables"
     _files(tables, "arms", arms_table(result), f"Arms of the ablation on {config.label}.")
     contrasts = contrasts_table(result)
     if not contrasts.empty:
         _files(tables, "contrasts", contrasts, "Differences to augmentation only.")
-    save_figure(ablation_plot(result), run.path / "figures" / "ratios.png", dpi=200)
+    save_figure(ablation_plot(result), folder / "figures" / "ratios.png", dpi=200)
     page = HtmlPage(
         f"Do synthetic images help? {config.label}",
         f"Ablation {run.id}: {len(result.cells)} trained classifiers, seed {config.seed}",
     )
     add_ablation(page, result)
-    shown = ["cell", "generator", "ratio", "seed", *(f"test_{metric}" for metric in _SHOWN)]
-    cells = result.cells[shown].rename(columns=lambda c: c.removeprefix("test_").replace("_", " "))
+    names = {f"test_{metric}": title for metric, title in _SHOWN.items()}
+    cells = result.table()[["cell", "generator", "ratio", "seed", *names]].rename(columns=names)
     cells["ratio"] = [f"{float(ratio):g}" for ratio in cells["ratio"]]
     page.section("Every run").table(cells, caption="Test images; also in cells.csv.")
     page.section("Settings").code(config.to_toml())
-    path = run.path / "report.html"
-    page.write(path)
-    return path
+    page.write(folder / "report.html")
+    return folder / "report.html"

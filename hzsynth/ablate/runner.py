@@ -2,21 +2,36 @@
 
 Every cell is a run of its own below the ablation's run: its training set is built, a
 classifier is trained and evaluated on the real validation and test photographs, the
-predictions are kept, and the training set is deleted. The training is an argument, so that
+answers are kept, and the training set is deleted. The training is an argument, so that
 tests (or another classifier) can take its place.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
-from hzsynth.ablate.analysis import Analysis, analyse
-from hzsynth.ablate.design import AblateConfig, Cell, chosen_generators, plan, target_plan
-from hzsynth.ablate.training import CLASSIFIER, build_cell, train_cell
+from hzsynth.ablate.analysis import METRIC, Analysis, analyse
+from hzsynth.ablate.cells import (
+    BuildCell,
+    CellResult,
+    HeldOutAnswers,
+    TrainCell,
+    build_cell,
+    train_cell,
+)
+from hzsynth.ablate.design import (
+    AblateConfig,
+    AblationArm,
+    Cell,
+    chosen_generators,
+    plan,
+    target_plan,
+)
+from hzsynth.augment.mixture import plan_target
 from hzsynth.core.config import Config
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import InputError
@@ -25,44 +40,21 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.report.tables import table_csv
-from hzsynth.statistics.predictions import METRICS, CellPredictions, Predictions, scores
+from hzsynth.statistics.answers import Answers, read_text_table
 
 KIND, CELL_KIND = "ablate", "ablate-cell"
 CELLS_CSV, PREDICTIONS_CSV = "cells.csv", "predictions.csv"
-_TEXT_COLUMNS = ["cell", "arm", "generator", "split", "image", "group"]
-_IMAGES = "images"
-
-
-class TrainCell(Protocol):
-    """Trains a classifier on a cell's training set and asks it about the held-out images."""
-
-    def __call__(
-        self,
-        images: ImageSet,
-        cell: Cell,
-        config: AblateConfig,
-        run: RunDir,
-        *,
-        compute: Compute,
-        progress: Progress,
-    ) -> CellPredictions:
-        """Works in the cell's `run`, resumes there, and depends on nothing but its arguments."""
-
-
-class BuildCell(Protocol):
-    """Builds a cell's training set, with the real validation and test images beside it."""
-
-    def __call__(
-        self,
-        real: ImageSet,
-        synthetic: Mapping[str, ImageSet],
-        cell: Cell,
-        config: AblateConfig,
-        out: Path,
-        *,
-        progress: Progress,
-    ) -> ImageSet:
-        """Writes the set at `out`."""
+CELL_METRICS = (
+    METRIC,
+    "auroc_target",
+    "f1_target",
+    "recall_target",
+    "precision_target",
+    "specificity_target",
+    "accuracy_target",
+    "macro_f1",
+)
+"""The metrics in ``cells.csv``, of validation (``val_...``) and test (``test_...``)."""
 
 
 class _CellConfig(Config):
@@ -82,16 +74,26 @@ class AblationResult:
 
     Attributes:
         config: its settings.
-        cells: one row a cell, in the order of the plan: the arm, the make-up of the target
-            class, and every metric on validation (``val_...``) and test (``test_...``).
-        predictions: name of the cell -> its predictions.
+        cells: in the order of the plan.
         analysis: the comparison of the arms and the verdict.
     """
 
     config: AblateConfig
-    cells: pd.DataFrame
-    predictions: Mapping[str, CellPredictions]
+    cells: tuple[CellResult, ...]
     analysis: Analysis
+
+    def of_arm(self, arm: AblationArm) -> tuple[CellResult, ...]:
+        """The cells of one arm, run by run."""
+        return tuple(cell for cell in self.cells if cell.cell.arm == arm)
+
+    @property
+    def test(self) -> Answers:
+        """Answers on the test photographs of one cell: their truth is that of all cells."""
+        return self.cells[0].answers.test
+
+    def table(self) -> pd.DataFrame:
+        """One row a cell: the arm, the make-up of the target class, the metrics."""
+        return _table(self.cells)
 
 
 def run_ablation(
@@ -125,29 +127,28 @@ def run_ablation(
         InputError: see `design.plan`.
         RefusedError: a training image touches a held-out photograph.
     """
-    cells = plan(config, real, synthetic)
+    planned = plan(config, real, synthetic)
     generators = chosen_generators(config, synthetic)
-    rows: list[dict[str, object]] = []
-    predictions: dict[str, CellPredictions] = {}
-    with progress.task("ablation", total=len(cells), unit="cell") as task:
-        for cell in cells:
-            with _open_cell(cell, config, run) as cell_run:
-                if not cell_run.finished:
-                    _run_cell(cell_run, real, generators, cell, config, compute, train, build)
-                predictions[cell.name] = _read_predictions(cell_run.path / PREDICTIONS_CSV)
-            rows.append(_row(cell, config, real, predictions[cell.name]))
-            atomic_write_text(run.path / CELLS_CSV, table_csv(pd.DataFrame(rows)))
+    cells: list[CellResult] = []
+    with progress.task("ablation", total=len(planned), unit="cell") as task:
+        for cell in planned:
+            settings = _cell_config(cell, config)
+            with run.child(f"cells/{cell.name}", CELL_KIND, settings, {}) as own:
+                if not own.finished:
+                    _run_cell(own, real, generators, cell, config, compute, train, build)
+                answers = _read_answers(own.path / PREDICTIONS_CSV, config.label)
+            cells.append(CellResult(cell, target_plan(config, real, cell.arm), answers))
+            atomic_write_text(run.path / CELLS_CSV, table_csv(_table(cells)))
             task.advance(note=cell.name)
-    table = pd.DataFrame(rows)
-    _write_predictions(run.path / PREDICTIONS_CSV, predictions)
-    analysis = analyse(table, predictions, config)
+    frames = [_frame(cell.answers).assign(cell=cell.cell.name) for cell in cells]
+    atomic_write_text(run.path / PREDICTIONS_CSV, table_csv(pd.concat(frames, ignore_index=True)))
+    analysis = analyse(cells, config)
     run.finish(analysis.summary())
-    return AblationResult(config, table, predictions, analysis)
+    return AblationResult(config, tuple(cells), analysis)
 
 
-def _open_cell(cell: Cell, config: AblateConfig, run: RunDir) -> RunDir:
-    """Loads a finished cell of this very run, or starts or resumes it."""
-    settings = _CellConfig(
+def _cell_config(cell: Cell, config: AblateConfig) -> _CellConfig:
+    return _CellConfig(
         arm=cell.arm.name,
         kind=cell.arm.kind,
         generator=cell.arm.generator,
@@ -155,11 +156,10 @@ def _open_cell(cell: Cell, config: AblateConfig, run: RunDir) -> RunDir:
         seed=cell.seed,
         ablation=config.model_dump(mode="json"),
     )
-    return run.child(f"cells/{cell.name}", CELL_KIND, settings, {})
 
 
 def _run_cell(
-    cell_run: RunDir,
+    run: RunDir,
     real: ImageSet,
     synthetic: Mapping[str, ImageSet],
     cell: Cell,
@@ -168,79 +168,60 @@ def _run_cell(
     train: TrainCell,
     build: BuildCell,
 ) -> None:
-    path = cell_run.path
-    if (path / _IMAGES).is_dir():
-        images = ImageSet.load(path / _IMAGES)
+    built = run.path / "images"
+    if built.is_dir():
+        images = ImageSet.load(built)
     else:
-        images = build(real, synthetic, cell, config, path / _IMAGES, progress=SILENT)
+        images = build(real, synthetic, cell, config, built, progress=SILENT)
     # One bar is shown, that of the cells.
-    said = train(images, cell, config, cell_run, compute=compute, progress=SILENT)
-    frames = [
-        part.ordered().frame().assign(split=name)
-        for name, part in (("val", said.validation), ("test", said.test))
-    ]
-    atomic_write_text(path / PREDICTIONS_CSV, table_csv(pd.concat(frames, ignore_index=True)))
-    cell_run.finish({"validation": scores(said.validation), "test": scores(said.test)})
-    shutil.rmtree(path / _IMAGES, ignore_errors=True)
+    said = train(images, cell, config, run, compute=compute, progress=SILENT)
+    ordered = HeldOutAnswers(said.validation.ordered(), said.test.ordered())
+    atomic_write_text(run.path / PREDICTIONS_CSV, table_csv(_frame(ordered)))
+    result = CellResult(cell, target_plan(config, real, cell.arm), ordered)
+    run.finish({"validation": result.validation_metrics(), "test": result.test_metrics()})
+    shutil.rmtree(built, ignore_errors=True)
     if not config.keep_models:
-        for file in sorted((path / CLASSIFIER).rglob("*.safetensors")):
+        for file in sorted(run.path.rglob("*.safetensors")):
             file.unlink()
 
 
-def _row(
-    cell: Cell, config: AblateConfig, real: ImageSet, said: CellPredictions
-) -> dict[str, object]:
-    made = target_plan(config, real, cell.arm)
-    row: dict[str, object] = {
-        "cell": cell.name,
-        "arm": cell.arm.name,
-        "generator": cell.arm.generator,
-        "ratio": cell.arm.ratio,
-        "seed": cell.seed,
-        "target_real": made.real,
-        "target_synthetic": made.synthetic,
-        "target_augmented": made.augmented_real + made.augmented_synthetic,
-        "target_duplicated": made.duplicated,
-    }
-    for part, predictions in (("val", said.validation), ("test", said.test)):
-        row |= {f"{part}_{name}": value for name, value in scores(predictions).items()}
-    return row
+def _table(cells: Sequence[CellResult]) -> pd.DataFrame:
+    rows = []
+    for result in cells:
+        cell, made = result.cell, result.target
+        row: dict[str, object] = {
+            "cell": cell.name,
+            "arm": cell.arm.name,
+            "generator": cell.arm.generator,
+            "ratio": cell.arm.ratio,
+            "seed": cell.seed,
+            "target_real": made.real,
+            "target_synthetic": made.synthetic,
+            "target_augmented": made.augmented_real + made.augmented_synthetic,
+            "target_duplicated": made.duplicated,
+        }
+        parts = {"val": result.validation_metrics(), "test": result.test_metrics()}
+        for part, metrics in parts.items():
+            row |= {f"{part}_{name}": metrics[name] for name in CELL_METRICS}
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
-def _write_predictions(path: Path, predictions: Mapping[str, CellPredictions]) -> None:
-    frames = [
-        part.frame().assign(cell=name, split=split)
-        for name, said in predictions.items()
-        for split, part in (("val", said.validation), ("test", said.test))
-    ]
-    atomic_write_text(path, table_csv(pd.concat(frames, ignore_index=True)))
+def _frame(said: HeldOutAnswers) -> pd.DataFrame:
+    parts = {"val": said.validation, "test": said.test}
+    frames = [answers.to_frame().assign(split=split) for split, answers in parts.items()]
+    return pd.concat(frames, ignore_index=True)
 
 
-def _read_predictions(path: Path) -> CellPredictions:
-    return _cell_predictions(_read_csv(path))
+def _read_answers(path: Path, label: str) -> HeldOutAnswers:
+    return _held_out(read_text_table(path), label)
 
 
-def _cell_predictions(frame: pd.DataFrame) -> CellPredictions:
-    return CellPredictions(
-        Predictions.from_frame(frame[frame["split"] == "val"]),
-        Predictions.from_frame(frame[frame["split"] == "test"]),
+def _held_out(frame: pd.DataFrame, label: str) -> HeldOutAnswers:
+    validation, test = (
+        Answers.from_frame(frame[frame["split"] == split], label) for split in ("val", "test")
     )
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    """Reads a table; every number comes back as it was written, to the last digit."""
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        for name in table.columns.difference(_TEXT_COLUMNS):
-            convert = float if "." in "".join(table[name]) else _bool_or_int
-            table[name] = [convert(text) for text in table[name]]
-    except (OSError, ValueError) as error:
-        raise InputError(f"'{path}' cannot be read: {error}") from error
-    return table
-
-
-def _bool_or_int(text: str) -> bool | int:
-    return text == "True" if text in ("True", "False") else int(text)
+    return HeldOutAnswers(validation, test)
 
 
 def load_ablation(run: RunDir) -> AblationResult:
@@ -260,13 +241,24 @@ def load_ablation(run: RunDir) -> AblationResult:
     if not run.finished:
         raise InputError(f"the run '{run.path}' is not finished: repeat its command to resume it")
     config = AblateConfig.from_sources(None, run.config)
-    cells = _read_csv(run.path / CELLS_CSV)
-    missing = [f"test_{name}" for name in METRICS if f"test_{name}" not in cells.columns]
-    if missing:
-        raise InputError(f"'{run.path / CELLS_CSV}' lacks the columns {', '.join(missing)}")
-    everything = _read_csv(run.path / PREDICTIONS_CSV)
-    predictions = {
-        str(name): _cell_predictions(frame)
-        for name, frame in everything.groupby("cell", sort=False)
-    }
-    return AblationResult(config, cells, predictions, analyse(cells, predictions, config))
+    everything = read_text_table(run.path / PREDICTIONS_CSV)
+    try:
+        answers = {
+            str(name): _held_out(frame, config.label)
+            for name, frame in everything.groupby("cell", sort=False)
+        }
+        cells = tuple(
+            _loaded_cell(row, answers, config)
+            for row in read_text_table(run.path / CELLS_CSV).to_dict("records")
+        )
+    except (KeyError, ValueError) as error:
+        raise InputError(f"the tables of '{run.path}' are damaged: {error}") from error
+    return AblationResult(config, cells, analyse(cells, config))
+
+
+def _loaded_cell(
+    row: Mapping[Any, str], answers: Mapping[str, HeldOutAnswers], config: AblateConfig
+) -> CellResult:
+    arm = AblationArm.of_name(row["arm"], row["generator"], float(row["ratio"]))
+    made = plan_target(int(row["target_real"]), arm.ratio, config.multiplier, arm.kind)
+    return CellResult(Cell(arm, int(row["seed"])), made, answers[row["cell"]])

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hzsynth.ablate.design import AblationArm
-from hzsynth.statistics.bootstrap import Contrast
-from hzsynth.statistics.contrasts import positives_for_power
+from hzsynth.statistics.contrast import Contrast
+from hzsynth.statistics.power import positives_for_power
 
 Answer = Literal["helps", "hurts", "inconclusive"]
 MINIMUM_RUNS = 3

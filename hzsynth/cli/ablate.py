@@ -122,5 +122,5 @@ def report(session: Session, run_path: RunPath) -> None:
     from hzsynth.core.run import RunDir
     from hzsynth.stages.ablate import report_ablation
 
-    done = report_ablation(RunDir.load(run_path, "ablate"))
+    done = report_ablation(RunDir.load(run_path, "ablate"), session.out)
     session.show({"report": str(done.page), **done.result.analysis.summary()}, "ablate report")

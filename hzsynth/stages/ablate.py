@@ -63,11 +63,18 @@ def ablate(
     return report_ablation(run)
 
 
-def report_ablation(run: RunDir) -> Ablation:
+def report_ablation(run: RunDir, folder: Path | None = None) -> Ablation:
     """Reads a finished ablation, compares its arms again and writes the report.
+
+    Args:
+        run: of the ablation.
+        folder: where the report goes; None for below the run.
+
+    Returns:
+        The result, its report written.
 
     Raises:
         InputError: the run is of another stage, not finished, or damaged.
     """
     result = runner.load_ablation(run)
-    return Ablation(run, result, write_ablation_report(run, result))
+    return Ablation(run, result, write_ablation_report(run, result, folder))

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hzsynth.classify.evaluate.evaluation import Evaluation, ask, judge
+from hzsynth.classify.evaluate import evaluation
 from hzsynth.classify.evaluate.evaluation_page import short_metrics, write_evaluation
-from hzsynth.classify.evaluate.operating_point import OperatingPoint, operating_point
-from hzsynth.classify.evaluate.subgroups import Subgroup, subgroups
 from hzsynth.classify.train import classifier, continual, kdect
 from hzsynth.core.devices import Compute
 from hzsynth.core.image_set import ImageSet
@@ -143,19 +141,15 @@ def train_kdect(
 
 @dataclass(frozen=True)
 class Evaluated:
-    """An evaluation, with what was asked for besides.
+    """An evaluation and the run of its classifier.
 
     Attributes:
-        evaluation: every metric with its interval.
+        evaluation: every metric with its interval, and what was asked for besides.
         run: of the classifier.
-        point: the threshold chosen on validation, or None.
-        parts: the figures by skin tone, source or another column.
     """
 
-    evaluation: Evaluation
+    evaluation: evaluation.Evaluation
     run: RunDir
-    point: OperatingPoint | None
-    parts: Sequence[Subgroup]
 
     def write(self, folder: Path) -> Path:
         """Writes tables, plots and the page; returns the page.
@@ -163,21 +157,19 @@ class Evaluated:
         Raises:
             InputError: the folder cannot be written to.
         """
-        return write_evaluation(
-            self.evaluation, self.run, folder, point=self.point, parts=self.parts
-        )
+        return write_evaluation(self.evaluation, self.run, folder)
 
     def short(self) -> dict[str, str]:
         """What a person reads: name -> figure with interval."""
-        return short_metrics(self.evaluation, self.point, self.parts)
+        return short_metrics(self.evaluation)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         values: dict[str, Any] = {"test": self.evaluation.to_json()}
-        if self.point is not None:
-            values["operating_point"] = self.point.to_json()
-        if self.parts:
-            values["parts"] = [part.to_json() for part in self.parts]
+        if self.evaluation.point is not None:
+            values["operating_point"] = self.evaluation.point.to_json()
+        if self.evaluation.parts:
+            values["parts"] = [part.to_json() for part in self.evaluation.parts]
         return values
 
 
@@ -210,10 +202,7 @@ def evaluate(
         RefusedError: the part holds synthetic images, or photographs that the classifier
             learned from.
     """
-    answers = ask(run, images, split, compute)
-    evaluation = judge(answers, run, split=split, seed=seed)
-    point = None
-    if sensitivity is not None:
-        point = operating_point(ask(run, images, "val", compute), answers, sensitivity)
-    parts = [part for name in dict.fromkeys(by) for part in subgroups(answers, name, seed=seed)]
-    return Evaluated(evaluation, run, point, parts)
+    found = evaluation.evaluate(
+        run, images, split=split, by=by, sensitivity=sensitivity, compute=compute, seed=seed
+    )
+    return Evaluated(found, run)

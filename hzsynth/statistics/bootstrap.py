@@ -1,197 +1,99 @@
-"""Paired hierarchical bootstrap: patients first, then training runs.
+"""Draws of other test sets that could have been: of patients by class, and of confusion matrices."""
 
-Two arms are compared on the same test images and with the same seeds. A replicate draws
-patients with replacement (those with the target class and the others separately), then runs,
-and takes the difference of the mean average precision. Levels are drawn with n - 1 draws
-from n (Rao and Wu 1988), which makes the variance of the replicates unbiased for small n.
-The interval is that of a t distribution whose degrees of freedom follow Satterthwaite (1946)
-from the two levels, since a handful of runs cannot carry a normal quantile.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from hzsynth.core.errors import InputError
-from hzsynth.statistics.contrasts import Difference, t_difference
-from hzsynth.statistics.predictions import Predictions
+from hzsynth.statistics.answers import Answers
+from hzsynth.statistics.classification import weighted_metrics
 
 Floats = NDArray[np.float64]
-_CHUNK = 250
+_AT_ONCE = 250
 
 
-def weighted_average_precision(
-    target: NDArray[np.bool_], probability: Floats, weights: Floats
-) -> Floats:
-    """Average precision under B weightings of the images at once.
-
-    AP = sum over thresholds of (R_k - R_{k-1}) P_k, with images of equal probability
-    taken together, as in scikit-learn.
-
-    Args:
-        target: N booleans.
-        probability: N scores.
-        weights: B x N, not negative; every row gives the target class some weight.
-
-    Returns:
-        B values in [0, 1].
-    """
-    order = np.argsort(-probability, kind="stable")
-    sorted_scores = probability[order]
-    last_of_tie = np.append(np.flatnonzero(np.diff(sorted_scores)), len(order) - 1)
-    sorted_weights = weights[:, order]
-    hits = np.cumsum(sorted_weights * target[order], axis=1)[:, last_of_tie]
-    drawn = np.cumsum(sorted_weights, axis=1)[:, last_of_tie]
-    precision = np.divide(hits, drawn, out=np.zeros_like(hits), where=drawn > 0)
-    gained = np.diff(hits, axis=1, prepend=0.0)
-    total: Floats = (gained * precision).sum(axis=1) / hits[:, -1]
-    return total
+def _strata(truth: NDArray[np.int64], patient: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Patients by the set of classes that their images have."""
+    classes: dict[int, set[int]] = {}
+    for number, label in zip(patient.tolist(), truth.tolist(), strict=True):
+        classes.setdefault(number, set()).add(label)
+    strata: dict[tuple[int, ...], list[int]] = {}
+    for number, labels in sorted(classes.items()):
+        strata.setdefault(tuple(sorted(labels)), []).append(number)
+    return [np.array(members, np.int64) for members in strata.values()]
 
 
-def _draws(generator: np.random.Generator, count: int, replicates: int) -> Floats:
-    draws = max(1, count - 1)
-    return generator.multinomial(draws, np.full(count, 1 / count), replicates).astype(float)
+def bootstrap_weights(
+    truth: ArrayLike, groups: Sequence[str], generator: np.random.Generator, replicates: int
+) -> Iterator[Floats]:
+    """How often each image occurs in each bootstrap replicate of a test set.
 
-
-def _patients(predictions: Predictions) -> tuple[NDArray[np.intp], list[NDArray[np.intp]]]:
-    """Each image's patient by number, and the patients with and without the target class."""
-    _, patient = np.unique(np.array(predictions.groups), return_inverse=True)
-    with_target = np.unique(patient[predictions.target])
-    without = np.setdiff1d(np.arange(patient.max() + 1), with_target)
-    return patient, [stratum for stratum in (with_target, without) if len(stratum)]
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """The difference in average precision between two arms, and where its doubt comes from.
-
-    Attributes:
-        difference: first arm minus second, with the interval described above.
-        by_run: the difference of each run, on all test images.
-        patient_variance: variance from the choice of test patients.
-        run_variance: variance from the training runs; NaN with a single run.
-        runs: pairs of runs.
-        patients: test patients.
-        positives: test images of the target class.
-        positive_patients: patients with the target class.
-        images: test images.
-        replicates: of the bootstrap.
-    """
-
-    difference: Difference
-    by_run: tuple[float, ...]
-    patient_variance: float
-    run_variance: float
-    runs: int
-    patients: int
-    positives: int
-    positive_patients: int
-    images: int
-    replicates: int
-
-
-def _check_pairs(first: Sequence[Predictions], second: Sequence[Predictions]) -> None:
-    if not first or len(first) != len(second):
-        raise InputError(
-            f"a paired contrast needs as many runs of both arms, not {len(first)} and {len(second)}"
-        )
-    reference = first[0]
-    for predictions in (*first, *second):
-        if predictions.images != reference.images or predictions.groups != reference.groups:
-            raise InputError("a paired contrast needs the same test images in every run")
-
-
-def _replicated_differences(
-    first: Sequence[Predictions],
-    second: Sequence[Predictions],
-    generator: np.random.Generator,
-    replicates: int,
-) -> Floats:
-    """Difference of each run (columns) under each redrawn test set (rows)."""
-    patient, strata = _patients(first[0])
-    rows = []
-    for start in range(0, replicates, _CHUNK):
-        size = min(_CHUNK, replicates - start)
-        by_patient = np.zeros((size, int(patient.max()) + 1))
-        for stratum in strata:
-            by_patient[:, stratum] = _draws(generator, len(stratum), size)
-        weights = by_patient[:, patient]
-        columns = [
-            weighted_average_precision(a.target, a.probability, weights)
-            - weighted_average_precision(b.target, b.probability, weights)
-            for a, b in zip(first, second, strict=True)
-        ]
-        rows.append(np.stack(columns, axis=1))
-    return np.concatenate(rows)
-
-
-def hierarchical_contrast(
-    first: Sequence[Predictions],
-    second: Sequence[Predictions],
-    generator: np.random.Generator,
-    *,
-    replicates: int = 2000,
-    confidence: float = 0.95,
-) -> Contrast:
-    """Compares two arms by average precision on the same images over paired runs.
+    Patients are drawn with replacement with all their images, separately for every
+    combination of classes that a patient's images have: every replicate has every class.
 
     Args:
-        first: predictions of each run of the first arm, all on the same images.
-        second: those of the second arm, with the same seeds in the same order.
+        truth: N whole numbers, the true classes.
+        groups: N patients or cases.
         generator: source of the draws.
-        replicates: bootstrap replicates.
-        confidence: of the interval.
+        replicates: their number B.
+
+    Yields:
+        Blocks of rows of a B x N array of counts.
+    """
+    _, patient = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    strata = _strata(np.asarray(truth, np.int64), patient)
+    for start in range(0, replicates, _AT_ONCE):
+        rows = min(_AT_ONCE, replicates - start)
+        drawn = np.empty((rows, int(patient.max()) + 1))
+        for members in strata:
+            count = len(members)
+            drawn[:, members] = generator.multinomial(count, np.full(count, 1 / count), rows)
+        yield drawn[:, patient]
+
+
+def dirichlet_confusions(
+    confusion: ArrayLike, generator: np.random.Generator, replicates: int
+) -> Floats:
+    """Confusion matrices that are plausible given the observed one.
+
+    Every row with images is a multinomial whose probabilities have a Dirichlet prior with
+    1 / C in each cell (Perks 1947): one image's worth of doubt a class.
+
+    Args:
+        confusion: C x C counts, rows are the true classes.
+        generator: source of the draws.
+        replicates: their number B.
 
     Returns:
-        The contrast. With one run, the doubt of retraining is unknown and not contained.
+        float64 B x C x C, every row with the sum of the observed row.
+    """
+    counts = np.asarray(confusion, np.float64)
+    classes = len(counts)
+    shares = generator.standard_gamma(counts + 1 / classes, (replicates, classes, classes))
+    shares /= np.maximum(shares.sum(axis=2, keepdims=True), np.finfo(float).tiny)
+    result: Floats = shares * counts.sum(axis=1)[None, :, None]
+    return result
+
+
+def replicated_metrics(
+    answers: Answers, generator: np.random.Generator, replicates: int
+) -> dict[str, Floats]:
+    """All metrics in each bootstrap replicate of the test set.
+
+    Args:
+        answers: of one classifier.
+        generator: source of the draws.
+        replicates: their number B.
+
+    Returns:
+        Name in `classification.METRICS` -> B values.
 
     Raises:
-        InputError: the runs do not pair up.
+        InputError: the target class does not occur or nothing else does.
     """
-    _check_pairs(first, second)
-    reference = first[0]
-    differences = _replicated_differences(first, second, generator, replicates)
-    runs = len(first)
-    run_weights = _draws(generator, runs, replicates)
-    run_weights /= run_weights.sum(axis=1, keepdims=True)
-    whole = np.ones((1, len(reference.images)))
-    by_run = np.array(
-        [
-            weighted_average_precision(a.target, a.probability, whole)[0]
-            - weighted_average_precision(b.target, b.probability, whole)[0]
-            for a, b in zip(first, second, strict=True)
-        ]
-    )
-    error = float((differences * run_weights).sum(axis=1).std(ddof=1))
-    patient_variance = float(differences.mean(axis=1).var(ddof=1))
-    run_variance = float(by_run.var(ddof=1) / runs) if runs > 1 else float("nan")
-    _, strata = _patients(reference)
-    positive_patients = len(strata[0])
-    df = _satterthwaite(
-        (patient_variance, max(1, positive_patients - 1)),
-        (run_variance if runs > 1 else 0.0, max(1, runs - 1)),
-    )
-    found = t_difference(float(by_run.mean()), error, df, confidence)
-    return Contrast(
-        # Two scores in [0, 1] differ by at most 1; with few degrees of freedom t reaches further.
-        difference=replace(found, low=max(-1.0, found.low), high=min(1.0, found.high)),
-        by_run=tuple(float(d) for d in by_run),
-        patient_variance=patient_variance,
-        run_variance=run_variance,
-        runs=runs,
-        patients=sum(len(stratum) for stratum in strata),
-        positives=int(reference.target.sum()),
-        positive_patients=positive_patients,
-        images=len(reference.images),
-        replicates=replicates,
-    )
-
-
-def _satterthwaite(*components: tuple[float, int]) -> float:
-    """Degrees of freedom of a sum of variances, each given with its own."""
-    total = sum(variance for variance, _ in components)
-    if total == 0:
-        return float(min(df for _, df in components))
-    return float(total**2 / sum(variance**2 / df for variance, df in components))
+    parts: dict[str, list[Floats]] = {}
+    for weights in bootstrap_weights(answers.truth, answers.patients, generator, replicates):
+        found = weighted_metrics(answers.truth, answers.probabilities, answers.target, weights)
+        for name, values in found.items():
+            parts.setdefault(name, []).append(values)
+    return {name: np.concatenate(values) for name, values in parts.items()}

@@ -1,8 +1,8 @@
 """Classification metrics as pure functions, for one test set or for many weightings of it at once.
 
 Class choices are judged through the confusion matrix, probabilities through their order. All
-agree with scikit-learn on a single test set; the leading dimension makes a bootstrap of a
-thousand replicates a few array operations. Kappa is Cohen's (1960), the Matthews correlation
+agree with scikit-learn on a single test set, also where a class is only predicted; the leading
+dimension makes a bootstrap of a thousand replicates a few array operations. Kappa is Cohen's (1960), the Matthews correlation
 is Gorodkin's (2004) for several classes, average precision is the step sum without
 interpolation.
 """
@@ -85,9 +85,10 @@ def _ratio(numerator: Floats, denominator: Floats) -> Floats:
 def choice_metrics(confusion: ArrayLike, target: int) -> dict[str, Floats]:
     """The metrics in `CHOICE_METRICS`, which follow from the classes chosen.
 
-    Macro averages run over the classes that occur among the true ones; the balanced accuracy is
-    another name of the macro recall. A precision (or
-    negative predictive value) of a class that is never chosen is 0, as are kappa and the
+    Macro averages run over the classes that occur, be it among the true ones or among the
+    chosen ones; the balanced accuracy is the mean recall of the true ones alone (both as
+    scikit-learn has it). A precision (or negative predictive value) of a class that is never
+    chosen is 0, as are the recall and F1 of a class that is only chosen, and kappa and the
     Matthews correlation when every image gets the same class. `accuracy_target` is the share
     that is right about the target class against the rest; the type I error is the share of the
     rest called the target class, the type II error the share of the target class missed.
@@ -101,37 +102,47 @@ def choice_metrics(confusion: ArrayLike, target: int) -> dict[str, Floats]:
         Matthews correlation in [-1, 1].
     """
     matrix = np.asarray(confusion, np.float64)
+    return {**_of_all_classes(matrix), **_against_the_rest(matrix, target)}
+
+
+def _of_all_classes(matrix: Floats) -> dict[str, Floats]:
+    """The part of `choice_metrics` that weighs all classes."""
     total = matrix.sum(axis=(-2, -1))
     actual, chosen = matrix.sum(axis=-1), matrix.sum(axis=-2)
     hits = np.diagonal(matrix, axis1=-2, axis2=-1)
-    occurring = (actual > 0).astype(np.float64)
-    number = occurring.sum(axis=-1)
-    precision, recall = _ratio(hits, chosen), _ratio(hits, actual)
-    f1 = _ratio(2 * hits, actual + chosen)
+    true = (actual > 0).astype(np.float64)
+    occurring = (actual + chosen > 0).sum(axis=-1).astype(np.float64)
+    recall = _ratio(hits, actual)
     right = hits.sum(axis=-1)
     chance = (actual * chosen).sum(axis=-1)
     spread = np.sqrt((total**2 - (actual**2).sum(axis=-1)) * (total**2 - (chosen**2).sum(axis=-1)))
-    true_positive = hits[..., target]
-    false_negative = actual[..., target] - true_positive
-    false_positive = chosen[..., target] - true_positive
-    true_negative = total - true_positive - false_negative - false_positive
-    balanced = _ratio((recall * occurring).sum(axis=-1), number)
     return {
         "accuracy": _ratio(right, total),
-        "balanced_accuracy": balanced,
-        "macro_f1": _ratio((f1 * occurring).sum(axis=-1), number),
-        "macro_precision": _ratio((precision * occurring).sum(axis=-1), number),
-        "macro_recall": balanced,
+        "balanced_accuracy": _ratio(recall.sum(axis=-1), true.sum(axis=-1)),
+        "macro_f1": _ratio(_ratio(2 * hits, actual + chosen).sum(axis=-1), occurring),
+        "macro_precision": _ratio(_ratio(hits, chosen).sum(axis=-1), occurring),
+        "macro_recall": _ratio(recall.sum(axis=-1), occurring),
         "kappa": _ratio(total * right - chance, total**2 - chance),
         "mcc": _ratio(total * right - chance, spread),
-        "f1_target": f1[..., target],
-        "precision_target": precision[..., target],
-        "recall_target": recall[..., target],
+    }
+
+
+def _against_the_rest(matrix: Floats, target: int) -> dict[str, Floats]:
+    """The part of `choice_metrics` that tells the target class from the rest."""
+    total = matrix.sum(axis=(-2, -1))
+    actual, chosen = matrix.sum(axis=-1)[..., target], matrix.sum(axis=-2)[..., target]
+    true_positive = matrix[..., target, target]
+    false_negative, false_positive = actual - true_positive, chosen - true_positive
+    true_negative = total - true_positive - false_negative - false_positive
+    return {
+        "f1_target": _ratio(2 * true_positive, actual + chosen),
+        "precision_target": _ratio(true_positive, chosen),
+        "recall_target": _ratio(true_positive, actual),
         "specificity_target": _ratio(true_negative, true_negative + false_positive),
         "npv_target": _ratio(true_negative, true_negative + false_negative),
         "accuracy_target": _ratio(true_positive + true_negative, total),
         "type_1_error": _ratio(false_positive, true_negative + false_positive),
-        "type_2_error": _ratio(false_negative, actual[..., target]),
+        "type_2_error": _ratio(false_negative, actual),
     }
 
 
@@ -284,6 +295,28 @@ def order_metrics(
         "auroc_target": auroc(positive, score, weights),
         "average_precision_target": average_precision(positive, score, weights),
     }
+
+
+def weighted_metrics(
+    truth: ArrayLike, probabilities: ArrayLike, target: int, weights: Floats
+) -> dict[str, Floats]:
+    """All `METRICS` under each of B weightings of the images; the class chosen is the likeliest.
+
+    Args:
+        truth: N whole numbers in [0, C).
+        probabilities: N x C.
+        target: place of the target class.
+        weights: B x N, not negative, some of it on every class that occurs.
+
+    Returns:
+        Name -> B values.
+
+    Raises:
+        InputError: the target class does not occur, or nothing else does.
+    """
+    table = np.asarray(probabilities, np.float64)
+    confusions = weighted_confusions(truth, table.argmax(axis=1), table.shape[1], weights)
+    return {**choice_metrics(confusions, target), **order_metrics(truth, table, target, weights)}
 
 
 def classification_metrics(

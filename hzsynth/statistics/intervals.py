@@ -11,7 +11,6 @@ and for average precision the binomial interval of Boyd, Eng and Page (2013).
 """
 
 import math
-from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,8 +21,6 @@ from statsmodels.stats.proportion import proportion_confint
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
-
-_AT_ONCE = 250
 
 
 def proportion_interval(successes: float, count: float, confidence: float = 0.95) -> Interval:
@@ -199,66 +196,3 @@ def logit_interval(
     half = quantile * spread / ((high - low) * share * (1 - share))
     ends = expit(np.array([-half, half]) + logit(share))
     return low + (high - low) * float(ends[0]), low + (high - low) * float(ends[1])
-
-
-def _strata(truth: NDArray[np.int64], patient: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Patients by the set of classes that their images have."""
-    classes: dict[int, set[int]] = {}
-    for number, label in zip(patient.tolist(), truth.tolist(), strict=True):
-        classes.setdefault(number, set()).add(label)
-    strata: dict[tuple[int, ...], list[int]] = {}
-    for number, labels in sorted(classes.items()):
-        strata.setdefault(tuple(sorted(labels)), []).append(number)
-    return [np.array(members, np.int64) for members in strata.values()]
-
-
-def bootstrap_weights(
-    truth: ArrayLike, groups: Sequence[str], generator: np.random.Generator, replicates: int
-) -> Iterator[Floats]:
-    """How often each image occurs in each bootstrap replicate of a test set.
-
-    Patients are drawn with replacement with all their images, separately for every
-    combination of classes that a patient's images have: every replicate has every class.
-
-    Args:
-        truth: N whole numbers, the true classes.
-        groups: N patients or cases.
-        generator: source of the draws.
-        replicates: their number B.
-
-    Yields:
-        Blocks of rows of a B x N array of counts.
-    """
-    _, patient = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    strata = _strata(np.asarray(truth, np.int64), patient)
-    for start in range(0, replicates, _AT_ONCE):
-        rows = min(_AT_ONCE, replicates - start)
-        drawn = np.empty((rows, int(patient.max()) + 1))
-        for members in strata:
-            count = len(members)
-            drawn[:, members] = generator.multinomial(count, np.full(count, 1 / count), rows)
-        yield drawn[:, patient]
-
-
-def dirichlet_confusions(
-    confusion: ArrayLike, generator: np.random.Generator, replicates: int
-) -> Floats:
-    """Confusion matrices that are plausible given the observed one.
-
-    Every row with images is a multinomial whose probabilities have a Dirichlet prior with
-    1 / C in each cell (Perks 1947): one image's worth of doubt a class.
-
-    Args:
-        confusion: C x C counts, rows are the true classes.
-        generator: source of the draws.
-        replicates: their number B.
-
-    Returns:
-        float64 B x C x C, every row with the sum of the observed row.
-    """
-    counts = np.asarray(confusion, np.float64)
-    classes = len(counts)
-    shares = generator.standard_gamma(counts + 1 / classes, (replicates, classes, classes))
-    shares /= np.maximum(shares.sum(axis=2, keepdims=True), np.finfo(float).tiny)
-    result: Floats = shares * counts.sum(axis=1)[None, :, None]
-    return result

@@ -7,28 +7,25 @@ weighs a class by itself says nothing about other photographs when that class ha
 patients in the test set: its interval is the whole range, and its method says *not identifiable*.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hzsynth.core.seeding import numpy_generator
+from hzsynth.statistics.answers import Answers
+from hzsynth.statistics.bootstrap import dirichlet_confusions, replicated_metrics
 from hzsynth.statistics.classification import (
     CLASS_METRICS,
     METRICS,
     choice_metrics,
     classification_metrics,
-    confusion_matrix,
-    order_metrics,
     proportions,
-    weighted_confusions,
 )
 from hzsynth.statistics.intervals import (
     Interval,
     auroc_interval,
-    bootstrap_weights,
-    dirichlet_confusions,
     f1_interval,
     logit_interval,
     percentile_interval,
@@ -72,68 +69,27 @@ class Metric:
     method: str
 
 
-@dataclass(frozen=True)
-class _Answers:
-    """What a classifier said about N photographs of P patients, C classes."""
-
-    truth: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
-    target: int
-    groups: Sequence[str]
-
-    @property
-    def classes(self) -> int:
-        return int(self.probabilities.shape[1])
-
-    @property
-    def predicted(self) -> NDArray[np.int64]:
-        predicted: NDArray[np.int64] = self.probabilities.argmax(axis=1)
-        return predicted
-
-    @property
-    def confusion(self) -> NDArray[np.int64]:
-        return confusion_matrix(self.truth, self.predicted, self.classes)
-
-    @property
-    def clustered(self) -> bool:
-        return len(set(self.groups)) < len(self.truth)
-
-    def patients(self, kind: NDArray[np.bool_]) -> int:
-        """Patients with a photograph of the kind."""
-        return len({group for group, chosen in zip(self.groups, kind, strict=True) if chosen})
-
-
 def metrics_with_intervals(
-    truth: NDArray[np.int64],
-    probabilities: NDArray[np.float64],
-    target: int,
-    groups: Sequence[str],
-    *,
-    seed: int = 0,
-    bootstrap: int = 1000,
+    answers: Answers, *, seed: int = 0, bootstrap: int = 1000
 ) -> dict[str, Metric]:
-    """All metrics of N images with 95 % intervals.
+    """All metrics of one classifier on one test set with 95 % intervals.
 
     Args:
-        truth: N class numbers.
-        probabilities: N x C.
-        target: number of the target class.
-        groups: N patients or cases; the bootstrap draws whole patients.
+        answers: what it said; the bootstrap draws whole patients.
         seed: of the bootstrap.
         bootstrap: replicates.
 
     Returns:
-        Name -> figure with interval, in the order of `metrics.METRICS`.
+        Name -> figure with interval, in the order of `classification.METRICS`.
 
     Raises:
-        InputError: the target class does not occur or nothing else does, or a probability is
-            no number.
+        InputError: the target class does not occur or nothing else does.
     """
-    values = classification_metrics(truth, probabilities, target)
-    answers = _Answers(truth, probabilities, target, groups)
-    drawn = _replicates(answers, seed, bootstrap)
-    worth = _worth(answers, drawn) if answers.clustered else None
-    found = counted_metrics(answers.confusion, target, worth=worth)
+    values = classification_metrics(answers.truth, answers.probabilities, answers.target)
+    generator = numpy_generator(seed, "classify", "evaluation", "bootstrap")
+    drawn = replicated_metrics(answers, generator, bootstrap)
+    worth = _worth(answers, drawn) if answers.several_photographs_a_patient else None
+    found = counted_metrics(answers.confusion, answers.target, worth=worth)
     for name in METRICS:
         if name in found:
             continue
@@ -146,12 +102,12 @@ def _spread(
     name: str,
     value: float,
     drawn: NDArray[np.float64],
-    answers: _Answers,
+    answers: Answers,
     draws: tuple[int, int],
 ) -> tuple[Interval, str]:
     """The interval from the replicates, or why there is none."""
     seed, bootstrap = draws
-    unit = "patients" if answers.clustered else "images"
+    unit = "patients" if answers.several_photographs_a_patient else "images"
     bounds = (-1.0 if name in SIGNED else 0.0, 1.0)
     fewest = _fewest(name, answers)
     if fewest < 2:
@@ -163,25 +119,59 @@ def _spread(
     return ends, f"logit, bootstrap of {unit} by class, {bootstrap} replicates"
 
 
-def class_metrics_with_intervals(
-    confusion: NDArray[np.int64], labels: Sequence[str], *, clustered: bool = False
-) -> dict[str, Mapping[str, Metric]]:
+def class_metrics_with_intervals(answers: Answers) -> dict[str, Mapping[str, Metric]]:
     """F1, precision and recall of every class that occurs, with 95 % intervals.
 
-    Args:
-        confusion: C x C counts, rows are the true classes.
-        labels: the C class names.
-        clustered: whether patients have several images; the methods then say so.
+    Where patients have several photographs the methods say that these are taken as independent.
 
     Returns:
         Class -> ``f1``, ``precision``, ``recall`` -> figure with interval.
     """
     table: dict[str, Mapping[str, Metric]] = {}
-    for place, label in enumerate(labels):
+    confusion, clustered = answers.confusion, answers.several_photographs_a_patient
+    for place, label in enumerate(answers.labels):
         if confusion[place].sum():
             found = counted_metrics(confusion, place, clustered=clustered)
             table[label] = {name: found[f"{name}_target"] for name in CLASS_METRICS}
     return table
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Successes and trials of the counted metrics, and how many independent images one is worth."""
+
+    pairs: Mapping[str, tuple[int, int]]
+    worth: Mapping[str, float] | None
+    clustered: bool
+
+    def worth_of(self, name: str) -> float:
+        return 1.0 if self.worth is None else self.worth[name]
+
+    def scaled(self, name: str) -> tuple[float, float]:
+        """Successes and trials, as many as they are worth."""
+        successes, n = self.pairs[name]
+        return successes * self.worth_of(name), n * self.worth_of(name)
+
+    def method(self, way: str, *names: str) -> str:
+        """How an interval was made, and of how many images."""
+        text = f"{way}, n = {' + '.join(str(self.pairs[name][1]) for name in names)}"
+        if self.worth is not None:
+            each = " + ".join(f"{self.scaled(name)[1]:.1f}" for name in names)
+            return f"{text}, worth {each} independent images"
+        return f"{text}, images as if independent" if self.clustered else text
+
+    def interval(self, name: str) -> tuple[Interval, str]:
+        """The interval of a metric and how it was made."""
+        if name in _PREDICTIVE:
+            right, wrong = _PREDICTIVE[name]
+            both = self.worth_of(right), self.worth_of(wrong)
+            ends = predictive_value_interval(*self.pairs[right], *self.pairs[wrong], both)
+            return ends, self.method("MOVER of two Wilson intervals", right, wrong)
+        successes, n = self.scaled(name)
+        if name == "f1_target":
+            ends = f1_interval(successes, n - successes, 0)
+            return ends, self.method("Jeffreys, Jaccard index", name)
+        return proportion_interval(successes, n), self.method("Wilson", name)
 
 
 def counted_metrics(
@@ -206,52 +196,22 @@ def counted_metrics(
     values = choice_metrics(confusion, target)
     hits = int(confusion[target, target])
     union = int(confusion[target].sum() + confusion[:, target].sum()) - hits
-    counts = {**proportions(confusion, target), "f1_target": (hits, union)}
-
-    def worth_of(name: str) -> float:
-        return 1.0 if worth is None else worth[name]
-
-    def method(way: str, *names: str) -> str:
-        """How an interval was made, and of how many images."""
-        n = " + ".join(str(counts[name][1]) for name in names)
-        text = f"{way}, n = {n}"
-        if worth is not None:
-            each = " + ".join(f"{worth[name] * counts[name][1]:.1f}" for name in names)
-            text += f", worth {each} independent images"
-        elif clustered:
-            text += ", images as if independent"
-        return text
-
-    def scaled(name: str) -> tuple[float, float]:
-        """Successes and trials, as many as they are worth."""
-        successes, n = counts[name]
-        return successes * worth_of(name), n * worth_of(name)
-
+    pairs = {**proportions(confusion, target), "f1_target": (hits, union)}
+    counts = _Counts(pairs, worth, clustered)
     found = {}
-    for name in counts:
-        if name in _PREDICTIVE:
-            right, wrong = _PREDICTIVE[name]
-            both = worth_of(right), worth_of(wrong)
-            ends = predictive_value_interval(*counts[right], *counts[wrong], both)
-            how = method("MOVER of two Wilson intervals", right, wrong)
-        elif name == "f1_target":
-            successes, n = scaled(name)
-            ends = f1_interval(successes, n - successes, 0)
-            how = method("Jeffreys, Jaccard index", name)
-        else:
-            ends = proportion_interval(*scaled(name))
-            how = method("Wilson", name)
-        found[name] = Metric(float(values[name]), *ends, how)
+    for name in pairs:
+        ends, method = counts.interval(name)
+        found[name] = Metric(float(values[name]), *ends, method)
     return found
 
 
-def _worth(answers: _Answers, drawn: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+def _worth(answers: Answers, drawn: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     """How many independent images one image is worth for each counted metric (Kish, 1965).
 
     The inverse design effect: the binomial variance over that of the bootstrap of patients. Where
     nothing varies, a patient counts as one image.
     """
-    actual, called = answers.truth == answers.target, answers.predicted == answers.target
+    actual, called = answers.is_target, answers.called_target
     everyone = np.ones(len(actual), bool)
     counted = {
         "accuracy": everyone,
@@ -264,7 +224,7 @@ def _worth(answers: _Answers, drawn: Mapping[str, NDArray[np.float64]]) -> dict[
     }
     worth = {}
     for name, images in counted.items():
-        replicates, n, k = drawn[name], int(images.sum()), answers.patients(images)
+        replicates, n, k = drawn[name], int(images.sum()), answers.count_patients(images)
         if name == "f1_target":
             replicates = replicates / (2 - replicates)
         share = float(replicates.mean())
@@ -274,19 +234,19 @@ def _worth(answers: _Answers, drawn: Mapping[str, NDArray[np.float64]]) -> dict[
     return worth
 
 
-def _fewest(name: str, answers: _Answers) -> int:
+def _fewest(name: str, answers: Answers) -> int:
     """The patients that the metric's spread rests on: of the rarest class that it weighs."""
     if name in _OF_THE_TARGET:
-        positive = answers.truth == answers.target
-        return min(answers.patients(positive), answers.patients(~positive))
-    each = [answers.patients(answers.truth == c) for c in np.unique(answers.truth)]
+        positive = answers.is_target
+        return min(answers.count_patients(positive), answers.count_patients(~positive))
+    each = [answers.count_patients(answers.truth == c) for c in np.unique(answers.truth)]
     if name in _OF_EVERY_CLASS:
         return min(each)
     # Kappa and the Matthews correlation weigh images: two classes with a spread suffice.
     return sorted(each)[-2]
 
 
-def _freedom(name: str, fewest: int, answers: _Answers) -> int:
+def _freedom(name: str, fewest: int, answers: Answers) -> int:
     """Degrees of freedom of a bootstrap's spread.
 
     The target's AUROC and average precision hang on the few patients of one class: as a comparison of
@@ -295,30 +255,14 @@ def _freedom(name: str, fewest: int, answers: _Answers) -> int:
     if name in _OF_THE_TARGET:
         return 2 * (fewest - 1)
     classes = np.unique(answers.truth)
-    return max(1, sum(answers.patients(answers.truth == c) - 1 for c in classes))
-
-
-def _replicates(answers: _Answers, seed: int, bootstrap: int) -> dict[str, NDArray[np.float64]]:
-    """The metrics of every bootstrap replicate."""
-    truth, probabilities, target = answers.truth, answers.probabilities, answers.target
-    predicted, parts = answers.predicted, dict[str, list[NDArray[np.float64]]]()
-    generator = numpy_generator(seed, "classify", "evaluation", "bootstrap")
-    for weights in bootstrap_weights(truth, answers.groups, generator, bootstrap):
-        confusions = weighted_confusions(truth, predicted, answers.classes, weights)
-        chosen = choice_metrics(confusions, target)
-        for name, value in {
-            **chosen,
-            **order_metrics(truth, probabilities, target, weights),
-        }.items():
-            parts.setdefault(name, []).append(value)
-    return {name: np.concatenate(values) for name, values in parts.items()}
+    return max(1, sum(answers.count_patients(answers.truth == c) - 1 for c in classes))
 
 
 def _without_spread(
-    name: str, value: float, answers: _Answers, seed: int, bootstrap: int
+    name: str, value: float, answers: Answers, seed: int, bootstrap: int
 ) -> tuple[Interval, str]:
     """The interval where every bootstrap replicate is the same, as when nothing went wrong."""
-    counts = np.bincount(answers.truth, minlength=answers.classes)
+    counts = np.bincount(answers.truth, minlength=len(answers.labels))
     n, positives = len(answers.truth), int(counts[answers.target])
     if name == "average_precision_target":
         ends = proportion_interval(value * positives, positives)

@@ -7,8 +7,8 @@ from hzsynth.ablate.verdict import answer_of, judge, needed_for
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.image_set import ImageSet
-from hzsynth.statistics.bootstrap import Contrast
-from hzsynth.statistics.contrasts import t_difference
+from hzsynth.statistics.contrast import Contrast
+from hzsynth.statistics.paired import t_difference
 
 ARM = AblationArm("gan-ratio2", "mixture", "gan", 2.0)
 

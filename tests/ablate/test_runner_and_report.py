@@ -7,15 +7,17 @@ import pandas as pd
 import pytest
 
 from hzsynth.ablate.analysis import analyse, choose_arm
+from hzsynth.ablate.cells import CellResult, HeldOutAnswers
 from hzsynth.ablate.design import AblateConfig, AblationArm, Cell
 from hzsynth.ablate.report import write_ablation_report
 from hzsynth.ablate.runner import AblationResult, load_ablation, run_ablation
+from hzsynth.augment.mixture import ClassPlan
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_record import ImageRecord, metadata_csv
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
 from hzsynth.core.seeding import numpy_generator
-from hzsynth.statistics.predictions import CellPredictions, Predictions
+from hzsynth.statistics.answers import Answers
 
 Gain = Callable[[AblationArm], float]
 
@@ -54,25 +56,30 @@ class PlantedTraining:
         (out / "metadata.csv").write_text(metadata_csv(real), encoding="utf-8")
         return ImageSet.load(out)
 
-    def _asked(self, images: ImageSet, split: str, cell: Cell) -> Predictions:
+    def answers(self, images: ImageSet, split: str, cell: Cell) -> Answers:
         part = images.select(split)
         target = np.array([record.label == "hz" for record in part])
         shared = numpy_generator(0, "photographs", split).normal(size=len(part))
         own = numpy_generator(cell.seed, cell.arm.name, split).normal(size=len(part))
         value = shared + 0.3 * own + (1.0 + self.gain(cell.arm)) * target
-        return Predictions(
-            tuple(record.sha256 for record in part),
-            tuple(record.group for record in part),
-            target,
-            value > 1,
-            1 / (1 + np.exp(-value)),
-        )
+        return held_out_answers(part, 1 / (1 + np.exp(1 - value)))
 
     def train(self, images: ImageSet, cell: Cell, config, run: RunDir, *, compute, progress):  # type: ignore[no-untyped-def]
         if self.stop_after is not None and len(self.trained) == self.stop_after:
             raise KeyboardInterrupt
         self.trained.append(cell.name)
-        return CellPredictions(self._asked(images, "val", cell), self._asked(images, "test", cell))
+        return HeldOutAnswers(self.answers(images, "val", cell), self.answers(images, "test", cell))
+
+
+def held_out_answers(part: ImageSet, score: np.ndarray) -> Answers:
+    return Answers(
+        images=tuple(record.sha256 for record in part),
+        patients=tuple(record.group for record in part),
+        truth=np.array([int(record.label == "hz") for record in part]),
+        probabilities=np.stack([1 - score, score], axis=1),
+        labels=("eczema", "hz"),
+        label="hz",
+    )
 
 
 CONFIG = AblateConfig(label="hz", ratios=(1, 4), seeds=3, replicates=400)
@@ -125,55 +132,60 @@ def test_planted_scenes_get_the_verdict_that_was_planted(
 
 def test_noise_seldom_gets_an_answer(tmp_path: Path) -> None:
     photographs, training = _photographs(tmp_path), PlantedTraining(_synthetic(0.0))
-    run = RunDir.start(tmp_path / "run", "ablate", SMALL, {})
     answers = []
     for trial in range(12):
-        rows, predictions = [], {}
+        cells = []
         for arm in (AblationArm("augmented", "mixture"), AblationArm("gan", "mixture", "gan", 1)):
             for seed in range(3):
-                # Another seed is another draw of the noise.
-                cell = Cell(arm, seed + 100 * trial)
-                said = training.train(photographs, cell, SMALL, run, compute=None, progress=None)
-                predictions[cell.name] = said
-                row = {"cell": cell.name, "arm": arm.name, "generator": arm.generator}
-                rows.append({**row, "ratio": arm.ratio, "seed": seed, "val_average_precision": 0.5})
-        answers.append(analyse(pd.DataFrame(rows), predictions, SMALL).verdict.answer)
+                # Another number is another draw of the noise.
+                said = training.train(
+                    photographs,
+                    Cell(arm, seed + 100 * trial),
+                    SMALL,
+                    None,  # type: ignore[arg-type]
+                    compute=None,
+                    progress=None,
+                )
+                cells.append(CellResult(Cell(arm, seed), ClassPlan(4), said))
+        answers.append(analyse(cells, SMALL).verdict.answer)
     # At a rate of 5 %, four or more of twelve have a probability below 1 %.
     assert sum(answer != "inconclusive" for answer in answers) <= 3
 
 
 def test_the_ratio_is_chosen_on_validation_only(tmp_path: Path) -> None:
     training = PlantedTraining(_synthetic(0.0))
-    original = training._asked
+    original = training.answers
 
-    def flattering(images: ImageSet, split: str, cell: Cell) -> Predictions:
+    def flattering(images: ImageSet, split: str, cell: Cell) -> Answers:
         # On the test images gan 4:1 is perfect; on validation cycle 1:1 is.
         best = {"val": "cycle-ratio1", "test": "gan-ratio4"}[split]
         said = original(images, split, cell)
         if cell.arm.name != best:
             return said
-        return Predictions(said.images, said.groups, said.target, said.target, said.target * 1.0)
+        return held_out_answers(images.select(split), said.is_target * 1.0)
 
-    training._asked = flattering  # type: ignore[method-assign]
+    training.answers = flattering  # type: ignore[method-assign]
     _, result = _run(tmp_path, training)
     assert result.analysis.chosen is not None
     assert result.analysis.chosen.name == "cycle-ratio1"
     assert result.analysis.verdict.answer == "inconclusive"
 
 
-def test_of_equal_arms_the_smaller_ratio_is_chosen() -> None:
-    arms = [
-        AblationArm("augmented", "mixture"),
-        AblationArm("gan-ratio4", "mixture", "gan", 4),
-        AblationArm("gan-ratio1", "mixture", "gan", 1),
+def test_of_equal_arms_the_smaller_ratio_is_chosen(tmp_path: Path) -> None:
+    part = _photographs(tmp_path).select("val")
+    perfect = held_out_answers(part, np.array([record.label == "hz" for record in part]) * 1.0)
+    cells = [
+        CellResult(Cell(arm, 0), ClassPlan(4), HeldOutAnswers(perfect, perfect))
+        for arm in (
+            AblationArm("augmented", "mixture"),
+            AblationArm("gan-ratio4", "mixture", "gan", 4),
+            AblationArm("gan-ratio1", "mixture", "gan", 1),
+        )
     ]
-    cells = pd.DataFrame(
-        {"arm": [arm.name for arm in arms], "val_average_precision": [0.9, 0.5, 0.5]}
-    )
-    chosen = choose_arm(cells, arms)
+    chosen = choose_arm(cells)
     assert chosen is not None
     assert chosen.ratio == 1
-    assert choose_arm(cells, arms[:1]) is None
+    assert choose_arm(cells[:1]) is None
 
 
 def test_every_cell_is_recorded_with_its_make_up(tmp_path: Path) -> None:
@@ -189,7 +201,7 @@ def test_every_cell_is_recorded_with_its_make_up(tmp_path: Path) -> None:
     said = pd.read_csv(run.path / "predictions.csv")
     assert len(said) == 21 * (30 + 90)
     assert not list((run.path / "cells").glob("*/images"))
-    pd.testing.assert_frame_equal(cells, result.cells, check_dtype=False)
+    pd.testing.assert_frame_equal(cells, result.table(), check_dtype=False)
 
 
 @pytest.mark.parametrize("stop_after", [1, 5])
@@ -221,7 +233,7 @@ def test_a_finished_ablation_is_read_back_equal(tmp_path: Path) -> None:
     loaded = load_ablation(RunDir.load(run.path))
     assert loaded.config == result.config
     assert loaded.analysis.summary() == result.analysis.summary() == run.result
-    pd.testing.assert_frame_equal(loaded.cells, result.cells, check_dtype=False)
+    pd.testing.assert_frame_equal(loaded.table(), result.table())
     with pytest.raises(InputError, match="expected 'ablate'"):
         load_ablation(RunDir.load(run.path / "cells" / "real-seed0"))
 
@@ -245,11 +257,16 @@ def test_the_report_states_verdict_n_seeds_and_spread(tmp_path: Path) -> None:
         assert (run.path / "tables" / f"{name}.tex").read_text("utf-8").startswith(r"\begin{table}")
     arms = pd.read_csv(run.path / "tables" / "arms.csv")
     assert len(arms) == 7
-    expected = result.cells[result.cells["arm"] == "gan-ratio1"]["test_average_precision"]
+    table = result.table()
+    expected = table[table["arm"] == "gan-ratio1"]["test_average_precision_target"]
     row = arms.set_index("arm").loc["gan 1:1", "average precision"]
     assert row == f"{expected.mean():.3f} ± {expected.std(ddof=1):.3f}"
     assert (run.path / "figures" / "ratios.png").is_file()
     json.dumps(run.result)
+    elsewhere = write_ablation_report(run, result, tmp_path / "elsewhere")
+    assert elsewhere == tmp_path / "elsewhere" / "report.html"
+    assert elsewhere.read_bytes() == page.read_bytes()
+    assert (tmp_path / "elsewhere" / "tables" / "arms.csv").is_file()
 
 
 def test_controls_alone_are_reported_without_an_answer(tmp_path: Path) -> None:

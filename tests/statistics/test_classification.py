@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import torch
 from sklearn import metrics as reference
 
+from hzsynth.classify.train.fitting import validation_scores
 from hzsynth.core.errors import InputError
 from hzsynth.statistics.classification import (
     METRICS,
@@ -11,9 +13,8 @@ from hzsynth.statistics.classification import (
     classification_metrics,
     confusion_matrix,
     macro_auroc,
-    order_metrics,
     proportions,
-    weighted_confusions,
+    weighted_metrics,
 )
 
 
@@ -69,14 +70,23 @@ def test_a_weight_counts_like_copies_of_the_image():
     rng = np.random.default_rng(6)
     weights = rng.integers(0, 4, (3, len(truth))).astype(float)
     weights[:, :4] = 1
-    predicted = probabilities.argmax(axis=1)
-    chosen = choice_metrics(weighted_confusions(truth, predicted, 4, weights), 2)
-    ranked = order_metrics(truth, probabilities, 2, weights)
+    found = weighted_metrics(truth, probabilities, 2, weights)
     for row, weight in enumerate(weights.astype(int)):
         copies = np.repeat(np.arange(len(truth)), weight)
         expected = classification_metrics(truth[copies], probabilities[copies], 2)
-        for name, values in {**chosen, **ranked}.items():
+        for name, values in found.items():
             assert values[row] == pytest.approx(expected[name], abs=1e-12), name
+
+
+def test_weighted_average_precision_agrees_with_scikit_learn():
+    generator = np.random.default_rng(0)
+    target = np.arange(50) % 4 == 0
+    score = np.round(target + generator.normal(size=50), 1)
+    weights = generator.integers(0, 4, (6, 50)).astype(float)
+    expected = [
+        reference.average_precision_score(target, score, sample_weight=row) for row in weights
+    ]
+    np.testing.assert_allclose(average_precision(target, score, weights), expected)
 
 
 def test_proportions_are_counts_of_the_same_metrics():
@@ -101,9 +111,27 @@ def test_a_class_that_is_never_chosen_has_no_precision_and_no_warning():
     assert values["npv_target"] == 0.75
 
 
-def test_a_class_without_photographs_is_left_out_of_macro_averages():
+def test_a_class_that_is_neither_there_nor_chosen_is_left_out_of_macro_averages():
     values = choice_metrics([[3, 0, 0], [0, 3, 0], [0, 0, 0]], target=0)
     assert values["macro_f1"] == values["macro_recall"] == values["macro_precision"] == 1
+
+
+def test_a_class_that_is_only_chosen_counts_as_in_scikit_learn():
+    # Averages over the true classes alone would give an F1 of (2/3 + 1) / 2 = .83 here.
+    truth, predicted = [0, 0, 1, 1], [0, 2, 1, 1]
+    values = choice_metrics(confusion_matrix(truth, predicted, 3), target=0)
+    macro = {"average": "macro", "zero_division": 0}
+    assert values["macro_f1"] == pytest.approx(reference.f1_score(truth, predicted, **macro))
+    assert values["macro_f1"] == pytest.approx(5 / 9)
+    for name, score in (
+        ("macro_precision", reference.precision_score),
+        ("macro_recall", reference.recall_score),
+    ):
+        assert values[name] == pytest.approx(score(truth, predicted, **macro))
+    # Balanced accuracy is of the true classes (scikit-learn warns about the other one).
+    assert values["balanced_accuracy"] == pytest.approx(3 / 4)
+    scores = validation_scores(torch.eye(3)[predicted], torch.tensor(truth), target=0)
+    assert scores["macro_f1"] == pytest.approx(values["macro_f1"])
 
 
 def test_rankings_of_known_value():

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from hzsynth.classify.evaluate.comparison_published import published_rows
@@ -16,7 +15,6 @@ from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.statistics.paired import (
     COMPARED,
-    Floats,
     PairedDifference,
     holm,
     paired_differences,
@@ -53,17 +51,17 @@ class Compared:
 
 @dataclass(frozen=True)
 class Difference:
-    """A classifier against the first one, with Holm's correction over the classifiers.
+    """A classifier against the reference, with Holm's correction over the classifiers.
 
     Attributes:
-        name: of the other classifier.
-        first: name of the one that it is compared with.
-        paired: the difference of one metric.
+        name: of the classifier.
+        against: name of the reference, the first of all runs.
+        paired: by how much one metric differs, the classifier minus the reference.
         p_holm: its p-value, corrected over all classifiers for this metric.
     """
 
     name: str
-    first: str
+    against: str
     paired: PairedDifference
     p_holm: float
 
@@ -87,7 +85,7 @@ class Comparison:
                 {"name": e.name, "model": e.model, **e.evaluation.to_json()} for e in self.entries
             ],
             "differences": [
-                {"name": d.name, "first": d.first, **asdict(d.paired), "p_holm": d.p_holm}
+                {"name": d.name, "against": d.against, **asdict(d.paired), "p_holm": d.p_holm}
                 for d in self.differences
             ],
         }
@@ -161,24 +159,12 @@ def _same_question(first: Compared, other: Compared) -> None:
         )
 
 
-def _answers(evaluation: Evaluation, labels: Sequence[str]) -> Floats:
-    """N x C probabilities with the columns in the order of `labels`."""
-    columns = [f"p_{label}" for label in labels]
-    return evaluation.predictions[columns].to_numpy(np.float64)
-
-
 def _differences(entries: Sequence[Compared], seed: int, bootstrap: int) -> tuple[Difference, ...]:
-    first = entries[0]
-    labels, table = first.evaluation.labels, first.evaluation.predictions
-    truth = np.array([labels.index(label) for label in table["label"]], np.int64)
-    groups = [g or digest for g, digest in zip(table["group"], table["sha256"], strict=True)]
+    reference = entries[0].evaluation.answers
     found = [
         paired_differences(
-            truth,
-            _answers(first.evaluation, labels),
-            _answers(entry.evaluation, labels),
-            labels.index(first.evaluation.label),
-            groups,
+            entry.evaluation.answers.with_labels(reference.labels),
+            reference,
             seed=seed,
             bootstrap=bootstrap,
         )
@@ -186,7 +172,7 @@ def _differences(entries: Sequence[Compared], seed: int, bootstrap: int) -> tupl
     ]
     corrected = [holm([pairs[place].p for pairs in found]) for place in range(len(COMPARED))]
     return tuple(
-        Difference(entry.name, first.name, pair, corrected[place][row])
+        Difference(entry.name, entries[0].name, pair, corrected[place][row])
         for row, (entry, pairs) in enumerate(zip(entries[1:], found, strict=True))
         for place, pair in enumerate(pairs)
     )
@@ -228,7 +214,7 @@ def long_table(comparison: Comparison) -> pd.DataFrame:
         head = {"run": entry.name, "model": entry.model, "photographs": entry.evaluation.n}
         for name, metric in entry.evaluation.metrics.items():
             rows.append({**head, "metric": name, **asdict(metric)})
-        for name, value in entry.evaluation.efficiency.level_values().items():
+        for name, value in entry.evaluation.efficiency.costs().items():
             rows.append({**head, "metric": name, "value": value})
     return pd.DataFrame(rows)
 
@@ -239,7 +225,7 @@ def difference_table(comparison: Comparison) -> pd.DataFrame:
         [
             {
                 "run": d.name,
-                "against": d.first,
+                "against": d.against,
                 "metric": d.paired.metric,
                 "difference": d.paired.value,
                 "low": d.paired.low,

@@ -50,8 +50,8 @@ class Efficiency:
     model_bytes: int
     size: int
 
-    def level_values(self) -> dict[str, float]:
-        """The figures that `levels.LEVELS` has a recommendation for."""
+    def costs(self) -> dict[str, float]:
+        """The figures that `recommended_levels` has a level for."""
         return {
             "macs_millions": self.macs / 1e6,
             "latency_ms": self.latency_ms,

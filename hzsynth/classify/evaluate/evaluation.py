@@ -1,17 +1,18 @@
 """Evaluation of a classifier on real photographs: every metric with its interval."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from hzsynth.classify.answers import answers_of
 from hzsynth.classify.evaluate.efficiency import Efficiency, measure_efficiency
-from hzsynth.classify.evaluate.levels import LevelRow, against_levels
+from hzsynth.classify.evaluate.operating_point import OperatingPoint, operating_point
+from hzsynth.classify.evaluate.recommended_levels import ReachedLevel, against_recommended_levels
+from hzsynth.classify.evaluate.subgroups import Subgroup, subgroups
 from hzsynth.classify.models import MODEL, Classifier, load_classifier
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import InputError, RefusedError
@@ -20,16 +21,15 @@ from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.lineage import check_lineage
 from hzsynth.core.run import RunDir
-from hzsynth.data.loading import load_pixels
-from hzsynth.statistics.classification import confusion_matrix
+from hzsynth.report.tables import table_csv
+from hzsynth.statistics.answers import Answers
 from hzsynth.statistics.metric_intervals import (
     Metric,
     class_metrics_with_intervals,
     metrics_with_intervals,
 )
 
-_AT_ONCE = 256
-_FEWEST_REPLICATES = 100
+_FEWEST = 100
 
 
 @dataclass(frozen=True)
@@ -37,42 +37,69 @@ class Evaluation:
     """What a classifier is worth on a set of real photographs.
 
     Attributes:
-        n: photographs.
-        patients: groups; a photograph without a group counts as its own.
+        answers: what the classifier said of each photograph.
+        file_names: of the photographs.
         split: the part of the set, empty for a set without splits.
-        labels: class names, in the order of the classifier's outputs.
-        label: target class.
-        metrics: name -> figure with interval, in the order of `metrics.METRICS`.
+        metrics: name -> figure with interval, in the order of `classification.METRICS`.
         per_class: class -> ``f1``, ``precision``, ``recall`` -> figure with interval, for the
             classes that occur.
-        confusion: C x C counts, rows are the true classes.
-        predictions: one row a photograph: its file, truth, prediction and probabilities.
         efficiency: what the classifier costs on this machine's CPU.
         levels: the recommended levels and whether they are reached.
+        point: the operating point of a wanted sensitivity, or None.
+        parts: subgroups of the photographs, of one or several groupings.
         run: id of the classifier's run.
         images_digest: identifies the photographs.
         seed: of the bootstrap.
         bootstrap: replicates.
     """
 
-    n: int
-    patients: int
+    answers: Answers
+    file_names: tuple[str, ...]
     split: str
-    labels: tuple[str, ...]
-    label: str
     metrics: Mapping[str, Metric]
     per_class: Mapping[str, Mapping[str, Metric]]
-    confusion: tuple[tuple[int, ...], ...]
-    predictions: pd.DataFrame
     efficiency: Efficiency
-    levels: tuple[LevelRow, ...]
+    levels: tuple[ReachedLevel, ...]
+    point: OperatingPoint | None
+    parts: tuple[Subgroup, ...]
     run: str
     images_digest: str
     seed: int
     bootstrap: int
 
+    @property
+    def n(self) -> int:
+        """Number of photographs."""
+        return len(self.answers)
+
+    @property
+    def patients(self) -> int:
+        """Number of patients; a photograph whose patient is unknown counts as its own."""
+        return self.answers.count_patients()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names, in the order of the classifier's outputs."""
+        return self.answers.labels
+
+    @property
+    def label(self) -> str:
+        """The target class."""
+        return self.answers.label
+
+    @property
+    def confusion(self) -> tuple[tuple[int, ...], ...]:
+        """C x C counts, rows are the true classes."""
+        return tuple(tuple(row) for row in self.answers.confusion.tolist())
+
+    def table(self) -> pd.DataFrame:
+        """One row a photograph: its file, then the columns of `Answers.to_frame`."""
+        table = self.answers.to_frame()
+        table.insert(0, "file_name", list(self.file_names))
+        return table
+
     def to_json(self) -> dict[str, Any]:
-        """Everything but the predictions, as plain values."""
+        """The figures of all photographs, as plain values."""
         return {
             "n": self.n,
             "patients": self.patients,
@@ -101,7 +128,7 @@ class Evaluation:
         """
         text = json.dumps(self.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
         atomic_write_text(folder / "evaluation.json", text)
-        atomic_write_text(folder / "predictions.csv", self.predictions.to_csv(index=False))
+        atomic_write_text(folder / "predictions.csv", table_csv(self.table()))
 
 
 def evaluate(
@@ -109,6 +136,8 @@ def evaluate(
     images: ImageSet,
     *,
     split: str = "test",
+    by: Sequence[str] = (),
+    sensitivity: float | None = None,
     compute: Compute = CPU_FP32,
     seed: int = 0,
     bootstrap: int = 1000,
@@ -120,6 +149,9 @@ def evaluate(
         images: the set; every image of the split must be a photograph.
         split: which part; empty for a set without splits. With ``train`` the figures are those
             of photographs that the classifier knows.
+        by: groupings to judge the parts of, see `subgroups.values_of`.
+        sensitivity: wanted share of the target class, in (0, 1], for which a threshold is chosen
+            on the validation photographs; None for none.
         compute: device and precision of the predictions.
         seed: of the bootstrap.
         bootstrap: replicates, at least 100.
@@ -133,90 +165,27 @@ def evaluate(
         RefusedError: the part holds synthetic or augmented images, or (other than in the train
             split) a photograph that the classifier learned from.
     """
-    return judge(ask(run, images, split, compute), run, split=split, seed=seed, bootstrap=bootstrap)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a classifier said about N photographs.
-
-    Attributes:
-        photographs: the part of the set.
-        classifier: that was asked.
-        truth: N class numbers.
-        probabilities: N x C.
-        groups: N patients or cases.
-    """
-
-    photographs: ImageSet
-    classifier: Classifier
-    truth: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
-    groups: tuple[str, ...]
-
-    @property
-    def target(self) -> int:
-        """Number of the target class."""
-        return self.classifier.labels.index(self.classifier.label)
-
-
-def ask(run: RunDir, images: ImageSet, split: str, compute: Compute = CPU_FP32) -> Asked:
-    """Asks a trained classifier about the photographs of a split.
-
-    Args:
-        run: see `evaluate`, as are the other arguments and the errors.
-        images: the set.
-        split: which part.
-        compute: device and precision.
-
-    Returns:
-        Truth and answers.
-    """
-    part = images.select(split=split)
+    if bootstrap < _FEWEST:
+        raise InputError(f"`bootstrap` is at least {_FEWEST} replicates, not {bootstrap}")
     classifier = load_classifier(run)
-    _check_photographs(part, split, run, classifier)
-    return Asked(
-        photographs=part,
-        classifier=classifier,
-        truth=np.array([classifier.labels.index(r.label) for r in part], dtype=np.int64),
-        probabilities=_probabilities(classifier, part, compute),
-        groups=tuple(record.patient for record in part),
-    )
-
-
-def judge(
-    asked: Asked, run: RunDir, *, split: str = "test", seed: int = 0, bootstrap: int = 1000
-) -> Evaluation:
-    """Judges a classifier's answers; the second half of `evaluate`, whose arguments these are.
-
-    Raises:
-        InputError: there are too few replicates.
-    """
-    if bootstrap < _FEWEST_REPLICATES:
-        raise InputError(f"bootstrap is at least {_FEWEST_REPLICATES} replicates, not {bootstrap}")
-    part, classifier, probabilities = asked.photographs, asked.classifier, asked.probabilities
-    truth, target, groups = asked.truth, asked.target, asked.groups
-    metrics = metrics_with_intervals(
-        truth, probabilities, target, groups, seed=seed, bootstrap=bootstrap
-    )
-    confusion = confusion_matrix(truth, probabilities.argmax(axis=1), len(classifier.labels))
+    part = photographs_to_judge(run, classifier, images, split)
+    answers = answers_of(classifier, part, compute)
+    point = None
+    if sensitivity is not None:
+        validation = photographs_to_judge(run, classifier, images, "val")
+        point = operating_point(answers_of(classifier, validation, compute), answers, sensitivity)
+    metrics = metrics_with_intervals(answers, seed=seed, bootstrap=bootstrap)
     efficiency = measure_efficiency(classifier, run.path / MODEL)
     return Evaluation(
-        n=len(part),
-        patients=len(set(groups)),
+        answers=answers,
+        file_names=tuple(record.file_name for record in part),
         split=split,
-        labels=classifier.labels,
-        label=classifier.label,
         metrics=metrics,
-        per_class=class_metrics_with_intervals(
-            confusion, classifier.labels, clustered=len(set(groups)) < len(part)
-        ),
-        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
-        predictions=_table(part, classifier, probabilities),
+        per_class=class_metrics_with_intervals(answers),
         efficiency=efficiency,
-        levels=against_levels(
-            {name: (m.value, m.low) for name, m in metrics.items()}, efficiency.level_values()
-        ),
+        levels=against_recommended_levels(metrics, efficiency.costs()),
+        point=point,
+        parts=_parts(answers, part, by, seed, bootstrap),
         run=run.id,
         images_digest=part.digest,
         seed=seed,
@@ -224,8 +193,35 @@ def judge(
     )
 
 
-def _check_photographs(part: ImageSet, split: str, run: RunDir, classifier: Classifier) -> None:
-    """Refuses a part that says nothing, or nothing honest, about the classifier."""
+def _parts(
+    answers: Answers, photographs: ImageSet, by: Sequence[str], seed: int, bootstrap: int
+) -> tuple[Subgroup, ...]:
+    return tuple(
+        part
+        for grouping in dict.fromkeys(by)
+        for part in subgroups(answers, photographs, grouping, seed=seed, bootstrap=bootstrap)
+    )
+
+
+def photographs_to_judge(
+    run: RunDir, classifier: Classifier, images: ImageSet, split: str
+) -> ImageSet:
+    """The photographs of a split, if they say something honest about the classifier.
+
+    Args:
+        run: of the classifier; it knows what was learned from.
+        classifier: read from the run.
+        images: the set.
+        split: which part; empty for a set without splits.
+
+    Returns:
+        The part.
+
+    Raises:
+        InputError: see `evaluate`.
+        RefusedError: see `evaluate`.
+    """
+    part = images.select(split=split)
     if not len(part):
         which = f"in the split '{split}'" if split else "without a split"
         raise InputError(f"'{part.root}' has no images {which}")
@@ -251,31 +247,4 @@ def _check_photographs(part: ImageSet, split: str, run: RunDir, classifier: Clas
             for t in run.training_images()
         ]
         check_lineage(learned, part, {})
-
-
-def _probabilities(
-    classifier: Classifier, images: ImageSet, compute: Compute
-) -> NDArray[np.float64]:
-    parts = []
-    for start in range(0, len(images), _AT_ONCE):
-        chunk = images.replace_records(images.records[start : start + _AT_ONCE])
-        parts.append(classifier.probabilities(load_pixels(chunk, classifier.size), compute))
-    return np.concatenate(parts).astype(np.float64)
-
-
-def _table(
-    images: ImageSet, classifier: Classifier, probabilities: NDArray[np.float64]
-) -> pd.DataFrame:
-    predicted = probabilities.argmax(axis=1)
-    table = pd.DataFrame(
-        {
-            "file_name": [record.file_name for record in images],
-            "sha256": [record.sha256 for record in images],
-            "group": [record.group for record in images],
-            "label": [record.label for record in images],
-            "predicted": [classifier.labels[index] for index in predicted],
-        }
-    )
-    for column, label in enumerate(classifier.labels):
-        table[f"p_{label}"] = probabilities[:, column]
-    return table
+    return part

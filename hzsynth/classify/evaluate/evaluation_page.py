@@ -1,9 +1,8 @@
 """An evaluation as pictures and one self-contained page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -15,7 +14,7 @@ from hzsynth.classify.evaluate.evaluation_plots import (
     training_plots,
 )
 from hzsynth.classify.evaluate.operating_point import OperatingPoint
-from hzsynth.classify.evaluate.subgroups import Subgroup, subgroup_table
+from hzsynth.classify.evaluate.subgroups import subgroup_table
 from hzsynth.core.run import RunDir
 from hzsynth.report.page import HtmlPage, Section
 from hzsynth.report.plots import confusion_matrix_plot
@@ -60,11 +59,9 @@ def interval_text(metric: Metric) -> str:
     return f"{metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f})"
 
 
-def short_metrics(
-    evaluation: Evaluation, point: OperatingPoint | None = None, parts: Sequence[Subgroup] = ()
-) -> dict[str, str]:
+def short_metrics(evaluation: Evaluation) -> dict[str, str]:
     """What a person reads in a terminal: name -> figure with interval."""
-    label = evaluation.label
+    label, point = evaluation.label, evaluation.point
     shown = {
         metric_name(name, label): interval_text(metric)
         for name, metric in evaluation.metrics.items()
@@ -73,7 +70,7 @@ def short_metrics(
         shown[f"threshold for sensitivity {point.wanted:g}"] = f"{point.threshold:.3f}"
         for name in ("recall_target", "specificity_target"):
             shown[f"at that, {metric_name(name, label)}"] = interval_text(point.metrics[name])
-    for part in parts:
+    for part in evaluation.parts:
         recall = part.metrics.get("recall_target")
         found = part.reason if recall is None else f"recall {interval_text(recall)}"
         shown[f"{part.by} {part.name}, n = {part.positives} + {part.others}"] = found
@@ -122,28 +119,18 @@ def levels_table(evaluation: Evaluation) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def evaluation_figures(
-    evaluation: Evaluation, run: RunDir, point: OperatingPoint | None = None
-) -> dict[str, Figure]:
+def evaluation_figures(evaluation: Evaluation, run: RunDir) -> dict[str, Figure]:
     """The plots of an evaluation.
 
     Args:
-        evaluation: the evaluation.
+        evaluation: the evaluation; its operating point is marked on the ROC curve.
         run: of the classifier; its learning curves are drawn.
-        point: operating point to mark on the ROC curve, or None.
 
     Returns:
         ``confusion``, ``roc``, ``precision_recall``, ``reliability``, ``loss``, ``scores`` ->
         figure; the last two only where the run logged them.
     """
-    table = evaluation.predictions
-    truth = np.array([evaluation.labels.index(label) for label in table["label"]])
-    probabilities = table[[f"p_{label}" for label in evaluation.labels]].to_numpy()
-    target = evaluation.labels.index(evaluation.label)
-    groups = [
-        group or digest for group, digest in zip(table["group"], table["sha256"], strict=True)
-    ]
-    positive, score = truth == target, probabilities[:, target]
+    answers, point = evaluation.answers, evaluation.point
     marked = None
     if point is not None:
         marked = point.metrics["type_1_error"].value, point.metrics["recall_target"].value
@@ -154,33 +141,20 @@ def evaluation_figures(
             evaluation.labels,
             title="Confusion matrix\ncount and share of the true class",
         ),
-        "roc": roc_band_plot(
-            positive, score, groups, name=evaluation.label, seed=evaluation.seed, point=marked
-        ),
-        "precision_recall": precision_recall_band_plot(
-            positive, score, groups, name=evaluation.label, seed=evaluation.seed
-        ),
-        "reliability": reliability_plot(probabilities, truth),
+        "roc": roc_band_plot(answers, seed=evaluation.seed, point=marked),
+        "precision_recall": precision_recall_band_plot(answers, seed=evaluation.seed),
+        "reliability": reliability_plot(answers.probabilities, answers.truth),
         **training_plots(run.metrics(), best),
     }
 
 
-def write_evaluation(
-    evaluation: Evaluation,
-    run: RunDir,
-    folder: Path,
-    *,
-    point: OperatingPoint | None = None,
-    parts: Sequence[Subgroup] = (),
-) -> Path:
+def write_evaluation(evaluation: Evaluation, run: RunDir, folder: Path) -> Path:
     """Writes the evaluation's files, its plots as PNG and the page ``evaluation.html``.
 
     Args:
         evaluation: the evaluation.
         run: of the classifier.
         folder: where the files go.
-        point: see `operating_point`, or None.
-        parts: see `subgroups`; of one or several groupings.
 
     Returns:
         The page's file.
@@ -189,20 +163,15 @@ def write_evaluation(
         InputError: a file cannot be written.
     """
     evaluation.save(folder)
-    figures = evaluation_figures(evaluation, run, point)
+    figures = evaluation_figures(evaluation, run)
     for name, figure in figures.items():
         save_figure(figure, folder / f"{name}.png")
-    page = _page(evaluation, figures, point, parts)
+    page = _page(evaluation, figures)
     page.write(folder / PAGE)
     return folder / PAGE
 
 
-def _page(
-    evaluation: Evaluation,
-    figures: dict[str, Figure],
-    point: OperatingPoint | None,
-    parts: Sequence[Subgroup],
-) -> HtmlPage:
+def _page(evaluation: Evaluation, figures: Mapping[str, Figure]) -> HtmlPage:
     page = HtmlPage(
         f"Evaluation of {evaluation.run}",
         f"{evaluation.n} real photographs of {evaluation.patients} patients"
@@ -212,20 +181,12 @@ def _page(
     page.section("Recommended levels").table(levels_table(evaluation), tones=TONES)
     page.section("Metrics").table(metrics_table(evaluation))
     page.section("Classes").table(class_table(evaluation))
-    n = f"n = {evaluation.n}"
-    curves = page.section("Curves")
-    for name, caption in {
-        "confusion": f"Rows are the true classes; {n}.",
-        "roc": f"Pointwise 95 % band, bootstrap of patients by class; {n}.",
-        "precision_recall": f"Pointwise 95 % band, bootstrap of patients by class; {n}.",
-        "reliability": f"Ten bins of the confidence with Wilson intervals; {n}.",
-    }.items():
-        curves.figure(figures[name], caption=caption, alt=f"{name}: {caption}", narrow=True)
-    if point is not None:
-        _operating_point(page.section("Operating point"), point, evaluation.label)
-    for by in dict.fromkeys(part.by for part in parts):
+    _curves(page.section("Curves"), figures, f"n = {evaluation.n}")
+    if evaluation.point is not None:
+        _operating_point(page.section("Operating point"), evaluation.point, evaluation.label)
+    for by in dict.fromkeys(part.by for part in evaluation.parts):
         section = page.section(f"By {by}", "Intervals are 95 %; small parts overlap widely.")
-        section.table(subgroup_table([part for part in parts if part.by == by]))
+        section.table(subgroup_table([part for part in evaluation.parts if part.by == by]))
     learning = [name for name in ("loss", "scores") if name in figures]
     if learning:
         section = page.section("Learning curves")
@@ -244,6 +205,16 @@ def _page(
         }
     )
     return page
+
+
+def _curves(section: Section, figures: Mapping[str, Figure], n: str) -> None:
+    for name, caption in {
+        "confusion": f"Rows are the true classes; {n}.",
+        "roc": f"Pointwise 95 % band, bootstrap of patients by class; {n}.",
+        "precision_recall": f"Pointwise 95 % band, bootstrap of patients by class; {n}.",
+        "reliability": f"Ten bins of the confidence with Wilson intervals; {n}.",
+    }.items():
+        section.figure(figures[name], caption=caption, alt=f"{name}: {caption}", narrow=True)
 
 
 def _verdict(page: HtmlPage, evaluation: Evaluation) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from hzsynth.classify.evaluate.calibration import reliability_curve
 from hzsynth.report.plots import Curve, learning_curves
 from hzsynth.report.style import (
     BLUE,
@@ -17,8 +18,10 @@ from hzsynth.report.style import (
     new_figure,
     use_fonts,
 )
+from hzsynth.statistics.answers import Answers
+from hzsynth.statistics.bootstrap import bootstrap_weights
 from hzsynth.statistics.classification import auroc, average_precision, weights_by_threshold
-from hzsynth.statistics.intervals import bootstrap_weights, proportion_interval
+from hzsynth.statistics.intervals import proportion_interval
 
 Floats = NDArray[np.float64]
 _GRID = np.linspace(0, 1, 201)
@@ -64,20 +67,15 @@ def _band(curves: Floats) -> tuple[Floats, Floats]:
     return low, high
 
 
-def _replicates(
-    positive: NDArray[np.bool_], groups: Sequence[str], seed: int, bootstrap: int
-) -> Floats:
+def _replicates(answers: Answers, seed: int, bootstrap: int) -> Floats:
     generator = np.random.default_rng(seed)
-    draws = bootstrap_weights(positive.astype(np.int64), groups, generator, bootstrap)
-    return np.concatenate(list(draws))
+    truth = answers.is_target.astype(np.int64)
+    return np.concatenate(list(bootstrap_weights(truth, answers.patients, generator, bootstrap)))
 
 
 def roc_band_plot(
-    positive: ArrayLike,
-    score: ArrayLike,
-    groups: Sequence[str],
+    answers: Answers,
     *,
-    name: str,
     seed: int = 0,
     bootstrap: int = 500,
     point: tuple[float, float] | None = None,
@@ -85,10 +83,7 @@ def roc_band_plot(
     """Receiver operating characteristic with the pointwise 95 % band of a bootstrap of patients.
 
     Args:
-        positive: N booleans, both kinds occur.
-        score: N values, larger for the target class.
-        groups: N patients.
-        name: of the target class.
+        answers: of a classifier; the target class and others occur.
         seed: of the bootstrap.
         bootstrap: replicates.
         point: false positive rate and sensitivity of an operating point, marked; or None.
@@ -96,13 +91,12 @@ def roc_band_plot(
     Returns:
         The figure.
     """
-    truth, scores = np.asarray(positive, bool), np.asarray(score, np.float64)
-    even = np.ones((1, len(truth)))
+    positive, score = answers.is_target, answers.score
     figure, axes = new_figure(4.4, 4.6)
-    low, high = _band(_roc(truth, scores, _replicates(truth, groups, seed, bootstrap)))
+    low, high = _band(_roc(positive, score, _replicates(answers, seed, bootstrap)))
     axes.fill_between(_GRID, low, high, color=BLUE, alpha=0.16, lw=0, label="95 % band (bootstrap)")
-    sensitivity, false_alarms, _, _ = _cumulated(truth, scores, even)
-    area = float(auroc(truth, scores)[0])
+    sensitivity, false_alarms, _, _ = _cumulated(positive, score, np.ones((1, len(answers))))
+    area = float(auroc(positive, score)[0])
     axes.plot(
         [0, *false_alarms[0]], [0, *sensitivity[0]], color=BLUE, lw=1.9, label=f"AUROC {area:.3f}"
     )
@@ -110,36 +104,41 @@ def roc_band_plot(
     if point is not None:
         axes.plot(*point, "o", ms=8, mfc="white", mec=ORANGE, mew=2, ls="", label="operating point")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    title = f"ROC curve\n{name}: {truth.sum()} against {(~truth).sum()} others"
-    label_axes(axes, title, "false positive rate (1 - specificity)", "sensitivity (recall)")
+    label_axes(
+        axes,
+        f"ROC curve\n{_counts(answers)}",
+        "false positive rate (1 - specificity)",
+        "sensitivity (recall)",
+    )
     axes.legend(loc="lower right", fontsize=9, framealpha=0.85, edgecolor="none")
     return use_fonts(figure)
 
 
-def precision_recall_band_plot(
-    positive: ArrayLike,
-    score: ArrayLike,
-    groups: Sequence[str],
-    *,
-    name: str,
-    seed: int = 0,
-    bootstrap: int = 500,
-) -> Figure:
+def _counts(answers: Answers) -> str:
+    positives = int(answers.is_target.sum())
+    return f"{answers.label}: {positives} against {len(answers) - positives} others"
+
+
+def precision_recall_band_plot(answers: Answers, *, seed: int = 0, bootstrap: int = 500) -> Figure:
     """Precision against recall with the pointwise 95 % band (arguments as for `roc_band_plot`)."""
-    truth, scores = np.asarray(positive, bool), np.asarray(score, np.float64)
+    positive, score = answers.is_target, answers.score
     figure, axes = new_figure(4.4, 4.6)
-    low, high = _band(_precision(truth, scores, _replicates(truth, groups, seed, bootstrap)))
+    low, high = _band(_precision(positive, score, _replicates(answers, seed, bootstrap)))
     axes.fill_between(_GRID, low, high, color=BLUE, alpha=0.16, lw=0, label="95 % band (bootstrap)")
-    average = float(average_precision(truth, scores)[0])
-    curve = _precision(truth, scores, np.ones((1, len(truth))))[0]
+    average = float(average_precision(positive, score)[0])
+    curve = _precision(positive, score, np.ones((1, len(answers))))[0]
     axes.step(
         _GRID, curve, where="pre", color=BLUE, lw=1.9, label=f"average precision {average:.3f}"
     )
-    share = float(truth.mean())
+    share = float(positive.mean())
     axes.axhline(share, color=MUTED, linestyle="--", lw=1.2, label=f"chance ({share:.2f})")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    title = f"Precision and recall\n{name}: {truth.sum()} against {(~truth).sum()} others"
-    label_axes(axes, title, "recall (sensitivity)", "precision (PPV)")
+    label_axes(
+        axes,
+        f"Precision and recall\n{_counts(answers)}",
+        "recall (sensitivity)",
+        "precision (PPV)",
+    )
     add_legend(axes)
     return use_fonts(figure)
 
@@ -155,8 +154,6 @@ def reliability_plot(probabilities: ArrayLike, truth: ArrayLike, bins: int = 10)
     Returns:
         The figure: a dot a bin with photographs, its Wilson interval and its count.
     """
-    from hzsynth.classify.evaluate.calibration import reliability_curve
-
     curve = reliability_curve(probabilities, truth, bins)
     ends = np.array(
         [

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hzsynth.classify.evaluate.evaluation import Asked
 from hzsynth.core.errors import InputError
+from hzsynth.statistics.answers import Answers
 from hzsynth.statistics.classification import confusion_matrix
 from hzsynth.statistics.intervals import proportion_interval
 from hzsynth.statistics.metric_intervals import Metric, counted_metrics
@@ -76,7 +76,7 @@ def threshold_for_sensitivity(
         InputError: the sensitivity is not in (0, 1], or one of both kinds is missing.
     """
     if not 0 < sensitivity <= 1:
-        raise InputError(f"--sensitivity is above 0 and at most 1, not {sensitivity:g}")
+        raise InputError(f"`sensitivity` is above 0 and at most 1, not {sensitivity:g}")
     values, truth = np.asarray(probability, np.float64), np.asarray(positive, bool)
     if not truth.any() or truth.all():
         raise InputError(
@@ -89,13 +89,12 @@ def threshold_for_sensitivity(
     return float((lowest + below.max()) / 2) if len(below) else lowest
 
 
-def _binary(
-    probability: NDArray[np.float64], positive: NDArray[np.bool_], threshold: float
-) -> NDArray[np.int64]:
-    return confusion_matrix(positive, probability >= threshold, 2)
+def _at_threshold(answers: Answers, threshold: float) -> NDArray[np.int64]:
+    """Counts, 2 x 2, when the target class is called from this probability on."""
+    return confusion_matrix(answers.is_target, answers.score >= threshold, 2)
 
 
-def operating_point(validation: Asked, test: Asked, sensitivity: float) -> OperatingPoint:
+def operating_point(validation: Answers, test: Answers, sensitivity: float) -> OperatingPoint:
     """Chooses a threshold on validation photographs and applies it to test photographs.
 
     Args:
@@ -109,11 +108,10 @@ def operating_point(validation: Asked, test: Asked, sensitivity: float) -> Opera
     Raises:
         InputError: see `threshold_for_sensitivity`.
     """
-    score, positive = validation.probabilities[:, validation.target], _positive(validation)
-    threshold = threshold_for_sensitivity(score, positive, sensitivity)
-    chosen = _metrics(_binary(score, positive, threshold), validation)
-    confusion = _binary(test.probabilities[:, test.target], _positive(test), threshold)
-    metrics = _metrics(confusion, test)
+    threshold = threshold_for_sensitivity(validation.score, validation.is_target, sensitivity)
+    chosen = _metrics(validation, threshold)
+    metrics = _metrics(test, threshold)
+    confusion = _at_threshold(test, threshold)
     (kept, called), (missed, found) = confusion.tolist()
     return OperatingPoint(
         wanted=sensitivity,
@@ -122,18 +120,14 @@ def operating_point(validation: Asked, test: Asked, sensitivity: float) -> Opera
         validation_specificity=chosen["specificity_target"],
         confusion=((kept, called), (missed, found)),
         metrics={name: metrics[name] for name in AT_A_THRESHOLD},
-        remarks=_remarks(sensitivity, int(positive.sum()), chosen, metrics, test),
+        remarks=_remarks(sensitivity, int(validation.is_target.sum()), chosen, metrics, test),
     )
 
 
-def _positive(asked: Asked) -> NDArray[np.bool_]:
-    positive: NDArray[np.bool_] = asked.truth == asked.target
-    return positive
-
-
-def _metrics(confusion: NDArray[np.int64], asked: Asked) -> dict[str, Metric]:
-    clustered = len(set(asked.groups)) < len(asked.truth)
-    return counted_metrics(confusion, 1, clustered=clustered)
+def _metrics(answers: Answers, threshold: float) -> dict[str, Metric]:
+    return counted_metrics(
+        _at_threshold(answers, threshold), 1, clustered=answers.several_photographs_a_patient
+    )
 
 
 def _remarks(
@@ -141,7 +135,7 @@ def _remarks(
     positives: int,
     chosen: Mapping[str, Metric],
     metrics: Mapping[str, Metric],
-    test: Asked,
+    test: Answers,
 ) -> tuple[str, ...]:
     remarks = []
     provable, _ = proportion_interval(positives, positives)
@@ -166,7 +160,7 @@ def _remarks(
             f"The test photographs do not prove the wanted sensitivity: its interval begins at "
             f"{reached.low:.2f}."
         )
-    share = float(_positive(test).mean())
+    share = float(test.is_target.mean())
     remarks.append(
         f"Positive and negative predictive value hold where {share:.0%} of the photographs show the "
         "target class, as in this test set; where it is rarer, the former is lower."

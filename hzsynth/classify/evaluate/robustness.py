@@ -12,6 +12,7 @@ import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hzsynth.classify.evaluate.evaluation import Asked, ask
+from hzsynth.classify.answers import answers_of
+from hzsynth.classify.evaluate.evaluation import photographs_to_judge
 from hzsynth.classify.evaluate.imagenet_c.kinds import (
     BENCHMARK,
     GROUPS,
@@ -28,24 +30,27 @@ from hzsynth.classify.evaluate.imagenet_c.kinds import (
     TUNING,
     corrupt,
 )
-from hzsynth.classify.models import Classifier
+from hzsynth.classify.models import Classifier, load_classifier
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.files import atomic_write_bytes
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.parallel import parallel_map
-from hzsynth.core.progress import SILENT, Progress
+from hzsynth.core.progress import SILENT, Progress, Task
 from hzsynth.core.run import RunDir
 from hzsynth.core.seeding import numpy_generator
 from hzsynth.data.loading import load_pixels
-from hzsynth.statistics.classification import choice_metrics, weighted_confusions
-from hzsynth.statistics.intervals import bootstrap_weights, percentile_interval
+from hzsynth.statistics.answers import Answers
+from hzsynth.statistics.bootstrap import bootstrap_weights
+from hzsynth.statistics.classification import choice_metrics, confusion_matrix
+from hzsynth.statistics.intervals import percentile_interval
 from hzsynth.statistics.metric_intervals import Metric
 
 Floats = NDArray[np.float64]
 _DRAWN = 1
 """Raised when the corruptions change, so that an old cache is not used."""
 _WORTH_A_PROCESS = 4
+_COUNTED = len(BENCHMARK) * len(SEVERITIES)
 
 
 @dataclass(frozen=True)
@@ -186,8 +191,7 @@ def measure_robustness(
         images: the set.
         split: which part; empty for a set without splits.
         tuning: also measure the four kinds that are for tuning, apart.
-        cache: folder in which corrupted photographs are kept for the next time (11 MB each); it
-            holds what the photographs hold. None keeps nothing.
+        cache: folder that keeps the corrupted photographs for the next time (11 MB each); or None.
         compute: device and precision.
         workers: processes that corrupt; 0 takes every processor.
         seed: of corruptions and bootstrap.
@@ -203,45 +207,20 @@ def measure_robustness(
     """
     if not runs:
         raise InputError("robustness needs at least one RUN, none was given")
-    asked = [ask(run, images, split, compute) for run in runs]
-    first = asked[0]
-    for run, other in zip(runs[1:], asked[1:], strict=True):
-        same = set(first.classifier.labels) == set(other.classifier.labels)
-        if not same or first.classifier.label != other.classifier.label:
-            raise InputError(
-                f"'{runs[0].path}' and '{run.path}' do not tell the same classes apart"
-            )
+    classifiers, part = _loaded(runs, images, split)
+    labels = classifiers[0].labels
+    answers = [answers_of(c, part, compute).with_labels(labels) for c in classifiers]
     kinds = (*BENCHMARK, *TUNING) if tuning else BENCHMARK
-    answers = [np.empty((len(first.truth), len(kinds) * len(SEVERITIES)), np.int64) for _ in runs]
-    with progress.task("corrupting", total=len(first.truth), unit="img") as task:
-        versions = _versions(first.photographs, kinds, seed, cache, workers)
-        for row, pixels in enumerate(versions):
-            batch = torch.from_numpy(pixels)
-            for place, one in enumerate(asked):
-                answers[place][row] = _chosen(one.classifier, batch, first.classifier, compute)
-            task.advance(1)
-    clean = [_names(one.probabilities.argmax(1), one.classifier, first.classifier) for one in asked]
-    count = len(BENCHMARK) * len(SEVERITIES)
-    weights = np.concatenate(
-        list(
-            bootstrap_weights(
-                first.truth,
-                first.groups,
-                numpy_generator(seed, "classify", "robustness", "bootstrap"),
-                bootstrap,
-            )
-        )
-    )
-    wrong = [a[:, :count] != first.truth[:, None] for a in answers]
-    measured = tuple(
-        _one(run.id, first, before, after, weights)
-        for run, before, after in zip(runs, clean, answers, strict=True)
-    )
+    versions = _versions(part, kinds, seed, cache, workers)
+    with progress.task("corrupting", total=len(part), unit="img") as task:
+        chosen = _chosen(classifiers, labels, versions, compute, task)
+    weights, truth = _weights(answers[0], seed, bootstrap), answers[0].truth
+    wrong = [rows[:, :_COUNTED] != truth[:, None] for rows in chosen]
     return RobustnessResult(
-        label=first.classifier.label,
+        label=answers[0].label,
         split=split,
-        images_digest=first.photographs.digest,
-        runs=measured,
+        images_digest=part.digest,
+        runs=tuple(map(_one, runs, answers, chosen, repeat(weights))),
         against=tuple(
             _against(run.id, runs[0].id, own, wrong[0], weights)
             for run, own in zip(runs[1:], wrong[1:], strict=True)
@@ -249,6 +228,31 @@ def measure_robustness(
         seed=seed,
         bootstrap=bootstrap,
     )
+
+
+def _weights(answers: Answers, seed: int, bootstrap: int) -> Floats:
+    generator = numpy_generator(seed, "classify", "robustness", "bootstrap")
+    return np.concatenate(
+        list(bootstrap_weights(answers.truth, answers.patients, generator, bootstrap))
+    )
+
+
+def _loaded(
+    runs: Sequence[RunDir], images: ImageSet, split: str
+) -> tuple[list[Classifier], ImageSet]:
+    """The classifiers, which tell the same classes apart, and what all may be asked about."""
+    classifiers = [load_classifier(run) for run in runs]
+    for run, other in zip(runs[1:], classifiers[1:], strict=True):
+        same = set(classifiers[0].labels) == set(other.labels)
+        if not same or classifiers[0].label != other.label:
+            raise InputError(
+                f"'{runs[0].path}' and '{run.path}' do not tell the same classes apart"
+            )
+    parts = [
+        photographs_to_judge(run, classifier, images, split)
+        for run, classifier in zip(runs, classifiers, strict=True)
+    ]
+    return classifiers, parts[0]
 
 
 def _versions(
@@ -265,18 +269,25 @@ def _versions(
     return parallel_map(function, items, workers, least=_WORTH_A_PROCESS, at_once=1)
 
 
-def _names(chosen: NDArray[np.int64], own: Classifier, common: Classifier) -> NDArray[np.int64]:
-    """Class numbers of one classifier as those of another one."""
-    numbers = np.array([common.labels.index(label) for label in own.labels], np.int64)
-    renamed: NDArray[np.int64] = numbers[chosen]
-    return renamed
-
-
 def _chosen(
-    classifier: Classifier, pixels: torch.Tensor, common: Classifier, compute: Compute
-) -> NDArray[np.int64]:
-    chosen: NDArray[np.int64] = classifier.probabilities(pixels, compute).argmax(axis=1)
-    return _names(chosen, classifier, common)
+    classifiers: Sequence[Classifier],
+    labels: Sequence[str],
+    versions: Iterator[NDArray[np.uint8]],
+    compute: Compute,
+    task: Task,
+) -> list[NDArray[np.int64]]:
+    """The class that each classifier chooses, as place in `labels`: photographs x corruptions."""
+    places = [
+        np.array([list(labels).index(label) for label in classifier.labels], np.int64)
+        for classifier in classifiers
+    ]
+    rows: list[list[NDArray[np.int64]]] = [[] for _ in classifiers]
+    for pixels in versions:
+        batch = torch.from_numpy(pixels)
+        for classifier, place, found in zip(classifiers, places, rows, strict=True):
+            found.append(place[classifier.probabilities(batch, compute).argmax(axis=1)])
+        task.advance(1)
+    return [np.stack(found) for found in rows]
 
 
 def _by_kind(values: Sequence[float], kinds: Sequence[str]) -> dict[str, tuple[float, ...]]:
@@ -284,32 +295,21 @@ def _by_kind(values: Sequence[float], kinds: Sequence[str]) -> dict[str, tuple[f
     return {kind: tuple(float(v) for v in row) for kind, row in zip(kinds, rows, strict=True)}
 
 
-def _one(
-    run: str,
-    asked: Asked,
-    clean: NDArray[np.int64],
-    answers: NDArray[np.int64],
-    weights: Floats,
-) -> Robustness:
-    truth, count = asked.truth, len(BENCHMARK) * len(SEVERITIES)
-    classes, target = len(asked.classifier.labels), asked.target
-    wrong = answers != truth[:, None]
+def _one(run: RunDir, answers: Answers, chosen: NDArray[np.int64], weights: Floats) -> Robustness:
+    truth, count = answers.truth, _COUNTED
+    classes, target = len(answers.labels), answers.target
+    wrong = chosen != truth[:, None]
     errors = wrong.mean(axis=0)
-    even = np.ones((1, len(truth)))
     f1 = [
-        float(
-            choice_metrics(weighted_confusions(truth, column, classes, even), target)["f1_target"][
-                0
-            ]
-        )
-        for column in answers.T
+        float(choice_metrics(confusion_matrix(truth, column, classes), target)["f1_target"])
+        for column in chosen.T
     ]
     drawn = (weights @ wrong[:, :count].mean(axis=1)) / weights.sum(axis=1)
     by_kind = _by_kind(errors[:count], BENCHMARK)
     return Robustness(
-        run=run,
+        run=run.id,
         n=len(truth),
-        clean_error=float((clean != truth).mean()),
+        clean_error=float((~answers.right).mean()),
         errors=by_kind,
         f1_target=_by_kind(f1[:count], BENCHMARK),
         mean_error=Metric(
@@ -322,7 +322,7 @@ def _one(
             group: float(np.mean([by_kind[kind] for kind in kinds]))
             for group, kinds in GROUPS.items()
         },
-        tuning=_by_kind(errors[count:], TUNING) if answers.shape[1] > count else {},
+        tuning=_by_kind(errors[count:], TUNING) if chosen.shape[1] > count else {},
     )
 
 

@@ -186,19 +186,7 @@ def write_robustness(result: RobustnessResult, names: Sequence[str], folder: Pat
         "the mean over the 75 corruptions.",
     ).table(summary_table(result, names))
     if result.against:
-        figure = ce_plot(result.against, names[1:], names[0])
-        save_figure(figure, folder / "corruption_errors.png")
-        section = page.section(
-            f"Against {names[0]}",
-            "CE: errors of a kind, summed over the severities, as a share of the reference's. mCE: "
-            "their mean. Neither is comparable with figures from other photographs.",
-        )
-        section.table(reference_table(result, names))
-        section.figure(figure, caption=f"n = {n}.", alt="corruption errors by kind")
-        section.note(
-            "A classifier that was trained on noise has not held noise out: compare mCE without "
-            "noise as well."
-        )
+        _against_reference(page, result, names, folder)
     for number, (run, name) in enumerate(zip(result.runs, names, strict=True), start=1):
         figure = errors_plot(run, name)
         save_figure(figure, folder / f"errors_{number}.png")
@@ -223,3 +211,21 @@ def write_robustness(result: RobustnessResult, names: Sequence[str], folder: Pat
     )
     page.write(folder / PAGE)
     return folder / PAGE
+
+
+def _against_reference(
+    page: HtmlPage, result: RobustnessResult, names: Sequence[str], folder: Path
+) -> None:
+    figure = ce_plot(result.against, names[1:], names[0])
+    save_figure(figure, folder / "corruption_errors.png")
+    section = page.section(
+        f"Against {names[0]}",
+        "CE: errors of a kind, summed over the severities, as a share of the reference's. mCE: "
+        "their mean. Neither is comparable with figures from other photographs.",
+    )
+    section.table(reference_table(result, names))
+    section.figure(figure, caption=f"n = {result.runs[0].n}.", alt="corruption errors by kind")
+    section.note(
+        "A classifier that was trained on noise has not held noise out: compare mCE without "
+        "noise as well."
+    )

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hzsynth.classify.evaluate.evaluation import Asked
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_record import COLUMNS
 from hzsynth.core.image_set import ImageSet
 from hzsynth.data.skin_tone import TONE_BINS, skin_angle, tone_bin
+from hzsynth.statistics.answers import Answers
 from hzsynth.statistics.metric_intervals import Metric, metrics_with_intervals
 
 FEWEST = 5
@@ -90,16 +90,17 @@ def values_of(images: ImageSet, by: str) -> list[str]:
     if by in extra:
         return [record.extra.get(by, "") or _UNKNOWN for record in images]
     allowed = ", ".join((_TONE, *COLUMNS, *sorted(extra)))
-    raise InputError(f"--by '{by}' is no column of '{images.root}': it has {allowed}")
+    raise InputError(f"`by` '{by}' is no column of '{images.root}': it has {allowed}")
 
 
 def subgroups(
-    asked: Asked, by: str, *, seed: int = 0, bootstrap: int = 1000
+    answers: Answers, photographs: ImageSet, by: str, *, seed: int = 0, bootstrap: int = 1000
 ) -> tuple[Subgroup, ...]:
     """Judges a classifier in every part of the photographs.
 
     Args:
-        asked: truth and answers of N photographs.
+        answers: what the classifier said of N photographs.
+        photographs: the same ones, in the same order.
         by: see `values_of`.
         seed: of the bootstrap.
         bootstrap: replicates.
@@ -110,35 +111,26 @@ def subgroups(
     Raises:
         InputError: see `values_of`.
     """
-    values = np.array(values_of(asked.photographs, by), dtype=object)
+    values = np.array(values_of(photographs, by), dtype=object)
     present = set(values.tolist())
     names = [name for name in TONE_BINS if name in present] if by == _TONE else sorted(present)
     return tuple(
-        _judged(asked, by, name, np.flatnonzero(values == name), seed, bootstrap) for name in names
+        _judged(answers.select(np.flatnonzero(values == name)), by, name, seed, bootstrap)
+        for name in names
     )
 
 
-def _judged(
-    asked: Asked, by: str, name: str, rows: np.ndarray, seed: int, bootstrap: int
-) -> Subgroup:
-    truth, groups = asked.truth[rows], [asked.groups[row] for row in rows]
-    positives = int((truth == asked.target).sum())
-    others = len(rows) - positives
-    kinds = {f"of {asked.classifier.label}": positives, "of other classes": others}
+def _judged(answers: Answers, by: str, name: str, seed: int, bootstrap: int) -> Subgroup:
+    positives = int(answers.is_target.sum())
+    others = len(answers) - positives
+    kinds = {f"of {answers.label}": positives, "of other classes": others}
     lacking = [f"{count} {kind}" for kind, count in kinds.items() if count < FEWEST]
     metrics: dict[str, Metric] = {}
     if not lacking:
-        found = metrics_with_intervals(
-            truth,
-            asked.probabilities[rows],
-            asked.target,
-            groups,
-            seed=seed,
-            bootstrap=bootstrap,
-        )
+        found = metrics_with_intervals(answers, seed=seed, bootstrap=bootstrap)
         metrics = {key: found[key] for key in IN_A_PART}
     reason = f"only {' and '.join(lacking)}, {FEWEST} are needed" if lacking else ""
-    return Subgroup(by, name, positives, others, len(set(groups)), metrics, reason)
+    return Subgroup(by, name, positives, others, answers.count_patients(), metrics, reason)
 
 
 def subgroup_table(parts: Sequence[Subgroup]) -> pd.DataFrame:

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
+from hzsynth.classify.answers import answers_of
 from hzsynth.classify.models import (
     MODEL,
     Classifier,
@@ -39,7 +39,6 @@ from hzsynth.core.lineage import check_lineage
 from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
-from hzsynth.data.loading import load_pixels
 from hzsynth.statistics.metric_intervals import metrics_with_intervals
 
 Protection = Literal["replay", "l2-sp", "ewc", "none"]
@@ -368,14 +367,6 @@ def _measured(
         known = set(test.labels) <= set(classifier.labels)
         if not known or len(test.labels) < 2 or classifier.label not in test.labels:
             continue
-        truth = np.array([classifier.labels.index(r.label) for r in test], dtype=np.int64)
-        chances = classifier.probabilities(load_pixels(test, classifier.size), compute)
-        metrics = metrics_with_intervals(
-            truth,
-            chances.astype(np.float64),
-            classifier.labels.index(classifier.label),
-            [r.patient for r in test],
-            seed=seed,
-        )
+        metrics = metrics_with_intervals(answers_of(classifier, test, compute), seed=seed)
         found[name] = {key: vars(value) for key, value in metrics.items()}
     return found

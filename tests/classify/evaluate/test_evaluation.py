@@ -8,13 +8,14 @@ from sklearn import metrics as reference
 
 from hzsynth.classify.evaluate.efficiency import count_macs, count_parameters
 from hzsynth.classify.evaluate.evaluation import evaluate
-from hzsynth.classify.evaluate.levels import against_levels
+from hzsynth.classify.evaluate.recommended_levels import against_recommended_levels
 from hzsynth.classify.models import MODEL as MODEL_FILE
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.statistics.classification import METRICS
-from hzsynth.statistics.metric_intervals import metrics_with_intervals
+from hzsynth.statistics.metric_intervals import Metric, metrics_with_intervals
 from tests.classify.conftest import SOLVED_SIZE, add_photographs, saved_run, spotted
+from tests.statistics.scenes import two_classes
 
 
 def test_a_classifier_that_is_always_right(photographs, tmp_path):
@@ -67,7 +68,7 @@ def test_the_seed_alone_decides_the_intervals(photographs, tmp_path):
     first, again = (evaluate(run, photographs, seed=3, bootstrap=100) for _ in range(2))
     other = evaluate(run, photographs, seed=4, bootstrap=100)
     assert first.metrics == again.metrics
-    assert first.predictions.equals(again.predictions)
+    assert first.table().equals(again.table())
     assert first.metrics["macro_f1"] != other.metrics["macro_f1"]
 
 
@@ -127,10 +128,9 @@ def test_photographs_of_one_patient_widen_the_bootstrap_and_are_told():
     truth = np.repeat([0, 1], 60)
     right = np.repeat(rng.random(24) < 0.8, 5)
     chance = np.where(right == (truth == 1), 0.9, 0.1)
-    probabilities = np.stack([1 - chance, chance], axis=1)
-    alone = [str(i) for i in range(120)]
-    apart = metrics_with_intervals(truth, probabilities, 1, alone)
-    together = metrics_with_intervals(truth, probabilities, 1, [str(i // 5) for i in range(120)])
+    apart = metrics_with_intervals(two_classes(truth, chance))
+    patients = [str(i // 5) for i in range(120)]
+    together = metrics_with_intervals(two_classes(truth, chance, patients))
     for name in ("macro_f1", "kappa", "auroc_target"):
         assert together[name].value == apart[name].value
         width = together[name].high - together[name].low
@@ -142,9 +142,13 @@ def test_photographs_of_one_patient_widen_the_bootstrap_and_are_told():
 
 
 def test_levels_count_as_reached_and_lower_ends_decide_what_is_proven():
-    values = {"macro_f1": (0.85, 0.85), "auroc": (0.95, 0.89), "kappa": (0.79, 0.7)}
+    values = {
+        "macro_f1": Metric(0.85, 0.85, 1.0, ""),
+        "auroc": Metric(0.95, 0.89, 1.0, ""),
+        "kappa": Metric(0.79, 0.7, 1.0, ""),
+    }
     costs = {"macs_millions": 2000.0, "latency_ms": 100.1}
-    rows = {row.metric: row for row in against_levels(values, costs)}
+    rows = {row.metric: row for row in against_recommended_levels(values, costs)}
     assert {name: row.passes for name, row in rows.items()} == {
         "macro_f1": "passes",
         "auroc": "passes, not proven",

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hzsynth.classify.evaluate.evaluation import ask, judge
+from hzsynth.classify.evaluate.evaluation import evaluate
 from hzsynth.classify.evaluate.evaluation_page import short_metrics, write_evaluation
 from hzsynth.classify.evaluate.evaluation_plots import _precision, _roc
-from hzsynth.classify.evaluate.operating_point import operating_point
-from hzsynth.classify.evaluate.subgroups import subgroups
 from hzsynth.core.image_set_writer import ImageSetWriter
 from tests.classify.conftest import add_photographs, saved_run
 
@@ -22,11 +20,8 @@ def enough(tmp_path):
 
 def test_everything_is_on_the_page(enough, tmp_path):
     run = saved_run(tmp_path / "run", enough, noise=0.8)
-    asked = ask(run, enough, "test")
-    evaluation = judge(asked, run, bootstrap=100)
-    point = operating_point(ask(run, enough, "val"), asked, 0.8)
-    parts = subgroups(asked, "origin", bootstrap=100)
-    page = write_evaluation(evaluation, run, tmp_path / "out", point=point, parts=parts)
+    evaluation = evaluate(run, enough, by=["origin"], sensitivity=0.8, bootstrap=100)
+    page = write_evaluation(evaluation, run, tmp_path / "out")
     text = page.read_text("utf-8")
     for words in (
         "Recommended levels",
@@ -44,7 +39,7 @@ def test_everything_is_on_the_page(enough, tmp_path):
     assert set(stored["per_class"]) == {"eczema", "zoster"}
     # The target's F1 is the same figure in both places.
     assert stored["per_class"]["zoster"]["f1"]["value"] == stored["metrics"]["f1_target"]["value"]
-    shown = short_metrics(evaluation, point, parts)
+    shown = short_metrics(evaluation)
     assert shown["test, photographs"] == "24"
     assert any(key.startswith("threshold for sensitivity 0.8") for key in shown)
 

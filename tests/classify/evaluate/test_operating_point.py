@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from hzsynth.classify.evaluate.evaluation import ask
+from hzsynth.classify.answers import answers_of
 from hzsynth.classify.evaluate.operating_point import operating_point, threshold_for_sensitivity
+from hzsynth.classify.models import load_classifier
 from hzsynth.core.errors import InputError
 from tests.classify.conftest import saved_run
 
@@ -30,18 +31,19 @@ def test_it_is_the_best_of_all_thresholds(sensitivity):
 
 
 def test_wrong_requests_are_refused():
-    with pytest.raises(InputError, match="--sensitivity is above 0"):
+    with pytest.raises(InputError, match="`sensitivity` is above 0"):
         threshold_for_sensitivity([0.1, 0.9], [False, True], 0.0)
     with pytest.raises(InputError, match="of the target class and others"):
         threshold_for_sensitivity([0.1, 0.9], [True, True], 0.9)
 
 
 def test_the_point_is_chosen_on_validation_and_judged_on_test(photographs, tmp_path):
-    run = saved_run(tmp_path / "run", photographs)
-    validation, test = (ask(run, photographs, split) for split in ("val", "test"))
+    classifier = load_classifier(saved_run(tmp_path / "run", photographs))
+    validation, test = (
+        answers_of(classifier, photographs.select(split)) for split in ("val", "test")
+    )
     point = operating_point(validation, test, 0.9)
-    score = validation.probabilities[:, 1]
-    assert point.threshold == threshold_for_sensitivity(score, validation.truth == 1, 0.9)
+    assert point.threshold == threshold_for_sensitivity(validation.score, validation.is_target, 0.9)
     assert point.metrics["recall_target"].value == 1
     assert point.confusion == ((3, 0), (0, 3))
     # Three validation photographs prove no sensitivity of .9, and that is said.

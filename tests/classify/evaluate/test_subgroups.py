@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from hzsynth.classify.evaluate.evaluation import ask
+from hzsynth.classify.answers import answers_of
 from hzsynth.classify.evaluate.subgroups import FEWEST, subgroup_table, subgroups, values_of
+from hzsynth.classify.models import load_classifier
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set_writer import ImageSetWriter
 from tests.classify.conftest import saved_run, spotted
@@ -28,12 +29,12 @@ def two_sources(tmp_path):
 
 def test_every_part_is_judged_alone_and_small_parts_are_not(two_sources, photographs, tmp_path):
     run = saved_run(tmp_path / "run", two_sources, learned=photographs.select("train"))
-    asked = ask(run, two_sources, "test")
-    clinic, web = subgroups(asked, "source", bootstrap=100)
+    test = two_sources.select("test")
+    answers = answers_of(load_classifier(run), test)
+    clinic, web = subgroups(answers, test, "source", bootstrap=100)
     assert (clinic.name, clinic.positives, clinic.others) == ("clinic", 10, 10)
-    rows = [i for i, r in enumerate(asked.photographs) if r.source == "clinic"]
-    truth, called = asked.truth[rows], asked.probabilities[rows].argmax(1)
-    expected = float((called[truth == 1] == 1).mean())
+    own = answers.select([i for i, r in enumerate(test) if r.source == "clinic"])
+    expected = float(own.called_target[own.is_target].mean())
     assert clinic.metrics["recall_target"].value == pytest.approx(expected)
     assert web.positives < FEWEST
     assert not web.metrics
@@ -53,5 +54,5 @@ def test_the_bin_of_the_skin_tone_is_that_of_the_skin(tmp_path):
     )
     light, dark = (next(v for k, v in found.items() if name in k) for name in ("light", "dark"))
     assert light != dark
-    with pytest.raises(InputError, match="--by 'age' is no column"):
+    with pytest.raises(InputError, match="`by` 'age' is no column"):
         values_of(writer.images, "age")

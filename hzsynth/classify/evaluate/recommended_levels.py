@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hzsynth.statistics.metric_intervals import Metric
+
 
 @dataclass(frozen=True)
-class Level:
+class RecommendedLevel:
     """A recommended level.
 
     Attributes:
@@ -19,22 +21,22 @@ class Level:
     at_least: bool = True
 
 
-LEVELS = (
-    Level("macro_f1", 0.85),
-    Level("macro_recall", 0.85),
-    Level("macro_precision", 0.85),
-    Level("auroc", 0.90),
-    Level("f1_target", 0.85),
-    Level("accuracy_target", 0.90),
-    Level("kappa", 0.80),
-    Level("macs_millions", 2000, at_least=False),
-    Level("latency_ms", 100, at_least=False),
-    Level("parameters_millions", 10, at_least=False),
+RECOMMENDED_LEVELS = (
+    RecommendedLevel("macro_f1", 0.85),
+    RecommendedLevel("macro_recall", 0.85),
+    RecommendedLevel("macro_precision", 0.85),
+    RecommendedLevel("auroc", 0.90),
+    RecommendedLevel("f1_target", 0.85),
+    RecommendedLevel("accuracy_target", 0.90),
+    RecommendedLevel("kappa", 0.80),
+    RecommendedLevel("macs_millions", 2000, at_least=False),
+    RecommendedLevel("latency_ms", 100, at_least=False),
+    RecommendedLevel("parameters_millions", 10, at_least=False),
 )
 
 
 @dataclass(frozen=True)
-class LevelRow:
+class ReachedLevel:
     """One metric against its level.
 
     Attributes:
@@ -53,23 +55,23 @@ class LevelRow:
     passes: str
 
 
-def against_levels(
-    values: Mapping[str, tuple[float, float]], costs: Mapping[str, float]
-) -> tuple[LevelRow, ...]:
+def against_recommended_levels(
+    metrics: Mapping[str, Metric], costs: Mapping[str, float]
+) -> tuple[ReachedLevel, ...]:
     """Compares results with the recommended levels; the level itself counts as reached.
 
     Args:
-        values: metric -> value and lower end of its interval.
-        costs: figures without an interval (see `Efficiency.level_values`).
+        metrics: name -> figure with its interval.
+        costs: figures without an interval (see `Efficiency.costs`).
 
     Returns:
         One row for each level whose metric is given.
     """
     rows = []
-    for level in LEVELS:
+    for level in RECOMMENDED_LEVELS:
         name, bound = level.metric, level.bound
-        if name in values:
-            value, low = values[name]
+        if name in metrics:
+            value, low = metrics[name].value, metrics[name].low
         elif name in costs:
             value, low = costs[name], None
         else:
@@ -79,5 +81,5 @@ def against_levels(
         if reached and low is not None and low < bound:
             verdict = "passes, not proven"
         sign = ">=" if level.at_least else "<="
-        rows.append(LevelRow(name, f"{sign} {bound:,g}", value, low, verdict))
+        rows.append(ReachedLevel(name, f"{sign} {bound:,g}", value, low, verdict))
     return tuple(rows)

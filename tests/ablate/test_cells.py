@@ -3,14 +3,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from torch import nn
 
+from hzsynth.ablate.cells import build_cell, cell_seed
 from hzsynth.ablate.design import AblateConfig, AblationArm, Cell
 from hzsynth.ablate.runner import run_ablation
-from hzsynth.ablate.training import ask, build_cell, cell_seed
-from hzsynth.classify.models import Classifier
-from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.errors import RefusedError
 from hzsynth.core.image_record import TrainingImage
 from hzsynth.core.image_set import ImageSet
@@ -95,10 +91,10 @@ def test_real_cells_are_deterministic_and_paired(photographs: ImageSet, tmp_path
     assert cells["arm"].tolist() == ["real", "augmented", "gan-ratio1"] * 2
     said = pd.read_csv(first.path / "predictions.csv")
     of_test = said[said["split"] == "test"]
-    asked = {frozenset(frame["image"]) for _, frame in of_test.groupby("cell")}
+    asked = {frozenset(frame["sha256"]) for _, frame in of_test.groupby("cell")}
     assert asked == {frozenset(r.sha256 for r in photographs.select("test"))}
     # Other training images or another seed give other networks.
-    assert len({tuple(frame["probability"]) for _, frame in of_test.groupby("cell")}) == 6
+    assert len({tuple(frame["p_hz"]) for _, frame in of_test.groupby("cell")}) == 6
     assert not list(first.path.rglob("*.safetensors"))
 
 
@@ -128,20 +124,3 @@ def test_arms_of_one_number_share_their_seed() -> None:
     assert seed == cell_seed(CONFIG, Cell(other, 0), "classifier")
     assert seed != cell_seed(CONFIG, Cell(one, 1), "classifier")
     assert seed != cell_seed(CONFIG, Cell(one, 0), "build")
-
-
-def test_asking_keeps_the_order_and_the_truth(photographs: ImageSet) -> None:
-    class Redness(nn.Module):
-        """Says hz when the middle of the picture is red."""
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            red = x[:, 0, 12:20, 12:20].mean((1, 2)) - 0.8
-            return torch.stack([20 * red, -20 * red], dim=1)
-
-    classifier = Classifier("x", Redness(), ("hz", "other"), "hz", 32, (0, 0, 0), (1, 1, 1))
-    test = photographs.select("test")
-    said = ask(classifier, test, CPU_FP32)
-    assert said.images == tuple(record.sha256 for record in test)
-    assert said.groups == tuple(record.group for record in test)
-    np.testing.assert_array_equal(said.predicted, said.target)
-    assert said.target.tolist() == [record.label == "hz" for record in test]

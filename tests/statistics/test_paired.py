@@ -1,0 +1,171 @@
+"""Paired tests against scipy, statsmodels and definitions written out."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+from statsmodels.stats.contingency_tables import mcnemar
+
+from hzsynth.core.errors import InputError
+from hzsynth.statistics.classification import classification_metrics
+from hzsynth.statistics.paired import (
+    COMPARED,
+    corrected_t,
+    delong,
+    exact_mcnemar,
+    holm,
+    non_inferiority,
+    paired_differences,
+    t_difference,
+)
+from tests.statistics.scenes import two_classes
+
+
+def test_corrected_t_without_overlap_is_the_paired_t_test() -> None:
+    values = [0.03, -0.01, 0.05, 0.02, 0.04]
+    ours = corrected_t(values, test_to_train=0)
+    theirs = stats.ttest_1samp(values, 0)
+    assert ours.p_value == pytest.approx(theirs.pvalue)
+    interval = theirs.confidence_interval(0.95)
+    assert (ours.low, ours.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_corrected_t_widens_by_the_factor_of_nadeau_and_bengio() -> None:
+    values = [0.03, -0.01, 0.05, 0.02, 0.04]
+    plain = corrected_t(values, 0)
+    corrected = corrected_t(values, 0.25)
+    factor = math.sqrt((1 / 5 + 0.25) / (1 / 5))
+    assert corrected.standard_error == pytest.approx(plain.standard_error * factor)
+
+
+def test_a_t_test_of_one_value_is_refused() -> None:
+    with pytest.raises(InputError, match="two differences"):
+        corrected_t([0.1], 0.2)
+
+
+def test_a_difference_without_spread_is_certain() -> None:
+    assert t_difference(0.0, 0.0, 4).p_value == 1
+    sure = t_difference(0.1, 0.0, 4)
+    assert (sure.low, sure.high, sure.p_value) == (0.1, 0.1, 0)
+
+
+def test_mcnemar_is_that_of_statsmodels():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        one, two = rng.random((2, 30)) < 0.7
+        table = [
+            [int((one & two).sum()), int((one & ~two).sum())],
+            [int((~one & two).sum()), int((~one & ~two).sum())],
+        ]
+        assert exact_mcnemar(one, two) == pytest.approx(mcnemar(table, exact=True).pvalue)
+    assert exact_mcnemar([True], [True]) == 1
+
+
+def _delong_by_pairs(truth: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
+    """DeLong 1988 as written: the kernel over all pairs of a positive and a negative."""
+
+    def kernel(s: np.ndarray) -> np.ndarray:
+        x, y = s[truth][:, None], s[~truth][None]
+        return (x > y) + 0.5 * (x == y)
+
+    ka, kb = kernel(a), kernel(b)
+    by_positive = np.stack([ka.mean(1), kb.mean(1)])
+    by_negative = np.stack([ka.mean(0), kb.mean(0)])
+    s = np.cov(by_positive) / ka.shape[0] + np.cov(by_negative) / ka.shape[1]
+    contrast = np.array([1, -1])
+    return ka.mean(), kb.mean(), math.sqrt(contrast @ s @ contrast)
+
+
+def test_delong_agrees_with_the_pairwise_definition_and_sklearn() -> None:
+    generator = np.random.default_rng(0)
+    truth = np.arange(60) % 3 == 0
+    a = np.round(truth + generator.normal(size=60), 1)  # rounding makes ties
+    b = np.round(0.5 * truth + generator.normal(size=60), 1)
+    ours = delong(truth, a, b)
+    first, second, error = _delong_by_pairs(truth, a, b)
+    assert (ours.first, ours.second) == pytest.approx((first, second))
+    assert ours.first == pytest.approx(roc_auc_score(truth, a))
+    assert ours.difference.standard_error == pytest.approx(error)
+    z = (first - second) / error
+    assert ours.difference.p_value == pytest.approx(2 * stats.norm.sf(abs(z)))
+
+
+def test_delong_of_equal_scores_finds_nothing() -> None:
+    truth = np.arange(20) % 2 == 0
+    score = np.linspace(0, 1, 20)
+    assert delong(truth, score, score).difference.p_value == 1
+    with pytest.raises(InputError, match="two images"):
+        delong([True, False, False], [1, 0, 0], [1, 0, 0])
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+
+
+def test_non_inferiority_needs_a_narrow_interval_not_a_large_p() -> None:
+    vague = t_difference(0.0, 0.10, 10)
+    narrow = t_difference(-0.01, 0.01, 10)
+    assert vague.p_value == 1
+    assert not non_inferiority(vague, 0.05).shown
+    shown = non_inferiority(narrow, 0.05)
+    assert shown.shown
+    assert shown.bound == pytest.approx(-0.01 - stats.t.ppf(0.95, 10) * 0.01)
+    assert shown.p_value == pytest.approx(stats.t.sf(4, 10))
+    with pytest.raises(InputError, match="margin"):
+        non_inferiority(narrow, 0.0)
+
+
+def test_delong_holds_its_level():
+    """Of two equally good scores, about 5 % are called different."""
+    rng = np.random.default_rng(4)
+    positive = np.arange(80) < 40
+    called = 0
+    for _ in range(400):
+        common = rng.normal(positive, 1)
+        one, two = (common + rng.normal(0, 1, 80) for _ in range(2))
+        called += delong(positive, one, two).difference.p_value < 0.05
+    # 20 expected of 400, binomial 99.9 % interval.
+    assert 7 <= called <= 36
+
+
+def test_equal_answers_differ_in_nothing() -> None:
+    target = np.arange(20) % 2 == 1
+    score = np.where(target, 0.7, 0.3)
+    score[:4] = 1 - score[:4]
+    answers = two_classes(target, score)
+    for pair in paired_differences(answers, answers, bootstrap=100):
+        assert (pair.value, pair.low, pair.high, pair.p) == (0, None, None, 1)
+
+
+def test_a_difference_is_first_minus_second() -> None:
+    rng = np.random.default_rng(0)
+    target = np.arange(60) % 3 == 0
+    first, second = (
+        two_classes(target, 1 / (1 + np.exp(-rng.normal(ahead * target - ahead / 2, 1))))
+        for ahead in (2.5, 1.0)
+    )
+    better, worse = (
+        classification_metrics(said.truth, said.probabilities, said.target)
+        for said in (first, second)
+    )
+    forward = paired_differences(first, second, bootstrap=100)
+    backward = paired_differences(second, first, bootstrap=100)
+    assert tuple(pair.metric for pair in forward) == COMPARED
+    for one, other in zip(forward, backward, strict=True):
+        assert one.value == pytest.approx(better[one.metric] - worse[one.metric])
+        assert one.value == pytest.approx(-other.value)
+        assert one.p == pytest.approx(other.p)
+    area = delong(target, first.score, second.score)
+    assert area.difference.estimate == pytest.approx(forward[3].value)
+
+
+def test_answers_about_other_photographs_or_classes_are_not_compared() -> None:
+    target = np.arange(12) % 2 == 0
+    answers = two_classes(target, target * 0.5)
+    with pytest.raises(InputError, match="same photographs"):
+        paired_differences(answers, answers.select(np.arange(12)[::-1]))
+    with pytest.raises(InputError, match="same classes in the same order"):
+        paired_differences(answers, answers.with_labels(answers.labels[::-1]))
