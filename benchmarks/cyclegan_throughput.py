@@ -21,9 +21,9 @@ from torch.nn import functional
 
 from hzsynth.core.devices import Compute, choose_compute
 from hzsynth.core.seeding import torch_generator
+from hzsynth.cyclegan.adversaries import Adversaries
 from hzsynth.cyclegan.config import CycleGanConfig
 from hzsynth.cyclegan.domains import Domain
-from hzsynth.cyclegan.trainer import Trainer
 
 GOAL = 2.0
 
@@ -190,12 +190,12 @@ def measure(
     size = config.resolution
     steps = 2 if size <= 128 else 1
     source, target = photographs(size, 0), photographs(size, 1)
-    trainer = Trainer(config, compute)
+    adversaries, numbers = Adversaries(config, compute), itertools.count()
     plain = PlainStep(published_config(size), source, target, str(compute.device), anew)
 
     def ours() -> None:
         for _ in range(steps):
-            trainer.learn(source, target)
+            adversaries.update(next(numbers), 0.0, source, target)
 
     def theirs() -> None:
         for _ in range(steps):

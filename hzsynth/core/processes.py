@@ -65,7 +65,7 @@ class Processes:
         """
         if batch % (self.count * group):
             raise InputError(
-                f"--batch {batch} cannot be shared by {self.count} processes: it must be a multiple "
+                f"`batch` {batch} cannot be shared by {self.count} processes: it must be a multiple "
                 f"of {self.count * group}"
             )
         table = torch.arange(batch).view(group, -1)

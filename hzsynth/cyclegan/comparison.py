@@ -20,8 +20,8 @@ from hzsynth.core.photos import square
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import numpy_generator
 from hzsynth.cyclegan.baselines import NO_CHANGE, TONE_TRANSFERS, Baseline
-from hzsynth.cyclegan.bench import Bench, Changed, Sample
 from hzsynth.cyclegan.domains import given_mask
+from hzsynth.cyclegan.evaluation import Changed, MethodEvaluator, Sample
 from hzsynth.cyclegan.gate import BOTH, MODEL, TRANSPLANT, Row, recommend
 from hzsynth.cyclegan.judging import Judge, feature_judge
 from hzsynth.cyclegan.target import Picture, Pixels, TargetStatistics, measure_target
@@ -149,23 +149,23 @@ def compare(
         translate, harmonise or translate, sources, measure_target(hosts), config, progress
     )
     healthy_made = _change_healthy(translate, wanted, measure_target(hosts), config)
-    bench = Bench(
+    evaluator = MethodEvaluator(
         sources, wanted, judge, config.seed, extractor or create_extractor(compute=compute)
     )
     rows = []
     with progress.task("measuring", total=len(made), unit="methods") as task:
         for name, pictures in made.items():
-            rows.append(bench.measure(name, pictures, healthy_made.get(name)))
+            rows.append(evaluator.measure(name, pictures, healthy_made.get(name)))
             task.advance(1)
     passed, sentence = recommend(rows)
     return Comparison(
         rows=tuple(rows),
         passed=passed,
         recommendation=sentence,
-        kid_floor=bench.floor,
-        tone_floor=bench.tone_floor,
+        kid_floor=evaluator.floor,
+        tone_floor=evaluator.tone_floor,
         judge=judge.name,
-        remarks=(*remarks, *bench.remarks),
+        remarks=(*remarks, *evaluator.remarks),
         counts={"source": len(sources), "target": len(wanted), "hosts": len(hosts)},
         sheet=_sheet(sources, made),
         config=config,

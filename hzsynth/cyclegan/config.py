@@ -5,7 +5,11 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from hzsynth.core.config import Config
-from hzsynth.cyclegan.networks import Norm, Output, PatchDiscriminator, ResnetGenerator, Upsampling
+
+Upsampling = Literal["resize", "transposed"]
+Output = Literal["residual", "published"]
+Norm = Literal["none", "instance"]
+Aim = Literal["cyclegan", "cut"]
 
 WAYS = ("none", "mask", "blind", "contrast", "gated", "semantic")
 """How lesions can be kept: ``blind`` hides them from the discriminators, ``contrast`` holds their
@@ -41,7 +45,7 @@ class CycleGanConfig(Config):
     residual_scale: Literal[1, 2, 4] = Field(
         2, description="reduction at which a residual change is computed"
     )
-    objective: Literal["cyclegan", "cut"] = Field(
+    objective: Aim = Field(
         "cyclegan", description="cycle and identity, or PatchNCE with one direction only"
     )
     preserve: str = Field(
@@ -69,7 +73,8 @@ class CycleGanConfig(Config):
     shift: float = Field(
         0.125, ge=0, lt=0.5, description="random shift of what the discriminators see"
     )
-    snapshots: int = Field(8, ge=1, description="sample sheets and checkpoints in a run")
+    snapshots: int = Field(8, ge=1, description="sample sheets in a run, at an even pace")
+    checkpoint_seconds: float = Field(60.0, ge=0, description="state saved at least so often")
     seed: int = Field(0, ge=0, description="seed of weights and draws")
 
     @field_validator("preserve")
@@ -96,14 +101,3 @@ class CycleGanConfig(Config):
     def needs_masks(self) -> bool:
         """Whether training asks where the lesions are."""
         return any(self.keeps(way) for way in ("blind", "contrast", "gated"))
-
-    def generator(self) -> ResnetGenerator:
-        """A generator of this form."""
-        scale = self.residual_scale if self.output == "residual" else 1
-        return ResnetGenerator(
-            self.width, self.blocks, self.upsampling, self.output, scale, self.keeps("gated")
-        )
-
-    def discriminator(self) -> PatchDiscriminator:
-        """A discriminator of this form."""
-        return PatchDiscriminator(self.discriminator_width, self.discriminator_norm)

@@ -18,15 +18,12 @@ with the global colour only.
 """
 
 import math
-from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-Upsampling = Literal["resize", "transposed"]
-Output = Literal["residual", "published"]
-Norm = Literal["none", "instance"]
+from hzsynth.cyclegan.config import CycleGanConfig, Norm, Output, Upsampling
 
 # Pixels at the ends of the range have no finite logit: they are pulled in by this factor.
 _REACH = 0.95
@@ -263,6 +260,18 @@ class ResnetGenerator(nn.Module):
         return maps if len(blocks) > 1 else [*maps, maps[-1]]
 
 
+def build_generator(config: CycleGanConfig) -> ResnetGenerator:
+    """A generator of the form that a configuration gives."""
+    return ResnetGenerator(
+        config.width,
+        config.blocks,
+        config.upsampling,
+        config.output,
+        config.residual_scale,
+        config.keeps("gated"),
+    )
+
+
 def to_logits(images: torch.Tensor) -> torch.Tensor:
     """Images in [-1, 1] -> the unbounded scale on which changes are added."""
     return torch.atanh(_REACH * images.float().clamp(-1, 1))
@@ -318,6 +327,11 @@ class PatchDiscriminator(nn.Module):
         """N x 3 x H x W in [-1, 1], at least 24 px -> N x 1 x H' x W' (30 x 30 at 256 px)."""
         realness: torch.Tensor = self.body(images)
         return realness
+
+
+def build_discriminator(config: CycleGanConfig) -> PatchDiscriminator:
+    """A discriminator of the form that a configuration gives."""
+    return PatchDiscriminator(config.discriminator_width, config.discriminator_norm)
 
 
 @torch.no_grad()

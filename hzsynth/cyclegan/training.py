@@ -5,26 +5,24 @@ a pool of 50 earlier fakes, Adam with beta1 0.5, and a learning rate that falls 
 the second half. `preserve` says how lesions are kept (see `config.WAYS` and `preservation`), and
 `objective = "cut"` puts PatchNCE in the place of cycle and identity (see `contrastive`).
 
-Every random draw of a step follows from the seed and the step's number, and a checkpoint
-holds the networks, both optimisers, the pools, the step and the time spent: in float32 on a
-CPU an interrupted and resumed run of a given number of steps ends bitwise where the
-uninterrupted one does.
+Every random draw of a step follows from the seed and the step's number: in float32 on a CPU an
+interrupted and resumed run of a given number of steps ends bitwise where the uninterrupted one does.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from hzsynth.core.checkpoint import load_checkpoint, save_checkpoint
 from hzsynth.core.devices import Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_files import write_png
 from hzsynth.core.image_set import ImageSet
-from hzsynth.core.interrupt import deferred_interrupts
 from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
+from hzsynth.core.training_loop import Budget, TrainingLoop
+from hzsynth.cyclegan.adversaries import Adversaries
 from hzsynth.cyclegan.colour_start import with_shifts
 from hzsynth.cyclegan.config import CycleGanConfig
 from hzsynth.cyclegan.domains import (
@@ -33,8 +31,8 @@ from hzsynth.cyclegan.domains import (
     load_domain,
     training_images,
 )
-from hzsynth.cyclegan.networks import ResnetGenerator
-from hzsynth.cyclegan.trainer import Classify, Trainer
+from hzsynth.cyclegan.networks import ResnetGenerator, build_generator
+from hzsynth.cyclegan.objectives import Classify
 from hzsynth.data.lesion import lesion_mask
 from hzsynth.report.contact_sheet import comparison_rows
 
@@ -51,28 +49,14 @@ class CycleGanResult:
         model: file of the trained generators with their configuration.
         sheet: newest sample sheet: source, translated, cycled.
         steps: optimiser steps.
-        images_per_second: images of both domains that were learned from in a second.
+        images_per_second: images of both domains that were learned from in a second of the run, sheets
+            and checkpoints included.
     """
 
     model: Path
     sheet: Path
     steps: int
     images_per_second: float
-
-
-def write_sheet(path: Path, rows: dict[str, torch.Tensor]) -> None:
-    """Writes rows of pictures (title -> uint8 N x 3 x H x W) as a PNG."""
-    write_png(path, comparison_rows(rows, _SHOWN))
-
-
-def _sheet(training: Trainer, run: RunDir) -> Path:
-    return run.path / "samples" / f"step-{training.step:07d}.png"
-
-
-def _snapshot(training: Trainer, run: RunDir, source: Domain) -> Path:
-    path = _sheet(training, run)
-    write_sheet(path, training.shown(source.pixels[:_SHOWN]))
-    return path
 
 
 def train_cyclegan(
@@ -106,91 +90,88 @@ def train_cyclegan(
     Raises:
         InputError: a set is too small or unreadable, or the precision is not possible.
         RefusedError: a training image is, or descends from, a held-out photograph.
+        TrainingDivergedError: a loss or a weight is no longer a number.
         KeyboardInterrupt: the user stopped it; a checkpoint is saved.
     """
-    if compute.precision == "fp16":
-        raise InputError("--precision fp16 is too narrow for these losses; use bf16 or fp32")
-    if config.keeps("semantic") and classify is None:
-        raise InputError(
-            "--preserve semantic needs --classifier RUN: whose judgement is to be kept"
-        )
+    _refuse_impossible(config, compute, classify)
     used = training_images(source, target)
     if processes.is_main:
         run.record_training([*used[0], *used[1]])
+    domains = _load(*used, config, find)
+    adversaries = Adversaries(config, compute, classify, processes)
+    loop = TrainingLoop(
+        run,
+        Budget(config.steps, config.minutes),
+        checkpoint_seconds=config.checkpoint_seconds,
+        device=compute.device,
+        processes=processes,
+    )
+    adversaries.register_in(loop)
+    resumed = loop.load_latest()
+    if not resumed and config.colour_start:
+        adversaries.start_at_colour_difference(*domains)
+
+    def show_when_due() -> str:
+        if processes.is_main and loop.passed(config.snapshots):
+            _write_sheet(adversaries, domains[0], _sheet(run, loop.step))
+        return ""
+
+    loop.run(
+        lambda step: adversaries.update(step, loop.share, *domains),
+        show_when_due,
+        beside=lambda: {"learning_rate": adversaries.learning_rate},
+        describe=_note,
+        progress=progress,
+        description="training CycleGAN",
+    )
+    sheet = _sheet(run, loop.step)
+    rate = 2 * config.batch * loop.step / max(loop.seconds, 1e-9)
+    if processes.is_main:
+        if not sheet.is_file():
+            _write_sheet(adversaries, domains[0], sheet)
+        _save(adversaries, config, run)
+        shown = str(sheet.relative_to(run.path))
+        run.finish({"steps": loop.step, "images_per_second": rate, "sheet": shown})
+    processes.wait()
+    return CycleGanResult(run.path / MODEL, sheet, loop.step, rate)
+
+
+def _refuse_impossible(config: CycleGanConfig, compute: Compute, classify: Classify | None) -> None:
+    if compute.precision == "fp16":
+        raise InputError("`precision` fp16 is too narrow for these losses; use bf16 or fp32")
+    if config.keeps("semantic") and classify is None:
+        raise InputError("`preserve` semantic needs a `classifier`: whose judgement is to be kept")
+
+
+def _load(
+    source: ImageSet, target: ImageSet, config: CycleGanConfig, find: FindLesion
+) -> tuple[Domain, Domain]:
     domains = (
-        load_domain(used[0], config.resolution, config.needs_masks, find),
-        load_domain(used[1], config.resolution, False),
+        load_domain(source, config.resolution, config.needs_masks, find),
+        load_domain(target, config.resolution, False),
     )
     if config.colour_start or config.tone_weight > 0:
-        domains = with_shifts(*domains)
-    training = Trainer(config, compute, classify, processes)
-    state = run.load_checkpoint(writing=processes.is_main)
-    if state is not None:
-        training.load_state(state)
-    elif config.colour_start:
-        training.start_at_colour_difference(*domains)
-    with deferred_interrupts():
-        sheet = _loop(training, run, domains, progress, processes.is_main)
-    model = run.path / MODEL
-    rate = 2 * config.batch * training.step / max(training.seconds, 1e-9)
-    if processes.is_main:
-        _save(training, run, {"steps": training.step, "images_per_second": rate}, sheet)
-    processes.wait()
-    return CycleGanResult(model, sheet, training.step, rate)
+        return with_shifts(*domains)
+    return domains
 
 
-def _save(training: Trainer, run: RunDir, result: dict[str, float], sheet: Path) -> None:
-    save_checkpoint(
-        run.path / MODEL,
-        _MODEL_KIND,
-        {
-            "config": training.config.model_dump(mode="json"),
-            **{name: average.state_dict() for name, average in training.averages.items()},
-        },
-    )
-    run.finish({**result, "sheet": str(sheet.relative_to(run.path))})
+def _sheet(run: RunDir, step: int) -> Path:
+    return run.path / "samples" / f"step-{step:07d}.png"
 
 
-def _loop(
-    training: Trainer,
-    run: RunDir,
-    domains: tuple[Domain, Domain],
-    progress: Progress,
-    is_main: bool,
-) -> Path:
-    """Steps, reports, sheets and checkpoints until the run's end; returns the last sheet."""
-    config = training.config
-    by_time = config.minutes is not None
-    total = config.minutes * 60 if config.minutes is not None else config.steps
-    done, unit = training.progress * total, "s" if by_time else "steps"
-    with progress.task("training CycleGAN", total=total, unit=unit, done=done) as task:
-        try:
-            while training.progress < 1:
-                before = training.progress
-                part = int(training.progress * config.snapshots)
-                values = training.learn(*domains)
-                if not is_main:
-                    continue
-                if int(training.progress * config.snapshots) > part or training.progress >= 1:
-                    run.log(training.step, **values)
-                    _snapshot(training, run, domains[0])
-                    run.save_checkpoint(training.state(), training.step)
-                elif training.step % max(1, config.steps // 200) == 0:
-                    run.log(training.step, **values)
-                share = training.progress - before
-                task.advance(share * total, note=_note(values))
-        except KeyboardInterrupt:
-            if is_main:
-                run.save_checkpoint(training.state(), training.step)
-            raise
-    if is_main and not _sheet(training, run).is_file():
-        return _snapshot(training, run, domains[0])
-    return _sheet(training, run)
+def _write_sheet(adversaries: Adversaries, source: Domain, path: Path) -> None:
+    write_png(path, comparison_rows(adversaries.shown(source.pixels[:_SHOWN]), _SHOWN))
 
 
-def _note(values: dict[str, float]) -> str:
-    name = "cycle" if "cycle" in values else "nce"
-    return f"{name} {values[name]:.3f}"
+def _save(adversaries: Adversaries, config: CycleGanConfig, run: RunDir) -> None:
+    averages = {name: average.state_dict() for name, average in adversaries.averages.items()}
+    state = {"config": config.model_dump(mode="json"), **averages}
+    save_checkpoint(run.path / MODEL, _MODEL_KIND, state)
+
+
+def _note(means: Mapping[str, float]) -> str:
+    name = "cycle" if "cycle" in means else "nce"
+    return f"{name} {means[name]:.3f}"
 
 
 def load_generator(run: RunDir, compute: Compute) -> tuple[ResnetGenerator, CycleGanConfig]:
@@ -210,7 +191,7 @@ def load_generator(run: RunDir, compute: Compute) -> tuple[ResnetGenerator, Cycl
         raise InputError(f"the run '{run.path}' is not finished: repeat its command to resume it")
     stored = load_checkpoint(run.path / MODEL, _MODEL_KIND)
     config = CycleGanConfig(**stored["config"])
-    network = config.generator()
+    network = build_generator(config)
     network.load_state_dict(stored["forward"])
     network.to(compute.device, memory_format=compute.memory_format)  # type: ignore[call-overload]
     return network.eval().requires_grad_(False), config

@@ -23,11 +23,11 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
+from hzsynth.cyclegan.adversaries import to_uint8
 from hzsynth.cyclegan.domains import given_mask
 from hzsynth.cyclegan.measures import red_contrast, skin_colour
 from hzsynth.cyclegan.networks import ResnetGenerator, apply_change, to_logits
 from hzsynth.cyclegan.target import Mask, Picture, Pixels
-from hzsynth.cyclegan.trainer import to_uint8
 from hzsynth.cyclegan.training import load_generator
 from hzsynth.cyclegan.transplant import main_parts
 from hzsynth.data.lesion import lesion_mask

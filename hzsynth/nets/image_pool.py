@@ -1,5 +1,7 @@
 """The pool of past fakes that steadies a discriminator (Shrivastava et al. 2017)."""
 
+from typing import Any
+
 import torch
 
 
@@ -8,10 +10,11 @@ class ImagePool:
 
     Args:
         size: capacity; 0 hands every image straight back.
+        device: of the images.
     """
 
-    def __init__(self, size: int = 50) -> None:
-        self.size = size
+    def __init__(self, size: int = 50, device: torch.device | None = None) -> None:
+        self.size, self._device = size, device
         self._kept: list[torch.Tensor] = []
 
     def query(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -39,10 +42,10 @@ class ImagePool:
                 answer.append(image)
         return torch.stack(answer)
 
-    def state(self) -> list[torch.Tensor]:
+    def state_dict(self) -> dict[str, Any]:
         """The kept images, for a checkpoint."""
-        return list(self._kept)
+        return {"kept": list(self._kept)}
 
-    def load_state(self, kept: list[torch.Tensor], device: torch.device) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores the kept images."""
-        self._kept = [image.to(device) for image in kept]
+        self._kept = [image.to(self._device) for image in state["kept"]]

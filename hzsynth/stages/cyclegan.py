@@ -10,7 +10,7 @@ from hzsynth.core.run import RunDir
 from hzsynth.cyclegan import comparison, training
 from hzsynth.cyclegan.config import CycleGanConfig
 from hzsynth.cyclegan.domains import FindLesion
-from hzsynth.cyclegan.trainer import Classify
+from hzsynth.cyclegan.objectives import Classify
 from hzsynth.cyclegan.translation import LESION_KEPT, translate_pixels
 from hzsynth.data.lesion import lesion_mask
 from hzsynth.stages.lesion_classifiers import frozen_classifier, lesion_judge, lesions_by_heat

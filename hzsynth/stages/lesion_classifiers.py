@@ -16,7 +16,7 @@ from hzsynth.core.photos import square
 from hzsynth.core.run import RunDir
 from hzsynth.cyclegan.domains import FindLesion, mask_of_heat
 from hzsynth.cyclegan.judging import Judge, classifier_judge
-from hzsynth.cyclegan.trainer import Classify
+from hzsynth.cyclegan.objectives import Classify
 
 
 def lesions_by_heat(run: RunDir, lesions: ImageSet) -> FindLesion:

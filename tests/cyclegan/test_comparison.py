@@ -14,9 +14,9 @@ from skimage.metrics import structural_similarity
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set_writer import ImageSetWriter
-from hzsynth.cyclegan.bench import Bench, Changed, Sample, skin_patches, tone_floor
 from hzsynth.cyclegan.comparison import ComparisonConfig, _used, compare
 from hzsynth.cyclegan.comparison_page import write_comparison
+from hzsynth.cyclegan.evaluation import Changed, MethodEvaluator, Sample, skin_patches, tone_floor
 from hzsynth.cyclegan.gate import BOTH, MODEL, TRANSPLANT, Row, recommend
 from hzsynth.cyclegan.judging import Judge, Verdicts, after_jpeg, classifier_judge, feature_judge
 from hzsynth.cyclegan.measures import (
@@ -311,15 +311,15 @@ def erasing(pixels):
 def test_a_perfect_model_is_measured_as_one():
     sources = [Sample(scene(seed=i), str(i)) for i in range(8)]
     wanted = [Sample(scene(HOST, seed=100 + i, lesion=False), f"h{i}") for i in range(8)]
-    bench = Bench(sources, wanted, redness_judge(), 0, MeanColours())
+    evaluator = MethodEvaluator(sources, wanted, redness_judge(), 0, MeanColours())
     pictures = [s.picture for s in sources]
-    unchanged = bench.measure("no-op", [Changed(p, p.pixels) for p in pictures], None)
+    unchanged = evaluator.measure("no-op", [Changed(p, p.pixels) for p in pictures], None)
     assert (unchanged.retention, unchanged.similarity) == (1, 1)
     assert (unchanged.contrast, unchanged.area) == (1, 1)
     angles = [np.degrees(np.arctan2(c[0] - 50, c[2])) for c in (SKIN, HOST)]
     assert unchanged.tone == pytest.approx(angles[0] - angles[1], abs=1.5)
     made = [Changed(Picture(perfect(p.pixels), p.lesion), p.pixels) for p in pictures]
-    moved = bench.measure(MODEL, made, [s.picture for s in wanted])
+    moved = evaluator.measure(MODEL, made, [s.picture for s in wanted])
     assert (moved.retention, moved.retention_jpeg, moved.normal_turned) == (1, 1, 0)
     assert moved.contrast == pytest.approx(1, abs=0.1)
     assert moved.tone < 1.5
@@ -337,7 +337,7 @@ def test_the_tone_floor_is_the_distance_between_patients():
 
 def test_a_comparison_finds_the_model_that_erases_lesions(sets, tmp_path, monkeypatch):
     # Tested above, and most of the time.
-    monkeypatch.setattr("hzsynth.cyclegan.bench.feature_distance", lambda *_: 0.0)
+    monkeypatch.setattr("hzsynth.cyclegan.evaluation.feature_distance", lambda *_: 0.0)
     result = run_compare(sets, erasing)
     rows = {r.method: r for r in result.rows}
     assert (rows[MODEL].retention, rows["no-op"].retention) == (0, 1)

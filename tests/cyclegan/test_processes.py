@@ -9,7 +9,7 @@ from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.errors import InputError
 from hzsynth.core.processes import Processes
 from hzsynth.core.run import RunDir
-from hzsynth.cyclegan.trainer import Trainer
+from hzsynth.cyclegan.adversaries import Adversaries
 from hzsynth.cyclegan.training import CycleGanConfig, load_generator, train_cyclegan
 
 from ..launching import launched
@@ -50,4 +50,4 @@ def test_two_processes_learn_what_one_does(tmp_path, objective):
 
 def test_a_batch_that_cannot_be_shared_is_refused():
     with pytest.raises(InputError, match="multiple of 2"):
-        Trainer(CycleGanConfig(**TINY, batch=1), CPU_FP32, processes=Processes(2, 0))
+        Adversaries(CycleGanConfig(**TINY, batch=1), CPU_FP32, processes=Processes(2, 0))

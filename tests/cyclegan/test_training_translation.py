@@ -9,7 +9,7 @@ from PIL import Image
 
 from hzsynth.core.checkpoint import load_checkpoint
 from hzsynth.core.devices import CPU_FP32, Compute
-from hzsynth.core.errors import InputError, RefusedError
+from hzsynth.core.errors import InputError, RefusedError, TrainingDivergedError
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.photos import decode_image
 from hzsynth.core.progress import Progress
@@ -126,6 +126,35 @@ def test_an_interrupted_run_ends_where_the_uninterrupted_one_does(tmp_path, doma
         for r in (whole, parts)
     ]
     assert logs[0] == logs[1]
+
+
+def test_a_run_that_diverges_keeps_its_last_checkpoint(tmp_path, domains):
+    def confused(images):
+        # The frozen classifier has no answer from the third step on.
+        confused.asked += 1
+        return images.mean(dim=(2, 3)) * (float("nan") if confused.asked > 8 else 1.0)
+
+    confused.asked = 0
+    config = CycleGanConfig(**TINY, preserve="semantic", checkpoint_seconds=0)
+    run = start(tmp_path / "run", config)
+    with pytest.raises(TrainingDivergedError, match="before step 3: semantic is not a number"):
+        train_cyclegan(*domains, config, run, compute=CPU_FP32, classify=confused)
+    assert load_checkpoint(run.path / "checkpoint.safetensors", "cyclegan")["step"] == 2
+    assert not run.finished
+
+
+def test_metrics_are_means_at_an_even_pace(tmp_path, domains):
+    config = CycleGanConfig(**TINY)
+    run = start(tmp_path / "run", config)
+    train_cyclegan(*domains, config, run, compute=CPU_FP32)
+    assert [line["step"] for line in run.metrics()] == [1, 2, 3, 4, 5, 6]
+    assert [line["learning_rate"] for line in run.metrics()] == pytest.approx(
+        [2e-4 * share for share in (1, 1, 1, 1, 2 / 3, 1 / 3)]
+    )
+    names = "adversarial", "cycle", "identity", "tone", "preservation", "discriminator"
+    assert all(np.isfinite(line[name]) for line in run.metrics() for name in names)
+    sheets = sorted(path.name for path in (run.path / "samples").iterdir())
+    assert sheets == ["step-0000002.png", "step-0000004.png", "step-0000006.png"]
 
 
 def test_translation_moves_the_tone_and_keeps_the_lesion(tmp_path, domains):

@@ -9,14 +9,16 @@ from torch.nn import functional
 
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.errors import InputError
+from hzsynth.core.run import RunDir
 from hzsynth.core.seeding import torch_generator
+from hzsynth.core.training_loop import Budget, TrainingLoop
+from hzsynth.cyclegan.adversaries import Adversaries
 from hzsynth.cyclegan.config import CycleGanConfig
 from hzsynth.cyclegan.contrastive import PatchHeads, draw_places, patch_loss
 from hzsynth.cyclegan.domains import Domain
 from hzsynth.cyclegan.hiding import with_jpeg, with_noise
 from hzsynth.cyclegan.networks import ResnetGenerator, initialise
 from hzsynth.cyclegan.preservation import gate_loss, semantic_loss
-from hzsynth.cyclegan.trainer import Trainer
 from hzsynth.cyclegan.translation import enlarged_rows, look_at
 
 TINY = {"resolution": 32, "width": 4, "blocks": 2, "discriminator_width": 4, "steps": 8}
@@ -159,7 +161,7 @@ def test_jpeg_passes_gradients_and_removes_a_hidden_chessboard():
         {"objective": "cut", "preserve": "none", "output": "published"},
     ],
 )
-def test_every_combination_learns_and_resumes_exactly(options):
+def test_every_combination_learns_and_resumes_exactly(tmp_path, options):
     config = CycleGanConfig(**TINY, **options)
     weights = torch.randn(3, 3, generator=torch_generator(0, "w"))
 
@@ -167,13 +169,26 @@ def test_every_combination_learns_and_resumes_exactly(options):
         return images.mean(dim=(2, 3)) @ weights * 5
 
     source, target = domain(0, True), domain(1)
-    whole, parts = (Trainer(config, CPU_FP32, classify) for _ in range(2))
-    before = {k: v.clone() for k, v in whole.networks["forward"].state_dict().items()}
-    expected = [whole.learn(source, target) for _ in range(4)]
-    found = [parts.learn(source, target) for _ in range(2)]
-    resumed = Trainer(config, CPU_FP32, classify)
-    resumed.load_state(parts.state())
-    found += [resumed.learn(source, target) for _ in range(2)]
+
+    def learn(name, steps):
+        adversaries, losses = Adversaries(config, CPU_FP32, classify), []
+        with RunDir.start(tmp_path / name, "cyclegan", config, {}) as run:
+            loop = TrainingLoop(run, Budget(steps), checkpoint_seconds=1e9)
+            adversaries.register_in(loop)
+
+            def update(step):
+                values = adversaries.update(step, step / config.steps, source, target)
+                losses.append({name: float(value) for name, value in values.items()})
+                return values
+
+            loop.run(update)
+        return adversaries, losses
+
+    before = Adversaries(config, CPU_FP32, classify).networks["forward"].state_dict()
+    whole, expected = learn("whole", 4)
+    _, found = learn("parts", 2)
+    resumed, more = learn("parts", 4)
+    found += more
     assert found == expected
     assert all(math.isfinite(v) for step in found for v in step.values())
     after = whole.networks["forward"].state_dict()
@@ -195,10 +210,13 @@ def test_the_gate_learns_where_the_lesions_are():
         for masked in (True, False)
     )
     source.pixels[:, 1:, 8:20, 8:20] = 40
-    trainer = Trainer(config, CPU_FP32)
-    losses = [trainer.learn(source, target)["gate"] for _ in range(50)]
+    adversaries = Adversaries(config, CPU_FP32)
+    losses = [
+        float(adversaries.update(step, step / config.steps, source, target)["gate"])
+        for step in range(50)
+    ]
     images = source.pixels.float() / 127.5 - 1
-    gate = torch.sigmoid(trainer.networks["forward"].with_gate(images)[1])[:, 0]
+    gate = torch.sigmoid(adversaries.networks["forward"].with_gate(images)[1])[:, 0]
     inside, outside = gate[:, 10:18, 10:18].mean(), gate[:, :5].mean()
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
     assert inside < 0.3

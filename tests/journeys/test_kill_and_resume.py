@@ -8,10 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from hzsynth.core.checkpoint import load_checkpoint
 from hzsynth.core.run import RunDir
 from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
 from hzsynth.data.splits import split_images
@@ -36,6 +38,7 @@ width = 4
 blocks = 1
 discriminator_width = 4
 snapshots = 12
+checkpoint_seconds = 0
 """
 _KDECT = """
 label = "herpes_zoster"
@@ -118,6 +121,38 @@ def test_a_killed_run_ends_where_the_uninterrupted_one_does(
 def _steps(path: Path) -> list[int]:
     """The steps in the metrics: none is missing and none is twice there."""
     return [int(line["step"]) for line in RunDir.load(path).metrics()]
+
+
+def test_a_kill_of_cyclegan_at_a_random_moment_loses_the_time_since_the_last_checkpoint(
+    photographs, tmp_path
+):
+    file, out = tmp_path / "config.toml", tmp_path / "run"
+    seconds = 0.5
+    file.write_text(
+        _CYCLEGAN.replace("steps = 24", "steps = 1000000").replace(
+            "checkpoint_seconds = 0", f"checkpoint_seconds = {seconds}"
+        )
+    )
+    checkpoint, steps = out / "checkpoint.safetensors", []
+    for later in np.random.default_rng(0).uniform(0.0, 2.0, 2):
+        process = subprocess.Popen(
+            _command("cyclegan train", photographs, file, out),
+            env=_ENVIRONMENT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        begun = checkpoint.stat().st_mtime if steps else 0.0
+        while not checkpoint.exists() or checkpoint.stat().st_mtime == begun:
+            assert process.poll() is None
+            time.sleep(0.005)
+        time.sleep(later)
+        killed = time.time()
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        # A step, a checkpoint and other work on the machine may lie between.
+        assert killed - checkpoint.stat().st_mtime < seconds + 2.0
+        steps.append(load_checkpoint(checkpoint, "cyclegan")["step"])
+    assert 0 < steps[0] < steps[1]
 
 
 def test_ctrl_c_saves_a_checkpoint_and_exits_with_130(photographs, tmp_path):

@@ -60,7 +60,7 @@ class Changed:
     before: Pixels
 
 
-class Bench:
+class MethodEvaluator:
     """Measures methods on the same photographs by the same judge.
 
     Attributes:
