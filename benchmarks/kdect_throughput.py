@@ -25,6 +25,7 @@ from torch import nn
 
 from hzsynth.classify.models import create_network, normalisation, normalise
 from hzsynth.classify.train.batches import make_batches
+from hzsynth.classify.train.config import KdectConfig
 from hzsynth.classify.train.corruptions import corrupt
 from hzsynth.classify.train.distillation import (
     Strength,
@@ -35,7 +36,6 @@ from hzsynth.classify.train.distillation import (
     ensemble_probabilities,
 )
 from hzsynth.classify.train.fitting import predict_logits, validation_scores
-from hzsynth.classify.train.kdect import KdectConfig
 from hzsynth.classify.train.loading import LabelledImages, TrainingData, load_training_data
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.image_set import ImageSet

@@ -20,8 +20,9 @@ from common import hardware, photographs, versions, write_rows
 from hzsynth.classify.answers import answers_of
 from hzsynth.classify.evaluate.robustness import measure_robustness
 from hzsynth.classify.models import load_classifier
-from hzsynth.classify.train.classifier import ClassifyConfig, train_classifier
-from hzsynth.classify.train.kdect import KdectConfig, train_kdect
+from hzsynth.classify.train.classifier import train_classifier
+from hzsynth.classify.train.config import ClassifyConfig, KdectConfig
+from hzsynth.classify.train.kdect import train_kdect
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
 from hzsynth.data.splits import fold_images

@@ -23,7 +23,8 @@ from sklearn.metrics import average_precision_score
 from torch.nn import functional
 
 from hzsynth.classify.models import create_network, load_classifier, normalisation
-from hzsynth.classify.train.classifier import ClassifyConfig, train_classifier
+from hzsynth.classify.train.classifier import train_classifier
+from hzsynth.classify.train.config import ClassifyConfig
 from hzsynth.classify.train.loading import load_training_data
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir

@@ -10,7 +10,8 @@ from hzsynth.augment.build import BuildConfig, build_dataset
 from hzsynth.augment.mixture import ClassPlan
 from hzsynth.classify.answers import answers_of
 from hzsynth.classify.models import load_classifier
-from hzsynth.classify.train.classifier import RUN_KIND, train_classifier
+from hzsynth.classify.train.classifier import train_classifier
+from hzsynth.classify.train.config import CLASSIFY_RUN
 from hzsynth.core.devices import Compute
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import Progress
@@ -136,7 +137,7 @@ def train_cell(
     """Trains by `classify.train.classifier.train_classifier` and asks the result (a `TrainCell`)."""
     changes = {"label": config.label, "seed": cell_seed(config, cell, "classifier")}
     settings = config.classifier.model_copy(update=changes)
-    with run.child("classifier", RUN_KIND, settings, {"images": images.digest}) as child:
+    with run.child("classifier", CLASSIFY_RUN, settings, {"images": images.digest}) as child:
         if not child.finished:
             train_classifier(images, settings, child, compute=compute, progress=progress)
         classifier = load_classifier(child)

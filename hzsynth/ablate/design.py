@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from hzsynth.augment.mixture import Arm, ClassPlan, plan_target
-from hzsynth.classify.train.classifier import ClassifyConfig
+from hzsynth.classify.train.config import ClassifyConfig
 from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet

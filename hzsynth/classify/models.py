@@ -6,7 +6,7 @@ stored with it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,16 @@ CHECKPOINT_KIND = "classifier"
 RUN_KINDS = ("classify", "kdect")
 
 Triple = tuple[float, float, float]
+Normalisation = tuple[Triple, Triple]
+"""Mean and standard deviation of each colour, on [0, 1] pixels."""
 
+_AT_ONCE = 64
 _HALF: Triple = (0.5, 0.5, 0.5)
 _IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 _IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 
-def normalisation(model: str) -> tuple[Triple, Triple]:
+def normalisation(model: str) -> Normalisation:
     """Mean and standard deviation, on [0, 1] pixels, that a model's weights were trained with."""
     return (_HALF, _HALF) if model in LITE_NAMES else (_IMAGENET_MEAN, _IMAGENET_STD)
 
@@ -96,6 +99,12 @@ def pooled_features(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
     return features
 
 
+def placed(network: nn.Module, compute: Compute) -> nn.Module:
+    """The network on the device, in the memory layout of its image batches."""
+    moved: nn.Module = network.to(compute.device, memory_format=compute.memory_format)  # type: ignore[call-overload]
+    return moved
+
+
 def to_unit(pixels: torch.Tensor, compute: Compute) -> torch.Tensor:
     """Brings uint8 N x 3 x H x W to float in [0, 1] on the device, channels last."""
     moved = pixels.to(compute.device, non_blocking=True).float().div_(255.0)
@@ -107,6 +116,48 @@ def normalise(unit: torch.Tensor, mean: Triple, std: Triple) -> torch.Tensor:
     centre = unit.new_tensor(mean).view(1, 3, 1, 1)
     scale = unit.new_tensor(std).view(1, 3, 1, 1)
     return (unit - centre) / scale
+
+
+@dataclass(frozen=True)
+class PixelNetwork:
+    """A network that is asked about pixels: it brings its normalisation, device and precision.
+
+    Attributes:
+        network: on the device; in the mode that the caller has set.
+        normalisation: of its input.
+        compute: device and precision.
+    """
+
+    network: nn.Module
+    normalisation: Normalisation
+    compute: Compute
+
+    def __call__(self, unit: torch.Tensor) -> torch.Tensor:
+        """Logits, float32 N x C, for float N x 3 x H x W in [0, 1] on the device."""
+        with self.compute.autocast():
+            inputs = unit.contiguous(memory_format=self.compute.memory_format)
+            logits: torch.Tensor = self.network(normalise(inputs, *self.normalisation))
+        return logits.float()
+
+    @torch.no_grad()
+    def logits(self, pixels: torch.Tensor, batch: int = _AT_ONCE) -> torch.Tensor:
+        """Logits of a network in evaluation mode: uint8 N x 3 x H x W -> float32 N x C on the CPU."""
+        parts = [self(to_unit(chunk, self.compute)).cpu() for chunk in pixels.split(batch)]
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def features(self, pixels: torch.Tensor, batch: int = _AT_ONCE) -> torch.Tensor:
+        """What the head sees: uint8 N x 3 x H x W -> float32 N x D on the device."""
+        parts = []
+        for chunk in pixels.split(batch):
+            with self.compute.autocast():
+                inputs = normalise(to_unit(chunk, self.compute), *self.normalisation)
+                parts.append(pooled_features(self.network, inputs).float())
+        return torch.cat(parts)
+
+    def with_network(self, network: nn.Module) -> "PixelNetwork":
+        """Another network, asked in the same way."""
+        return replace(self, network=network)
 
 
 @dataclass
@@ -145,13 +196,14 @@ class Classifier:
         Returns:
             float32 N x C logits on the CPU.
         """
-        network = self.network.to(compute.device).eval()
-        parts = [torch.empty(0, len(self.labels))]
-        for chunk in pixels.split(batch):
-            with compute.autocast():
-                inputs = normalise(to_unit(self._resized(chunk), compute), self.mean, self.std)
-                parts.append(network(inputs).float().cpu())
-        return torch.cat(parts)
+        self.network.to(compute.device).eval()
+        asked = self.pixel_network(compute)
+        parts = [asked.logits(self._resized(chunk), batch) for chunk in pixels.split(batch)]
+        return torch.cat([torch.empty(0, len(self.labels)), *parts])
+
+    def pixel_network(self, compute: Compute) -> PixelNetwork:
+        """Its network, to be asked about pixels of its size; the network is not moved."""
+        return PixelNetwork(self.network, (self.mean, self.std), compute)
 
     def probabilities(
         self, pixels: torch.Tensor, compute: Compute = CPU_FP32, batch: int = 64

@@ -55,7 +55,7 @@ def train(
     ] = None,
 ) -> None:
     """Fine-tunes one classifier; the checkpoint is chosen on validation."""
-    from hzsynth.classify.train.classifier import ClassifyConfig
+    from hzsynth.classify.train.config import ClassifyConfig
     from hzsynth.stages.classify import train_classifier
 
     if go_on is not None:
@@ -109,7 +109,7 @@ def _continue(
     batch: int | None,
 ) -> None:
     """Goes on with a new set; shows what it did to the old one."""
-    from hzsynth.classify.train.continual import ContinueConfig
+    from hzsynth.classify.train.config import ContinueConfig
     from hzsynth.core.run import RunDir
     from hzsynth.stages.classify import continue_classifier
 
@@ -160,7 +160,7 @@ def kdect(
 
     The result is evaluated on the set's real test photographs.
     """
-    from hzsynth.classify.train.kdect import KdectConfig
+    from hzsynth.classify.train.config import KdectConfig
     from hzsynth.stages.classify import TEST, evaluate, train_kdect
 
     config = session.resolve(
@@ -201,25 +201,25 @@ def predict_files(
     files: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photographs.")],
 ) -> None:
     """Class probabilities of single photographs. Research use only, not a diagnosis."""
-    from hzsynth.classify.asking import exported_file
+    from hzsynth.classify.single_photographs import exported_file
     from hzsynth.core.files import atomic_write_text
 
     exported = exported_file(model)
     if exported is not None:
         from hzsynth.classify.deploy.onnx_classifier import predict_onnx
 
-        table = predict_onnx(exported, files, progress=session.progress)
+        answers = predict_onnx(exported, files, progress=session.progress)
     else:
         from hzsynth.classify.deploy.prediction import predict
         from hzsynth.core.run import RunDir
 
-        table = predict(
+        answers = predict(
             RunDir.load(model), files, compute=session.compute, progress=session.progress
         )
     if session.out is not None:
-        atomic_write_text(session.out, table.to_csv(index=False))
+        atomic_write_text(session.out, answers.to_frame().to_csv(index=False))
     session.show(
-        {"predictions": table.to_dict("records")}
+        {"predictions": answers.to_frame().to_dict("records")}
         if session.json
-        else {row["file"]: row["predicted"] for row in table.to_dict("records")}
+        else dict(answers.sentences())
     )

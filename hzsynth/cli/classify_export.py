@@ -39,7 +39,8 @@ def export(
 
     Nothing is written when the file would answer differently from the network.
     """
-    from hzsynth.classify.deploy.export import ExportConfig, export_classifier
+    from hzsynth.classify.deploy.config import ExportConfig
+    from hzsynth.classify.deploy.export import export_classifier
     from hzsynth.core.run import RunDir
 
     config = session.resolve(ExportConfig, int8=int8, tolerance=tolerance, threads=threads)

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -92,3 +92,25 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
 def atomic_write_text(path: Path, text: str) -> None:
     """Writes `text` as UTF-8 (see `atomic_write_bytes`)."""
     atomic_write_bytes(path, text.encode())
+
+
+def refuse_taken_folder(path: Path, what: str, holds: Callable[[Path], bool], force: bool) -> None:
+    """Refuses a place for a new folder that is taken.
+
+    Args:
+        path: of the folder.
+        what: the folder will hold, such as ``export``.
+        holds: whether a folder holds such a thing already; anything else is never replaced.
+        force: whether an earlier one may be replaced.
+
+    Raises:
+        InputError: a file, a folder with other contents, or an earlier one without `force`.
+    """
+    if path.is_file():
+        raise InputError(f"`out` '{path}' is a file, expected a new folder")
+    if not path.is_dir() or not any(path.iterdir()):
+        return
+    if not holds(path):
+        raise InputError(f"`out` '{path}' is not empty and holds no {what}; name a new folder")
+    if not force:
+        raise InputError(f"'{path}' already holds its {what}; use `force` or another `out`")

@@ -21,8 +21,8 @@ from hzsynth.ablate.report import write_ablation_report
 from hzsynth.ablate.runner import AblationResult, load_ablation, run_ablation
 from hzsynth.augment.build import BuildConfig, build_dataset
 from hzsynth.classify.evaluate.evaluation import evaluate
-from hzsynth.classify.train.classifier import ClassifyConfig
-from hzsynth.classify.train.kdect import KdectConfig, train_kdect
+from hzsynth.classify.train.config import ClassifyConfig, KdectConfig
+from hzsynth.classify.train.kdect import train_kdect
 from hzsynth.core.config import Config
 from hzsynth.core.devices import Compute
 from hzsynth.core.files import atomic_write_text

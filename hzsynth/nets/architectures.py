@@ -144,18 +144,3 @@ ARCHITECTURES: dict[str, Callable[[int, float], HeadedNetwork]] = {
     "fusion-b0-b2-resnet50": FusedNetworks,
 }
 """Name -> maker, given the number of classes and the drop-out rate."""
-
-ENSEMBLES = {
-    "ensemble-m": (
-        "seresnext101_32x4d",
-        "resnext101_32x8d",
-        "densenet121",
-        "mobilenetv3_small_100",
-    ),
-    "ensemble-e": ("seresnext101_32x4d", "resnext101_32x8d", "densenet121", "efficientnet_b0"),
-}
-"""Members of the published ensembles.
-
-They are not named where we could read; these four are the only choice among the table's models whose
-parameters (142.2 M and 144.6 M) and multiply-accumulates (2,746 M and 2,781 M) add up.
-"""

@@ -2,12 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hzsynth.classify.evaluate import evaluation
+from hzsynth.classify.evaluate.continued import measure_known
 from hzsynth.classify.evaluate.evaluation_page import short_metrics, write_evaluation
 from hzsynth.classify.train import classifier, continual, kdect
+from hzsynth.classify.train.config import (
+    CLASSIFY_RUN,
+    KDECT_RUN,
+    ClassifyConfig,
+    ContinueConfig,
+    KdectConfig,
+)
 from hzsynth.core.devices import Compute
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT, Progress
@@ -21,7 +30,7 @@ TEST = "test"
 
 def train_classifier(
     images: ImageSet,
-    config: classifier.ClassifyConfig,
+    config: ClassifyConfig,
     place: Place,
     *,
     compute: Compute,
@@ -44,7 +53,7 @@ def train_classifier(
         RefusedError: a training image touches a held-out photograph.
     """
     known_label(images, config.label)
-    with place.run(classifier.RUN_KIND, config, {"images": images.digest}) as run:
+    with place.run(CLASSIFY_RUN, config, {"images": images.digest}) as run:
         if not run.finished:
             classifier.train_classifier(
                 images,
@@ -61,7 +70,7 @@ def continue_classifier(
     started: RunDir,
     images: ImageSet,
     old: ImageSet | None,
-    config: continual.ContinueConfig,
+    config: ContinueConfig,
     place: Place,
     *,
     compute: Compute,
@@ -86,7 +95,7 @@ def continue_classifier(
         RefusedError: a training image touches a held-out photograph.
     """
     inputs = {"images": images.digest, "run": started.id, "old": old.digest if old else ""}
-    with place.run(classifier.RUN_KIND, config, inputs) as run:
+    with place.run(CLASSIFY_RUN, config, inputs) as run:
         if not run.finished:
             continual.continue_training(
                 started,
@@ -94,6 +103,7 @@ def continue_classifier(
                 old,
                 config,
                 run,
+                measure=partial(measure_known, compute=compute, seed=config.seed),
                 compute=compute,
                 progress=progress,
                 processes=place.processes,
@@ -103,7 +113,7 @@ def continue_classifier(
 
 def train_kdect(
     images: ImageSet,
-    config: kdect.KdectConfig,
+    config: KdectConfig,
     place: Place,
     *,
     compute: Compute,
@@ -126,7 +136,7 @@ def train_kdect(
         RefusedError: a training image touches a held-out photograph.
     """
     known_label(images, config.label)
-    with place.run(kdect.RUN_KIND, config, {"images": images.digest}) as run:
+    with place.run(KDECT_RUN, config, {"images": images.digest}) as run:
         if not run.finished:
             kdect.train_kdect(
                 images,

@@ -19,8 +19,7 @@ from hzsynth.classify.models import (
     pooled_features,
     to_unit,
 )
-from hzsynth.classify.train.classifier import ClassifyConfig
-from hzsynth.classify.train.kdect import KdectConfig
+from hzsynth.classify.train.config import ClassifyConfig, KdectConfig
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from hzsynth.nets.architectures import ARCHITECTURES, ENSEMBLES
+from hzsynth.classify.train.config import ENSEMBLES
+from hzsynth.nets.architectures import ARCHITECTURES
 from hzsynth.nets.backbones import create_backbone, layer_parameters
 
 

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hzsynth.classify.asking import exported_file, network_input, read_photograph
 from hzsynth.classify.deploy.image_quality import ImageQuality, measure_quality
 from hzsynth.classify.deploy.onnx_classifier import ModelFacts, OnnxClassifier
 from hzsynth.classify.deploy.out_of_distribution import FEWEST_HELD_OUT, FeatureStatistics
 from hzsynth.classify.explain.heat_maps import Heat, grad_cam, lay_over, occlusion
+from hzsynth.classify.single_photographs import exported_file, network_input, read_photograph
 from hzsynth.core.errors import InputError
 from hzsynth.core.photos import square
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from hzsynth.core.image_set import ImageSet
 
 Pixels = NDArray[np.uint8]
-Answers = tuple[NDArray[np.float32], NDArray[np.float32]]
+ProbabilitiesAndFeatures = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""N x C and N x D."""
 HeatMethod = Literal["grad-cam", "occlusion"]
 _SHOWN_SIDE = 480
 
@@ -46,7 +47,7 @@ class DiagnosticModel:
     """
 
     facts: ModelFacts
-    ask: Callable[[Pixels], Answers]
+    ask: Callable[[Pixels], ProbabilitiesAndFeatures]
     heat: Callable[[Pixels, int], Heat]
     heat_method: HeatMethod
     statistics: FeatureStatistics | None
@@ -107,7 +108,7 @@ def open_model(path: Path, images: "ImageSet | None" = None) -> DiagnosticModel:
     if exported is None:
         return _open_run(path, images)
     if images is not None:
-        raise InputError(f"'{path}' is calibrated already: --calibrate is for a run")
+        raise InputError(f"'{path}' is calibrated already: `calibrate` is for a run")
     return _open_onnx(exported)
 
 
@@ -145,7 +146,7 @@ def _open_run(path: Path, images: "ImageSet | None") -> DiagnosticModel:
     network = CalibratedNetwork(classifier, facts.temperature).eval()
 
     @torch.no_grad()
-    def ask(pixels: Pixels) -> Answers:
+    def ask(pixels: Pixels) -> ProbabilitiesAndFeatures:
         parts = [network(chunk) for chunk in torch.from_numpy(pixels).split(64)]
         probabilities, features = (torch.cat([part[i] for part in parts]).numpy() for i in (0, 1))
         return probabilities, features

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import nn
 
 from hzsynth.classify.deploy.clinical_calibration import (
@@ -26,6 +25,7 @@ from hzsynth.classify.deploy.clinical_calibration import (
     load_clinical_set,
     model_facts,
 )
+from hzsynth.classify.deploy.config import ExportConfig
 from hzsynth.classify.deploy.export_int8 import (
     Int8Comparison,
     Latency,
@@ -43,9 +43,13 @@ from hzsynth.classify.deploy.onnx_classifier import (
 from hzsynth.classify.deploy.out_of_distribution import FEWEST_HELD_OUT, fit_feature_statistics
 from hzsynth.classify.evaluate.calibration import Temperature, softmax
 from hzsynth.classify.models import Classifier, head_of, load_classifier, normalise, pooled_features
-from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError, RefusedError
-from hzsynth.core.files import atomic_write_bytes, atomic_write_text, replacing_folder
+from hzsynth.core.files import (
+    atomic_write_bytes,
+    atomic_write_text,
+    refuse_taken_folder,
+    replacing_folder,
+)
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.onnx_files import open_session
 from hzsynth.core.photos import square
@@ -65,16 +69,6 @@ MODEL_FP32, MODEL_INT8, CARD, RESULT = (
 _PHANTOM_SIDE = 128
 
 Pixels = NDArray[np.uint8]
-
-
-class ExportConfig(Config):
-    """Settings of an export."""
-
-    int8: bool = Field(False, description="Also write a classifier in 8 bits.")
-    tolerance: float = Field(
-        0.02, ge=0, le=1, description="Drop of accuracy or F1 that 8 bits may cost."
-    )
-    threads: int = Field(1, ge=1, description="Threads of onnxruntime while it is timed.")
 
 
 @dataclass(frozen=True)
@@ -213,9 +207,11 @@ def export_classifier(
         RefusedError: the graph answers differently from the network, 8 bits cost too much, or
             the classifier learned from a validation photograph. Nothing is written then.
     """
-    _check_place(out, force)
+    refuse_taken_folder(out, "export", lambda folder: (folder / RESULT).is_file(), force)
     if config.int8 and images is None:
-        raise InputError("--int8 needs --calibrate SET: the set whose photographs it is tuned on")
+        raise InputError(
+            "`int8` needs `calibrate`, the set whose photographs it is tuned on; none was given"
+        )
     classifier = load_classifier(run)
     photographs = None if images is None else load_clinical_set(run, classifier, images)
     with progress.task("exporting", total=3 + config.int8, unit="step") as task:
@@ -225,17 +221,8 @@ def export_classifier(
         licences = () if photographs is None else photographs.licences
         facts = model_facts(run, classifier, temperature, threshold, licences)
         task.advance(1)
-        graph = to_onnx(classifier, facts.temperature).SerializeToString()
+        graph, check = _checked_graph(classifier, facts.temperature, photographs)
         task.advance(1)
-        seen = (
-            phantom_photographs(classifier.size) if photographs is None else photographs.validation
-        )
-        difference = largest_difference(classifier, facts.temperature, graph, seen)
-        if not difference < LARGEST_DIFFERENCE:
-            raise RefusedError(
-                f"the exported graph answers differently from the network: max |dp| "
-                f"{difference:.2g} on {len(seen)} photographs, allowed is {LARGEST_DIFFERENCE:g}"
-            )
         with replacing_folder(out) as folder:
             models = [_write(folder / MODEL_FP32, graph, facts, photographs, config.threads)]
             task.advance(1)
@@ -245,30 +232,32 @@ def export_classifier(
                 int8 = replace(facts, precision="int8")
                 models.append(_write(folder / MODEL_INT8, small, int8, photographs, config.threads))
                 task.advance(1)
-            result = ExportResult(
-                facts=OnnxClassifier(folder / MODEL_FP32).facts,
-                temperature=temperature,
-                largest_difference=difference,
-                checked_images=len(seen),
-                checked_on="phantom photographs"
-                if photographs is None
-                else "validation photographs",
-                models=tuple(models),
-                int8=comparison,
-            )
+            facts = OnnxClassifier(folder / MODEL_FP32).facts
+            result = ExportResult(facts, temperature, *check, tuple(models), comparison)
             _describe(folder, result)
     return result
 
 
-def _check_place(out: Path, force: bool) -> None:
-    if out.is_file():
-        raise InputError(f"--out '{out}' is a file, expected a new folder")
-    if not out.is_dir() or not any(out.iterdir()):
-        return
-    if not (out / RESULT).is_file():
-        raise InputError(f"--out '{out}' is not empty and holds no export; name a new folder")
-    if not force:
-        raise InputError(f"'{out}' holds an export already; use --force or another --out")
+def _checked_graph(
+    classifier: Classifier, temperature: float, photographs: ClinicalSet | None
+) -> tuple[bytes, tuple[float, int, str]]:
+    """The graph, and how far its answers lie from the network's, on how many images of what kind.
+
+    Raises:
+        RefusedError: they lie further than `LARGEST_DIFFERENCE`.
+    """
+    graph = to_onnx(classifier, temperature).SerializeToString()
+    if photographs is None:
+        seen, kind = phantom_photographs(classifier.size), "phantom photographs"
+    else:
+        seen, kind = photographs.validation, "validation photographs"
+    difference = largest_difference(classifier, temperature, graph, seen)
+    if not difference < LARGEST_DIFFERENCE:
+        raise RefusedError(
+            f"the exported graph answers differently from the network: max |dp| "
+            f"{difference:.2g} on {len(seen)} photographs, allowed is {LARGEST_DIFFERENCE:g}"
+        )
+    return graph, (difference, len(seen), kind)
 
 
 def _in_8_bits(

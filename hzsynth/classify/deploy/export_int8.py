@@ -89,9 +89,9 @@ class Int8Comparison:
             if before - after > self.tolerance + 1e-9:
                 raise RefusedError(
                     f"int8 costs too much: {name} on {self.images} validation photographs falls "
-                    f"from {before:.3f} to {after:.3f}, by more than --tolerance "
+                    f"from {before:.3f} to {after:.3f}, by more than `tolerance` "
                     f"{self.tolerance:g} (mean |dp| {self.mean_difference:.4f}); export without "
-                    "--int8"
+                    "`int8`"
                 )
 
     def to_json(self) -> dict[str, Any]:
@@ -104,6 +104,26 @@ def calibration_sample(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     chosen = np.unique(np.linspace(0, len(pixels) - 1, MOST_CALIBRATION_IMAGES).astype(int))
     sample: NDArray[np.uint8] = pixels[chosen]
     return sample
+
+
+def _reader(pixels: NDArray[np.uint8]) -> Any:
+    """Hands photographs out in batches, as onnxruntime asks for them."""
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Photographs(CalibrationDataReader):
+        """Hands the photographs out in batches."""
+
+        def __init__(self) -> None:
+            self._batches: Iterator[NDArray[np.uint8]] = (
+                pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH)
+            )
+
+        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+            """The next batch, or None."""
+            batch = next(self._batches, None)
+            return None if batch is None else {INPUT: batch}
+
+    return Photographs()
 
 
 def quantise(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
@@ -120,11 +140,10 @@ def quantise(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
         InputError: onnxruntime is not installed, or there is no photograph.
     """
     if not len(pixels):
-        raise InputError("--int8 needs training photographs to observe ranges on, there are none")
+        raise InputError("`int8` needs training photographs to observe ranges on, there are none")
     try:
         import onnx
         from onnxruntime.quantization import (
-            CalibrationDataReader,
             CalibrationMethod,
             QuantFormat,
             QuantType,
@@ -137,19 +156,6 @@ def quantise(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
             "pip install 'hzsynth[export]'"
         ) from None
 
-    class Photographs(CalibrationDataReader):
-        """Hands the photographs out in batches."""
-
-        def __init__(self) -> None:
-            self._batches: Iterator[NDArray[np.uint8]] = (
-                pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH)
-            )
-
-        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-            """The next batch, or None."""
-            batch = next(self._batches, None)
-            return None if batch is None else {INPUT: batch}
-
     with tempfile.TemporaryDirectory(prefix="hzsynth-int8-") as folder:
         raw, prepared, result = (Path(folder) / f"{n}.onnx" for n in ("raw", "prepared", "int8"))
         raw.write_bytes(graph)
@@ -159,7 +165,7 @@ def quantise(graph: bytes, pixels: NDArray[np.uint8]) -> bytes:
         quantize_static(
             str(prepared),
             str(result),
-            Photographs(),
+            _reader(pixels),
             quant_format=QuantFormat.QDQ,
             nodes_to_exclude=in_float,
             per_channel=True,

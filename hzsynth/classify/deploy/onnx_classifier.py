@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from hzsynth.classify.asking import prediction_table
 from hzsynth.classify.deploy.out_of_distribution import FeatureStatistics
+from hzsynth.classify.single_photographs import PhotographAnswers, ask_in_parts
 from hzsynth.core.errors import InputError
 from hzsynth.core.onnx_files import open_session
 from hzsynth.core.progress import SILENT, Progress
@@ -210,7 +209,7 @@ def _resized(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 def predict_onnx(
     file: Path, photographs: Sequence[Path], *, progress: Progress = SILENT
-) -> pd.DataFrame:
+) -> PhotographAnswers:
     """Asks an exported classifier about photographs.
 
     Args:
@@ -219,12 +218,12 @@ def predict_onnx(
         progress: where progress is shown.
 
     Returns:
-        See `asking.prediction_table`; the probabilities are at the calibrated temperature.
+        What it says of each, at the calibrated temperature.
 
     Raises:
         InputError: no photograph was given, one cannot be read, or see `OnnxClassifier`.
     """
     classifier = OnnxClassifier(file)
-    return prediction_table(
+    return ask_in_parts(
         photographs, classifier.labels, classifier.size, classifier.probabilities, progress
     )

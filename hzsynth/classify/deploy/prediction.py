@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
 import torch
 
-from hzsynth.classify.asking import prediction_table
 from hzsynth.classify.models import load_classifier
+from hzsynth.classify.single_photographs import PhotographAnswers, ask_in_parts
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
@@ -19,7 +18,7 @@ def predict(
     *,
     compute: Compute = CPU_FP32,
     progress: Progress = SILENT,
-) -> pd.DataFrame:
+) -> PhotographAnswers:
     """Asks a trained classifier about photographs.
 
     A photograph is brought to the network's input as in training: its central square,
@@ -32,13 +31,13 @@ def predict(
         progress: where progress is shown.
 
     Returns:
-        See `asking.prediction_table`.
+        What it says of each.
 
     Raises:
         InputError: no file was given, one cannot be read, or the run holds no classifier.
     """
     classifier = load_classifier(run)
-    return prediction_table(
+    return ask_in_parts(
         files,
         classifier.labels,
         classifier.size,

@@ -16,7 +16,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from hzsynth.classify.deploy.diagnosis import DiagnosticModel, Finding, examine
 from hzsynth.classify.deploy.report_texts import ReportTexts
 from hzsynth.core.errors import InputError
-from hzsynth.core.files import atomic_write_text, replacing_folder
+from hzsynth.core.files import atomic_write_text, refuse_taken_folder, replacing_folder
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.report.embedded_font import FAMILY, embedded_font
 from hzsynth.report.page import Picture, embed_picture
@@ -267,7 +267,7 @@ def write_report(
     """
     if not files:
         raise InputError("a report needs at least one photograph, none was given")
-    _check_place(out, force)
+    refuse_taken_folder(out, "report", _is_report, force)
     pages = []
     with progress.task("reading photographs", total=len(files), unit="img") as task:
         for number, file in enumerate(files, start=1):
@@ -282,13 +282,6 @@ def write_report(
     return tuple(pages)
 
 
-def _check_place(out: Path, force: bool) -> None:
-    if out.is_file():
-        raise InputError(f"--out '{out}' is a file, expected a new folder")
-    if not out.is_dir() or not any(out.iterdir()):
-        return
-    index = out / INDEX
-    if not index.is_file() or _MARK not in index.read_text("utf-8", errors="replace"):
-        raise InputError(f"--out '{out}' is not empty and holds no report; name a new folder")
-    if not force:
-        raise InputError(f"'{out}' holds a report already; use --force or another --out")
+def _is_report(folder: Path) -> bool:
+    index = folder / INDEX
+    return index.is_file() and _MARK in index.read_text("utf-8", errors="replace")

@@ -75,7 +75,7 @@ def load_texts(language: str, file: Path | None = None, target: str = "") -> Rep
         InputError: another language, or the file cannot be read or has an unknown key.
     """
     if language not in LANGUAGES:
-        raise InputError(f"--language is {' or '.join(LANGUAGES)}, not '{language}'")
+        raise InputError(f"`language` is {' or '.join(LANGUAGES)}, not '{language}'")
     source = resources.files("hzsynth.classify.deploy") / "templates" / f"texts_{language}.toml"
     stored: dict[str, Any] = tomllib.loads(source.read_text("utf-8"))
     own = {} if file is None else ClinicTexts.from_sources(file).model_dump(exclude_unset=True)

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import nn
 
-from hzsynth.classify.asking import network_input, read_photograph
 from hzsynth.classify.models import Classifier, normalise
+from hzsynth.classify.single_photographs import network_input, read_photograph
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.photos import square

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from hzsynth.classify.train.robust_training import CrossEntropy, Forward
+from hzsynth.classify.train.objective import LOSS, CrossEntropy, Forward, Losses
 from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.seeding import derive_seed, torch_generator
 
@@ -63,8 +63,8 @@ class AdversarialNoise:
 
     def __call__(
         self, forward: Forward, images: torch.Tensor, targets: torch.Tensor, step: int
-    ) -> torch.Tensor:
-        """See `robust_training.Objective`."""
+    ) -> Losses:
+        """See `objective.Objective`."""
         draws = torch_generator(self._processes.seed(self._seed), "classify", "ant", step)
         count = len(images)
         current, earlier = round(_CURRENT * count), round(_EARLIER * count)
@@ -84,7 +84,7 @@ class AdversarialNoise:
         if (step + 1) % _KEEP_EVERY == 0:
             kept = {k: v.detach().clone() for k, v in self._generator.state_dict().items()}
             self._earlier = [*self._earlier, kept][-_MOST_KEPT:]
-        return self._loss(forward(torch.cat([*parts, images[end:]])), targets)
+        return {LOSS: self._loss(forward(torch.cat([*parts, images[end:]])), targets)}
 
     def noisy(
         self, images: torch.Tensor, white: torch.Tensor, generator: nn.Module

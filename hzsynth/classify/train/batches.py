@@ -5,7 +5,7 @@ from typing import Protocol
 
 import torch
 
-from hzsynth.classify.train.fitting import FittingConfig
+from hzsynth.classify.train.config import FittingConfig
 from hzsynth.classify.train.loading import LabelledImages, TrainingData
 from hzsynth.classify.train.matching import Matching
 from hzsynth.core.processes import Processes

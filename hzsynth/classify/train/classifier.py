@@ -4,76 +4,40 @@ The strategies are those of `classify.train.strategies`, LP-FT by default.
 """
 
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
-import torch
-from pydantic import Field
 from torch import nn
 
 from hzsynth.classify.models import (
-    MODEL,
     Classifier,
-    Triple,
+    PixelNetwork,
     create_network,
     normalisation,
-    normalise,
+    placed,
     to_unit,
 )
-from hzsynth.classify.train.adversarial_noise import AdversarialNoise
-from hzsynth.classify.train.batches import BatchSource, class_weights, make_batches, share_of
-from hzsynth.classify.train.finetuning import LinearProbe, Phase, Strategy
-from hzsynth.classify.train.fitting import Fitted, Fitting, FittingConfig, refuse_fp16
+from hzsynth.classify.train.batches import (
+    Batches,
+    BatchSource,
+    class_weights,
+    make_batches,
+    share_of,
+)
+from hzsynth.classify.train.config import ClassifyConfig, FittingConfig
+from hzsynth.classify.train.finetuning import LinearProbe, Phase
+from hzsynth.classify.train.fitting import Fitting, refuse_fp16
 from hzsynth.classify.train.loading import TrainingData, load_training_data
-from hzsynth.classify.train.losses import Loss, Mix, Mixing, make_loss
-from hzsynth.classify.train.robust_training import Objective, Robust, make_objective
-from hzsynth.classify.train.starting import learned_before
+from hzsynth.classify.train.losses import Mixing, make_loss
+from hzsynth.classify.train.objective import Losses, Objective
+from hzsynth.classify.train.robust_training import make_objective
+from hzsynth.classify.train.run_contents import finish_run, record_images
+from hzsynth.classify.train.selection import Choice
 from hzsynth.classify.train.strategies import strategy_phases
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
-
-RUN_KIND = "classify"
-
-
-class ClassifyConfig(FittingConfig):
-    """How one classifier is trained; the defaults serve a few hundred images on a CPU."""
-
-    model: str = Field("efficientnet-lite0", description="a timm model or efficientnet-lite0/1/2")
-    pretrained: str = Field(
-        "imagenet",
-        description="imagenet (lite models; others once fetched), none, a file, or a classifier's run",
-    )
-    finetune: Strategy = Field(
-        "lp-ft", description=f"fine-tuning strategy: {', '.join(get_args(Strategy))}"
-    )
-    blend: float = Field(
-        0.3,
-        gt=0,
-        le=1,
-        description="LP-FT: share of the fine-tuned weights in the result, the rest being linear-probed",
-    )
-    start_penalty: float = Field(
-        0.01, ge=0, description="L1-SP, L2-SP: strength that holds the body near its start"
-    )
-    head_penalty: float = Field(
-        0.001, ge=0, description="L1-SP, L2-SP: strength that holds the head near zero"
-    )
-    robust: Robust = Field(
-        "none",
-        description=f"training for robustness while the body learns: {', '.join(get_args(Robust))}",
-    )
-    loss: Loss = Field("cross-entropy", description=f"of the body: {', '.join(get_args(Loss))}")
-    focal_gamma: float = Field(
-        2.0, ge=0, description="focal loss: how much it turns away from what is nearly right"
-    )
-    label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="cross-entropy: share of a target spread over all classes"
-    )
-    mix: Mix = Field("none", description=f"within a batch: {', '.join(get_args(Mix))}")
-    mix_alpha: float = Field(0.4, gt=0, description="of the beta distribution of the shares")
-    steps: int = Field(200, ge=1, description="optimiser steps of all phases together")
 
 
 @dataclass(frozen=True)
@@ -154,24 +118,20 @@ def train_on(
     network = create_network(
         config.model, classes=len(data.labels), pretrained=config.pretrained, seed=config.seed
     )
-    network = network.to(compute.device, memory_format=compute.memory_format)  # type: ignore[call-overload]
-    before = learned_before(config.pretrained, data)
-    if processes.is_main:
-        run.record_training((*data.records, *before))
-    fitting = Fitting(
-        network,
-        classifier_phases(network, data, config, compute, processes),
+    asked = PixelNetwork(placed(network, compute), normalisation(config.model), compute)
+    record_images(run, data, config.pretrained, processes)
+    # Without pretrained weights the probed network knows nothing worth keeping.
+    blended = config.finetune == "lp-ft" and config.pretrained != "none"
+    fitted = Fitting(
+        asked,
+        classifier_phases(asked, data, config, processes),
         data,
         config,
         run,
-        normalisation=normalisation(config.model),
         freeze_statistics=config.pretrained != "none",
-        # Without pretrained weights the probed network knows nothing worth keeping.
-        blend=config.blend if config.finetune == "lp-ft" and config.pretrained != "none" else 1.0,
-        compute=compute,
+        choice=Choice(blend=config.blend if blended else 1.0),
         processes=processes,
-    )
-    fitted = fitting.to_the_end(progress, description)
+    ).to_the_end(progress, description)
     result = ClassifyResult(
         run=run,
         best_step=fitted.best_step,
@@ -180,106 +140,89 @@ def train_on(
         validation=fitted.validation,
         seconds=fitted.seconds,
     )
-    if processes.is_main:
-        save_fitted(fitted, config.model, data, config, run)
-        run.finish(result.to_json())
-    processes.wait()
+    classifier = new_classifier(config.model, fitted.network, data, config)
+    finish_run(run, classifier, result.to_json(), processes)
     return result
 
 
-def save_fitted(
-    fitted: Fitted, model: str, data: TrainingData, config: FittingConfig, run: RunDir
-) -> None:
-    """Writes the run's ``model.safetensors``."""
+def new_classifier(
+    model: str, network: nn.Module, data: TrainingData, config: FittingConfig
+) -> Classifier:
+    """A trained network as the classifier of a set's classes."""
     mean, std = normalisation(model)
-    Classifier(model, fitted.network, data.labels, config.label, config.size, mean, std).save(
-        run.path / MODEL
-    )
+    return Classifier(model, network, data.labels, config.label, config.size, mean, std)
 
 
-class SupervisedLoss:
-    """The loss of the network on the batch of a step.
+class SupervisedLosses:
+    """The losses of the network on the batch of a step.
 
     Args:
         network: what is trained.
         batches: by step.
         objective: made from them, such as plain cross-entropy (see `classify.train.robust_training`).
-        normalisation: mean and standard deviation of the network's input.
-        compute: device and precision.
         mixing: of the images of a batch before that, or None.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        network: PixelNetwork,
         batches: BatchSource,
         objective: Objective,
-        normalisation: tuple[Triple, Triple],
-        compute: Compute,
         mixing: Mixing | None = None,
     ) -> None:
-        self._network, self._batches, self._compute = network, batches, compute
-        self._mixing = mixing
-        self.objective = objective
-        self._mean, self._std = normalisation
+        self._network, self._batches = network, batches
+        self._objective, self._mixing = objective, mixing
 
-    def __call__(self, step: int) -> torch.Tensor:
-        """The loss at a step."""
+    def __call__(self, step: int) -> Losses:
+        """The losses at a step."""
         batch = self._batches[step]
-        images = to_unit(batch.pixels, self._compute)
-        targets = batch.targets.to(self._compute.device)
+        images = to_unit(batch.pixels, self._network.compute)
+        targets = batch.targets.to(images.device)
         if self._mixing is not None:
             images, targets = self._mixing(images, targets, step)
-        return self.objective(self._asked, images, targets, step)
-
-    def _asked(self, images: torch.Tensor) -> torch.Tensor:
-        with self._compute.autocast():
-            inputs = images.contiguous(memory_format=self._compute.memory_format)
-            logits: torch.Tensor = self._network(normalise(inputs, self._mean, self._std))
-        return logits.float()
+        return self._objective(self._network, images, targets, step)
 
 
 def classifier_phases(
-    network: nn.Module,
+    network: PixelNetwork,
     data: TrainingData,
     config: ClassifyConfig,
-    compute: Compute,
     processes: Processes = ALONE,
 ) -> list[Phase]:
     """The phases of a fine-tuning strategy for one network."""
-    scale = normalisation(config.model)
+    batches = make_batches(data, config)
+    device = network.compute.device
     weights = class_weights(
         data.train.targets, len(data.labels), config.class_weights == "balanced"
-    )
-    batches = make_batches(data, config)
-    probe_weights = class_weights(
-        data.train.targets,
-        len(data.labels),
-        config.balanced_sampler or config.class_weights == "balanced",
-    )
-    probe = LinearProbe(network, batches.once, data.train.learned, probe_weights, scale, compute)
-    weights = weights.to(compute.device)
+    ).to(device)
     objective = make_objective(
         config.robust,
         make_loss(config.loss, weights, config.focal_gamma, config.label_smoothing),
         seed=config.seed,
         size=config.size,
-        device=compute.device,
+        device=device,
         processes=processes,
     )
     mixing = None
     if config.mix != "none":
         mixing = Mixing(config.mix, config.mix_alpha, len(data.labels), processes.seed(config.seed))
     share = share_of(batches, config.batch, processes)
-    supervised = SupervisedLoss(network, share, objective, scale, compute, mixing)
     return strategy_phases(
-        config.finetune,
-        network,
-        steps=config.steps,
-        linear_share=config.linear_share,
-        rates=(config.learning_rate, config.head_learning_rate),
-        penalty=(config.start_penalty, config.head_penalty),
-        probe=probe,
-        supervised=supervised,
-        state=objective if isinstance(objective, AdversarialNoise) else None,
+        config,
+        network.network,
+        probe=make_probe(network, batches, data, config),
+        supervised=SupervisedLosses(network, share, objective, mixing),
+        objective=objective,
     )
+
+
+def make_probe(
+    network: PixelNetwork, batches: Batches, data: TrainingData, config: FittingConfig
+) -> LinearProbe:
+    """Linear probing of all training images, varied as in the batches.
+
+    It sees every image at every step, so a balanced sampler becomes balanced weights.
+    """
+    balanced = config.balanced_sampler or config.class_weights == "balanced"
+    weights = class_weights(data.train.targets, len(data.labels), balanced)
+    return LinearProbe(network, batches.once, data.train.learned, weights)

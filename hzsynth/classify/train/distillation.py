@@ -6,23 +6,18 @@ from the published description; the loss is that of Hinton et al. 2015 (arXiv 15
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from torch import nn
 from torch.nn import functional
 
-from hzsynth.classify.models import Triple, normalise, to_unit
+from hzsynth.classify.models import PixelNetwork, to_unit
 from hzsynth.classify.train.batches import Batch, BatchSource
+from hzsynth.classify.train.config import InputNoise, TeacherOrder, TeacherView
 from hzsynth.classify.train.corruptions import corrupt
-from hzsynth.classify.train.fitting import predict_logits
+from hzsynth.classify.train.objective import LOSS, Losses
 from hzsynth.core.devices import Compute
 from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.seeding import torch_generator
-
-TeacherOrder = Literal["weak-to-strong", "strong-to-weak", "all-at-once"]
-InputNoise = Literal["none", "ramp", "constant"]
-TeacherView = Literal["clean", "noisy"]
 
 
 def ensemble_probabilities(logits: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -38,32 +33,44 @@ def ensemble_probabilities(logits: torch.Tensor, temperature: float) -> torch.Te
     return (logits / temperature).softmax(dim=2).mean(dim=0)
 
 
-def distillation_loss(
-    student: torch.Tensor,
-    targets: torch.Tensor,
-    teachers: torch.Tensor,
-    *,
-    alpha: float,
-    temperature: float,
-    weights: torch.Tensor | None = None,
-) -> torch.Tensor:
+@dataclass(frozen=True)
+class Distillation:
+    """How much the teachers count beside the classes.
+
+    Attributes:
+        alpha: a in [0, 1], the share of the teachers in the loss.
+        temperature: T of both softmaxes, at least 1.
+        weights: float C, of the classes in the cross-entropy; None: all alike.
+    """
+
+    alpha: float
+    temperature: float
+    weights: torch.Tensor | None = None
+
+
+def distillation_losses(
+    student: torch.Tensor, targets: torch.Tensor, teachers: torch.Tensor, how: Distillation
+) -> Losses:
     """L = (1 - a) CE(y, s) + a T^2 KL(p_T || p_S).
 
     Args:
         student: N x C logits.
         targets: int64 N, the true classes; or float32 N x C, their shares.
         teachers: N x C probabilities p_T at the temperature (see `ensemble_probabilities`).
-        alpha: a in [0, 1], the share of the teachers.
-        temperature: T.
-        weights: C, of the classes in the cross-entropy.
+        how: a, T and the weights of the classes.
 
     Returns:
-        The mean over the batch; T^2 keeps the gradients' scale independent of T.
+        ``loss`` L, and of it ``label_loss`` CE and ``teacher_loss`` T^2 KL: means over the batch; T^2
+        keeps the gradients' scale independent of T.
     """
-    supervised = functional.cross_entropy(student, targets, weight=weights)
-    logarithm = (student / temperature).log_softmax(dim=1)
+    label = functional.cross_entropy(student, targets, weight=how.weights)
+    logarithm = (student / how.temperature).log_softmax(dim=1)
     divergence = functional.kl_div(logarithm, teachers, reduction="batchmean")
-    return (1 - alpha) * supervised + alpha * temperature**2 * divergence
+    return {
+        LOSS: (1 - how.alpha) * label + how.alpha * how.temperature**2 * divergence,
+        "label_loss": label,
+        "teacher_loss": how.temperature**2 * divergence,
+    }
 
 
 def curriculum(weak_to_strong: Sequence[str], order: TeacherOrder) -> tuple[tuple[str, ...], ...]:
@@ -110,13 +117,11 @@ class Teacher:
 
     Attributes:
         name: its architecture.
-        network: on the device, in evaluation mode.
-        normalisation: mean and standard deviation of its input.
+        network: in evaluation mode.
     """
 
     name: str
-    network: nn.Module
-    normalisation: tuple[Triple, Triple]
+    network: PixelNetwork
 
 
 class TeacherAnswers:
@@ -130,7 +135,6 @@ class TeacherAnswers:
         pixels: uint8 N x 3 x H x W, the training images.
         mirrored: whether mirrored views occur.
         view: clean or noisy.
-        compute: device and precision.
         processes: that train together: each asks about a part of the images and tells the others.
     """
 
@@ -141,13 +145,11 @@ class TeacherAnswers:
         *,
         mirrored: bool,
         view: TeacherView,
-        compute: Compute,
         processes: Processes = ALONE,
     ) -> None:
         self._processes = processes
-        self._teachers: Mapping[str, Teacher] = {t.name: t for t in teachers}
-        self._pixels, self._mirrored = pixels, mirrored
-        self._view, self._compute = view, compute
+        self._teachers: Mapping[str, PixelNetwork] = {t.name: t.network for t in teachers}
+        self._pixels, self._mirrored, self._view = pixels, mirrored, view
         self._clean: dict[str, torch.Tensor] = {}
 
     def __call__(self, names: Sequence[str], batch: Batch, noisy: torch.Tensor) -> torch.Tensor:
@@ -163,22 +165,16 @@ class TeacherAnswers:
         """
         if self._view == "clean":
             return torch.stack([self._clean_answer(name, batch) for name in names])
-        with torch.no_grad(), self._compute.autocast():
-            answers = [
-                t.network(normalise(noisy, *t.normalisation)).float()
-                for t in (self._teachers[name] for name in names)
-            ]
-        return torch.stack(answers)
+        with torch.no_grad():
+            return torch.stack([self._teachers[name](noisy) for name in names])
 
     def _clean_answer(self, name: str, batch: Batch) -> torch.Tensor:
         """B x C."""
         logits = self._table(name)[batch.flipped.long(), batch.indices]
+        teacher = self._teachers[name]
         if batch.varied.any():
-            teacher = self._teachers[name]
-            logits[batch.varied] = predict_logits(
-                teacher.network, batch.pixels[batch.varied], teacher.normalisation, self._compute
-            )
-        return logits.to(self._compute.device)
+            logits[batch.varied] = teacher.logits(batch.pixels[batch.varied])
+        return logits.to(teacher.compute.device)
 
     def _table(self, name: str) -> torch.Tensor:
         """2 x N x C: the plain and the mirrored view of every image."""
@@ -188,85 +184,71 @@ class TeacherAnswers:
             self._clean[name] = torch.stack([self._asked(teacher, view) for view in views])
         return self._clean[name]
 
-    def _asked(self, teacher: Teacher, pixels: torch.Tensor) -> torch.Tensor:
+    def _asked(self, teacher: PixelNetwork, pixels: torch.Tensor) -> torch.Tensor:
         """N x C; every process asks about the same number of images, the last ones maybe twice."""
         count, number = self._processes.count, self._processes.number
         each = -(-len(pixels) // count)
         rows = torch.arange(number * each, (number + 1) * each).clamp_max(len(pixels) - 1)
-        part = pixels if count == 1 else pixels[rows]
-        logits = predict_logits(teacher.network, part, teacher.normalisation, self._compute)
-        return self._processes.gathered(logits.to(self._compute.device)).cpu()[: len(pixels)]
+        logits = teacher.logits(pixels if count == 1 else pixels[rows])
+        return self._processes.gathered(logits.to(teacher.compute.device)).cpu()[: len(pixels)]
 
 
-class StudentLoss:
-    """The loss of one stage of the curriculum: cross-entropy, or with teachers distillation.
+@dataclass(frozen=True)
+class CorruptedBatches:
+    """The student's input: batches, and how strongly they are corrupted at most.
+
+    Attributes:
+        batches: by step.
+        steps: of all stages.
+        noise: course of the strength (see `corruption_strength`).
+        strongest: strength in [0, 1].
+        seed: root of the corruptions.
+    """
+
+    batches: BatchSource
+    steps: int
+    noise: InputNoise
+    strongest: float
+    seed: int
+
+    def __call__(self, step: int, compute: Compute) -> tuple[Batch, torch.Tensor]:
+        """The batch of a step, and its corrupted view: float B x 3 x H x W in [0, 1]."""
+        batch = self.batches[step]
+        generator = torch_generator(self.seed, "classify", "corruption", step)
+        strength = corruption_strength(step, self.steps, self.noise, self.strongest)
+        return batch, corrupt(to_unit(batch.pixels, compute), strength, generator)
+
+
+class StudentLosses:
+    """The losses of one stage of the curriculum: cross-entropy, or with teachers distillation.
 
     Args:
-        network: the student.
+        student: in training mode.
+        inputs: what it sees at a step.
         names: the stage's teachers, possibly none.
-        answers: what they say.
-        batches: by step.
-        strength: largest corruption strength of a step.
-        alpha: share of the teachers in the loss.
-        temperature: of the distillation.
-        weights: float C, of the classes.
-        normalisation: mean and standard deviation of the student's input.
-        seed: root of the corruptions.
-        compute: device and precision.
+        answers: what the teachers say.
+        how: much they count.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        student: PixelNetwork,
+        inputs: CorruptedBatches,
         names: Sequence[str],
         answers: TeacherAnswers,
-        batches: BatchSource,
-        strength: "Strength",
-        *,
-        alpha: float,
-        temperature: float,
-        weights: torch.Tensor,
-        normalisation: tuple[Triple, Triple],
-        seed: int,
-        compute: Compute,
+        how: Distillation,
     ) -> None:
-        self._network, self._names, self._answers = network, tuple(names), answers
-        self._batches, self._strength = batches, strength
-        self._alpha, self._temperature = alpha, temperature
-        self._weights = weights.to(compute.device)
-        self._mean, self._std = normalisation
-        self._seed, self._compute = seed, compute
+        self._student, self._inputs = student, inputs
+        self._names, self._answers, self._how = tuple(names), answers, how
 
-    def __call__(self, step: int) -> torch.Tensor:
-        """The loss at a step."""
-        batch = self._batches[step]
-        generator = torch_generator(self._seed, "classify", "corruption", step)
-        unit = to_unit(batch.pixels, self._compute)
-        view = corrupt(unit, self._strength(step), generator)
-        with self._compute.autocast():
-            logits = self._network(normalise(view, self._mean, self._std)).float()
-        targets = batch.targets.to(self._compute.device)
+    def __call__(self, step: int) -> Losses:
+        """The losses at a step."""
+        batch, view = self._inputs(step, self._student.compute)
+        logits = self._student(view)
+        targets = batch.targets.to(logits.device)
         if not self._names:
-            return functional.cross_entropy(logits, targets, weight=self._weights)
+            weights = self._how.weights
+            return {LOSS: functional.cross_entropy(logits, targets, weight=weights)}
         answers = self._answers(self._names, batch, view)
-        return distillation_loss(
-            logits,
-            targets,
-            ensemble_probabilities(answers, self._temperature),
-            alpha=self._alpha,
-            temperature=self._temperature,
-            weights=self._weights,
-        )
-
-
-@dataclass(frozen=True)
-class Strength:
-    """Corruption strength by step (see `corruption_strength`)."""
-
-    steps: int
-    noise: InputNoise
-    strongest: float
-
-    def __call__(self, step: int) -> float:
-        """The largest strength at a step."""
-        return corruption_strength(step, self.steps, self.noise, self.strongest)
+        said = ensemble_probabilities(answers, self._how.temperature)
+        return distillation_losses(logits, targets, said, self._how)

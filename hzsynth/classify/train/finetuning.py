@@ -12,46 +12,20 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from hzsynth.classify.models import Triple, head_of, normalise, pooled_features, to_unit
-from hzsynth.core.devices import Compute
+from hzsynth.classify.models import PixelNetwork, head_of
+from hzsynth.classify.train.config import Optimiser, Schedule, Strategy
+from hzsynth.classify.train.objective import LOSS, Losses, StepLosses
+from hzsynth.core.training_state import Stateful
 from hzsynth.nets.backbones import layer_parameters
-
-Optimiser = Literal["adam", "adamw"]
-Schedule = Literal["cosine", "linear", "constant"]
-Strategy = Literal[
-    "lp-ft",
-    "full",
-    "linear",
-    "gradual-last-first",
-    "gradual-first-last",
-    "l1-sp",
-    "l2-sp",
-    "auto-rgn",
-]
 
 _WARM_UP = 0.1
 _FLOOR = 0.05
-_AT_ONCE = 64
-
-
-class Stateful(Protocol):
-    """Something that learns beside the network."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain values."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from a `state_dict`."""
-
-
-PhaseLoss = Callable[[int], torch.Tensor]
-"""The loss of a step; steps are counted over the whole training."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +38,9 @@ class Phase:
         trains_body: whether all weights learn; otherwise the head only.
         body_rate: Adam's learning rate of the body.
         head_rate: Adam's learning rate of the head.
-        loss: of the network at a step.
+        losses: of the network at a step.
         part: the shares of the body's layers, counted from the input, between which they learn.
-        state: what the loss itself has learned and a checkpoint must hold; None: nothing.
+        objective: whose own state a checkpoint must hold; None: nothing.
         relative_rates: whether each layer's rate follows its relative gradient norm (Auto-RGN,
             Lee et al. 2023, arXiv 2210.11466).
     """
@@ -76,10 +50,10 @@ class Phase:
     trains_body: bool
     body_rate: float
     head_rate: float
-    loss: PhaseLoss
+    losses: StepLosses
     part: tuple[float, float] = (0.0, 1.0)
     relative_rates: bool = False
-    state: Stateful | None = None
+    objective: Stateful | None = None
 
 
 def linear_steps(strategy: Strategy, steps: int, share: float) -> int:
@@ -193,35 +167,25 @@ class LinearProbe:
         images: makes them, uint8 N x 3 x H x W; called when the phase begins.
         targets: int64 N, or float32 N x C, shares of the classes.
         weights: float C, of the classes.
-        normalisation: mean and standard deviation of the network's input.
-        compute: device and precision.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        network: PixelNetwork,
         images: Callable[[], torch.Tensor],
         targets: torch.Tensor,
         weights: torch.Tensor,
-        normalisation: tuple[Triple, Triple],
-        compute: Compute,
     ) -> None:
-        self._network, self._images, self._compute = network, images, compute
-        self._targets = targets.to(compute.device)
-        self._weights = weights.to(compute.device)
-        self._mean, self._std = normalisation
+        self._network, self._images = network, images
+        self._targets = targets.to(network.compute.device)
+        self._weights = weights.to(network.compute.device)
 
     @cached_property
     def features(self) -> torch.Tensor:
         """float32 N x D, computed once (the body does not change in this phase)."""
-        parts = []
-        with torch.no_grad(), self._compute.autocast():
-            for chunk in self._images().split(_AT_ONCE):
-                inputs = normalise(to_unit(chunk, self._compute), self._mean, self._std)
-                parts.append(pooled_features(self._network, inputs).float())
-        return torch.cat(parts)
+        return self._network.features(self._images())
 
-    def __call__(self, step: int) -> torch.Tensor:
+    def __call__(self, step: int) -> Losses:
         """The loss; the same at every step but for the head's weights."""
-        logits = head_of(self._network)(self.features)
-        return functional.cross_entropy(logits, self._targets, weight=self._weights)
+        logits = head_of(self._network.network)(self.features)
+        return {LOSS: functional.cross_entropy(logits, self._targets, weight=self._weights)}

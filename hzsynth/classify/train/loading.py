@@ -87,7 +87,7 @@ def load_training_data(images: ImageSet, size: int, label: str) -> TrainingData:
     labels = images.labels
     if label not in labels:
         raise InputError(
-            f"--label '{label}' is not a class of '{images.root}': it has {', '.join(labels)}"
+            f"`label` '{label}' is not a class of '{images.root}': it has {', '.join(labels)}"
         )
     if len(labels) < 2:
         raise InputError(f"'{images.root}' has one class only, a classifier needs two or more")

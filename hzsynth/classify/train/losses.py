@@ -1,15 +1,11 @@
 """Losses of fine-tuning and the mixing of images within a batch."""
 
-from collections.abc import Callable
-from typing import Literal
-
 import torch
 from torch.nn import functional
 
+from hzsynth.classify.train.config import Loss, Mix
+from hzsynth.classify.train.objective import CrossEntropy
 from hzsynth.core.seeding import derive_seed
-
-Loss = Literal["cross-entropy", "focal"]
-Mix = Literal["none", "mixup", "cutmix", "both"]
 
 
 def focal_loss(
@@ -34,9 +30,7 @@ def focal_loss(
     return each.sum() / weights[targets].sum() if targets.ndim == 1 else each.mean()
 
 
-def make_loss(
-    name: Loss, weights: torch.Tensor, gamma: float, smoothing: float
-) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+def make_loss(name: Loss, weights: torch.Tensor, gamma: float, smoothing: float) -> CrossEntropy:
     """The loss of logits N x C against targets (int64 N or float N x C).
 
     Args:

@@ -7,20 +7,22 @@ collection of pictures, which would have to be downloaded.
 """
 
 from collections.abc import Callable
-from typing import Literal, Protocol
 
 import torch
 from torch.nn import functional
 
+from hzsynth.classify.train.adversarial_noise import AdversarialNoise
+from hzsynth.classify.train.config import Robust
+from hzsynth.classify.train.objective import (
+    LOSS,
+    CrossEntropy,
+    Forward,
+    Losses,
+    Objective,
+    Stateless,
+)
 from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.seeding import derive_seed, torch_generator
-
-Robust = Literal["none", "gnt", "gnt-mult", "ant", "augmix", "pixmix"]
-
-Forward = Callable[[torch.Tensor], torch.Tensor]
-"""Images float N x 3 x H x W in [0, 1] -> logits N x C."""
-CrossEntropy = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""(logits N x C, targets N or N x C) -> mean loss."""
 
 _GNT_SIGMA = (0.5,)
 _GNT_SIGMAS = (0.08, 0.12, 0.18, 0.26, 0.38)
@@ -28,23 +30,7 @@ _AUGMIX_CONSISTENCY = 12.0
 _PIXMIX_ROUNDS, _PIXMIX_BETA = 4, 3.0
 
 
-class Objective(Protocol):
-    """The loss of a batch under some way of training."""
-
-    def __call__(
-        self, forward: Forward, images: torch.Tensor, targets: torch.Tensor, step: int
-    ) -> torch.Tensor:
-        """The loss.
-
-        Args:
-            forward: asks the network.
-            images: float N x 3 x H x W in [0, 1].
-            targets: int64 N, or shares N x C.
-            step: of the training; all draws follow from it.
-        """
-
-
-class Plain:
+class Plain(Stateless):
     """Cross-entropy on the images as they are.
 
     Args:
@@ -56,12 +42,12 @@ class Plain:
 
     def __call__(
         self, forward: Forward, images: torch.Tensor, targets: torch.Tensor, step: int
-    ) -> torch.Tensor:
-        """See `Objective`."""
-        return self._loss(forward(images), targets)
+    ) -> Losses:
+        """See `objective.Objective`."""
+        return {LOSS: self._loss(forward(images), targets)}
 
 
-class GaussianNoise:
+class GaussianNoise(Stateless):
     """GNT: half of each batch as it is, the rest with Gaussian noise on [0, 1] pixels, clipped.
 
     Args:
@@ -76,18 +62,18 @@ class GaussianNoise:
 
     def __call__(
         self, forward: Forward, images: torch.Tensor, targets: torch.Tensor, step: int
-    ) -> torch.Tensor:
-        """See `Objective`."""
+    ) -> Losses:
+        """See `objective.Objective`."""
         generator = torch_generator(self._seed, "classify", "gnt", step)
         half = len(images) // 2
         drawn = torch.randint(len(self._sigmas), (half,), generator=generator)
         noise = torch.randn((half, *images.shape[1:]), generator=generator)
         noise = (noise * self._sigmas[drawn].view(-1, 1, 1, 1)).to(images)
         noisy = torch.cat([(images[:half] + noise).clamp(0, 1), images[half:]])
-        return self._loss(forward(noisy), targets)
+        return {LOSS: self._loss(forward(noisy), targets)}
 
 
-class AugMix:
+class AugMix(Stateless):
     """AugMix: cross-entropy on the image, and the Jensen-Shannon divergence of three views' answers.
 
     The chains are torchvision's; of its operations those that resemble corruptions of the usual
@@ -107,8 +93,8 @@ class AugMix:
 
     def __call__(
         self, forward: Forward, images: torch.Tensor, targets: torch.Tensor, step: int
-    ) -> torch.Tensor:
-        """See `Objective`."""
+    ) -> Losses:
+        """See `objective.Objective`."""
         pixels = (images * 255).round().to(torch.uint8).cpu()
         # torchvision draws from the global generator: it is lent a seed and given back as it was.
         with torch.random.fork_rng(devices=[]):
@@ -116,7 +102,12 @@ class AugMix:
             views = [torch.stack([self._mix(p) for p in pixels]) for _ in range(2)]
         mixed = [(view.float() / 255).to(images) for view in views]
         logits = forward(torch.cat([images, *mixed])).split(len(images))
-        return self._loss(logits[0], targets) + _AUGMIX_CONSISTENCY * jensen_shannon(*logits)
+        label, consistency = self._loss(logits[0], targets), jensen_shannon(*logits)
+        return {
+            LOSS: label + _AUGMIX_CONSISTENCY * consistency,
+            "label_loss": label,
+            "consistency_loss": consistency,
+        }
 
 
 def jensen_shannon(*logits: torch.Tensor) -> torch.Tensor:
@@ -127,7 +118,7 @@ def jensen_shannon(*logits: torch.Tensor) -> torch.Tensor:
     return torch.stack(each).mean()
 
 
-class PixMix:
+class PixMix(Stateless):
     """PixMix: up to four rounds of adding or multiplying a plasma fractal to the image.
 
     Args:
@@ -140,8 +131,8 @@ class PixMix:
 
     def __call__(
         self, forward: Forward, images: torch.Tensor, targets: torch.Tensor, step: int
-    ) -> torch.Tensor:
-        """See `Objective`."""
+    ) -> Losses:
+        """See `objective.Objective`."""
         generator = torch_generator(self._seed, "classify", "pixmix", step)
         mixed = images.cpu()
         count = len(mixed)
@@ -157,7 +148,7 @@ class PixMix:
             adds = (torch.rand(count, generator=generator) < 0.5).view(-1, 1, 1, 1)
             changed = torch.where(adds, sum_, product / 2).clamp(0, 1)
             mixed = torch.where((rounds > number).view(-1, 1, 1, 1), changed, mixed)
-        return self._loss(forward(mixed.to(images)), targets)
+        return {LOSS: self._loss(forward(mixed.to(images)), targets)}
 
 
 def _beta_pair(count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -209,18 +200,18 @@ def make_objective(
         processes: that train together; the noise that each draws is its own.
 
     Returns:
-        The objective; `AdversarialNoise` learns itself, so a checkpoint has to hold its state.
+        The objective; a checkpoint has to hold its state.
     """
-    if robust == "ant":
-        from hzsynth.classify.train.adversarial_noise import AdversarialNoise
-
-        return AdversarialNoise(loss, seed=seed, size=size, device=device, processes=processes)
-    seed = processes.seed(seed)
-    makers: dict[str, Callable[[], Objective]] = {
+    own_seed = processes.seed(seed)
+    makers: dict[Robust, Callable[[], Objective]] = {
         "none": lambda: Plain(loss),
-        "gnt": lambda: GaussianNoise(loss, _GNT_SIGMA, seed),
-        "gnt-mult": lambda: GaussianNoise(loss, _GNT_SIGMAS, seed),
-        "augmix": lambda: AugMix(loss, seed),
-        "pixmix": lambda: PixMix(loss, seed),
+        "gnt": lambda: GaussianNoise(loss, _GNT_SIGMA, own_seed),
+        "gnt-mult": lambda: GaussianNoise(loss, _GNT_SIGMAS, own_seed),
+        # Its noise generator is that of all processes, and so is its seed.
+        "ant": lambda: AdversarialNoise(
+            loss, seed=seed, size=size, device=device, processes=processes
+        ),
+        "augmix": lambda: AugMix(loss, own_seed),
+        "pixmix": lambda: PixMix(loss, own_seed),
     }
     return makers[robust]()

@@ -8,7 +8,8 @@ import typer
 from typer.testing import CliRunner
 
 from hzsynth.classify.deploy import export as export_module
-from hzsynth.classify.deploy.export import ExportConfig, export_classifier
+from hzsynth.classify.deploy.config import ExportConfig
+from hzsynth.classify.deploy.export import export_classifier
 from hzsynth.classify.deploy.export_int8 import compare
 from hzsynth.classify.deploy.onnx_classifier import OnnxClassifier
 from hzsynth.classify.evaluate.calibration import softmax
@@ -172,7 +173,7 @@ def test_validation_photographs_that_it_learned_from_are_refused(tmp_path, run, 
 
 
 def test_int8_without_photographs_is_wrong_use(tmp_path, run):
-    with pytest.raises(InputError, match="--calibrate"):
+    with pytest.raises(InputError, match="needs `calibrate`"):
         export_classifier(run, tmp_path / "out", ExportConfig(int8=True))
 
 

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hzsynth.classify.deploy.export import ExportConfig, export_classifier
+from hzsynth.classify.deploy.config import ExportConfig
+from hzsynth.classify.deploy.export import export_classifier
 from hzsynth.classify.deploy.onnx_classifier import OnnxClassifier, predict_onnx
 from hzsynth.classify.deploy.prediction import predict
 from hzsynth.classify.models import MODEL, Classifier
@@ -57,7 +58,10 @@ def pictures(tmp_path):
 def test_the_table_is_that_of_the_run(run, file, pictures):
     # Without photographs to calibrate on the temperature is 1: both must agree.
     pd.testing.assert_frame_equal(
-        predict_onnx(file, pictures), predict(run, pictures), atol=1e-4, rtol=0
+        predict_onnx(file, pictures).to_frame(),
+        predict(run, pictures).to_frame(),
+        atol=1e-4,
+        rtol=0,
     )
 
 

@@ -5,7 +5,7 @@ from PIL import Image
 
 from hzsynth.classify.deploy.prediction import predict
 from hzsynth.classify.models import MODEL, Classifier, create_network
-from hzsynth.classify.train.classifier import ClassifyConfig
+from hzsynth.classify.train.config import ClassifyConfig
 from hzsynth.core.errors import InputError
 from hzsynth.core.run import RunDir
 
@@ -35,7 +35,8 @@ def photographs(folder, sizes):
 
 def test_probabilities_are_those_of_the_network_on_the_central_square(run, tmp_path):
     (file,) = photographs(tmp_path, [(32, 44)])
-    table = predict(run, [file])
+    answers = predict(run, [file])
+    table = answers.to_frame()
 
     network = create_network(MODEL_NAME, classes=3, pretrained="none", seed=3).eval()
     pixels = np.asarray(Image.open(file), dtype=np.float32)[:, 6:38] / 255
@@ -43,14 +44,18 @@ def test_probabilities_are_those_of_the_network_on_the_central_square(run, tmp_p
     with torch.no_grad():
         expected = network(inputs).softmax(1)[0].numpy()
     np.testing.assert_allclose(table[[f"p_{x}" for x in LABELS]].to_numpy()[0], expected, atol=1e-5)
-    assert table["predicted"][0] == LABELS[expected.argmax()]
+    likeliest = LABELS[expected.argmax()]
+    assert table["predicted"][0] == likeliest
+    (sentence,) = answers.sentences().values()
+    assert sentence.startswith(f"{likeliest} {expected.max():.1%}, ")
+    assert all(label in sentence for label in LABELS)
 
 
 def test_one_row_a_file_whatever_the_sizes_and_the_number_at_once(run, tmp_path, monkeypatch):
     files = photographs(tmp_path, [(32, 32), (60, 40), (33, 90), (16, 16), (200, 64)])
-    together = predict(run, files)
-    monkeypatch.setattr("hzsynth.classify.asking._AT_ONCE", 2)
-    apart = predict(run, files)
+    together = predict(run, files).to_frame()
+    monkeypatch.setattr("hzsynth.classify.single_photographs._AT_ONCE", 2)
+    apart = predict(run, files).to_frame()
     assert list(together["file"]) == [str(file) for file in files] == list(apart["file"])
     columns = [f"p_{label}" for label in LABELS]
     np.testing.assert_allclose(together[columns], apart[columns], atol=1e-6)

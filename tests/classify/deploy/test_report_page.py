@@ -9,8 +9,9 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+from hzsynth.classify.deploy.config import ExportConfig
 from hzsynth.classify.deploy.diagnosis import DiagnosticModel, examine, open_model
-from hzsynth.classify.deploy.export import ExportConfig, export_classifier
+from hzsynth.classify.deploy.export import export_classifier
 from hzsynth.classify.deploy.onnx_classifier import ModelFacts
 from hzsynth.classify.deploy.out_of_distribution import fit_feature_statistics
 from hzsynth.classify.deploy.report_page import make_page, percentage, write_report

@@ -8,14 +8,21 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.nn import functional
 
-from hzsynth.classify.models import MODEL, create_network, head_of, load_classifier, normalisation
+from hzsynth.classify.models import (
+    MODEL,
+    PixelNetwork,
+    create_network,
+    head_of,
+    load_classifier,
+    normalisation,
+)
 from hzsynth.classify.train.batches import Batches, class_weights
 from hzsynth.classify.train.classifier import (
-    ClassifyConfig,
     ClassifyResult,
     classifier_phases,
     train_classifier,
 )
+from hzsynth.classify.train.config import ClassifyConfig
 from hzsynth.classify.train.finetuning import (
     LinearProbe,
     Phase,
@@ -24,11 +31,12 @@ from hzsynth.classify.train.finetuning import (
     rate_factor,
     set_mode,
 )
-from hzsynth.classify.train.fitting import Fitting, TrainingDivergedError, rank, validation_scores
+from hzsynth.classify.train.fitting import Fitting
 from hzsynth.classify.train.loading import LabelledImages, load_training_data
+from hzsynth.classify.train.selection import Choice, rank, validation_scores
 from hzsynth.core.checkpoint import load_checkpoint
 from hzsynth.core.devices import CPU_FP32, Compute
-from hzsynth.core.errors import InputError, RefusedError
+from hzsynth.core.errors import InputError, RefusedError, TrainingDivergedError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT
 from hzsynth.core.run import RunDir
@@ -131,9 +139,9 @@ def test_linear_probing_changes_the_head_only_and_nears_the_best_linear_classifi
     network = tiny_network()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     weights = class_weights(data.train.targets, 2, False)
-    scale = normalisation("test_efficientnet")
+    asked = PixelNetwork(network, normalisation("test_efficientnet"), CPU_FP32)
     images = data.train.pixels
-    probe = LinearProbe(network, lambda: images, data.train.targets, weights, scale, CPU_FP32)
+    probe = LinearProbe(asked, lambda: images, data.train.targets, weights)
     phase = Phase("linear probing", 800, False, 0.0, 0.3, probe)
     set_mode(network, phase, freeze_statistics=False)
     optimiser = make_optimiser(network, phase, weight_decay=0.01)
@@ -143,7 +151,7 @@ def test_linear_probing_changes_the_head_only_and_nears_the_best_linear_classifi
         for group in optimiser.param_groups:
             group["lr"] = phase.head_rate * rate_factor(step, phase.steps)
         optimiser.zero_grad()
-        probe(step).backward()
+        probe(step)["loss"].backward()
         optimiser.step()
     changed = {n for n, v in network.state_dict().items() if not torch.equal(v, before[n])}
     assert changed == {"classifier.weight", "classifier.bias"}
@@ -160,7 +168,7 @@ def test_linear_probing_changes_the_head_only_and_nears_the_best_linear_classifi
 
 def test_full_phase_keeps_pretrained_statistics_and_trains_everything_else() -> None:
     network = tiny_network()
-    phase = Phase("full fine-tuning", 1, True, 1e-4, 1e-4, lambda step: torch.zeros(()))
+    phase = Phase("full fine-tuning", 1, True, 1e-4, 1e-4, lambda step: {"loss": torch.zeros(())})
     set_mode(network, phase, freeze_statistics=True)
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     assert norms
@@ -328,19 +336,16 @@ def test_a_blend_lies_between_the_probed_and_the_fine_tuned_network(
         network = create_network(
             config.model, classes=2, pretrained=config.pretrained, seed=config.seed
         )
-        phases = classifier_phases(network, data, config, CPU_FP32)
+        asked = PixelNetwork(network, normalisation(config.model), CPU_FP32)
         with RunDir.start(tmp_path / f"blend-{blend}", "classify", config, {}) as run:
             fitting = Fitting(
-                network,
-                phases,
+                asked,
+                classifier_phases(asked, data, config),
                 data,
                 config,
                 run,
-                normalisation=normalisation(config.model),
                 freeze_statistics=True,
-                candidates_from=config.steps,  # the last alone
-                blend=blend,
-                compute=CPU_FP32,
+                choice=Choice(after=config.steps, blend=blend),  # the last alone
             )
             return fitting.to_the_end(SILENT, "").network.state_dict()
 
@@ -360,7 +365,7 @@ def test_only_lp_ft_from_pretrained_weights_is_blended(
     def kept(name: str, given: Path | None, **changes: Any) -> Any:
         config = classify_config(given, checkpoint_seconds=0, **changes)
         run = train(tmp_path / name, photographs, config).run
-        return run.load_checkpoint()["probed"]
+        return run.load_checkpoint()["selection"]["probed"]
 
     assert kept("probed", weights) is not None
     assert kept("whole", weights, blend=1.0) is None

@@ -7,16 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from hzsynth.classify.evaluate.continued import measure_known
 from hzsynth.classify.models import head_of, load_classifier
-from hzsynth.classify.train.continual import (
-    Anchored,
-    ContinueConfig,
-    ContinuedResult,
-    _grown,
-    continue_training,
-    fisher_information,
-)
+from hzsynth.classify.train.config import ContinueConfig
+from hzsynth.classify.train.continual import ContinuedResult, continue_training
 from hzsynth.classify.train.loading import load_training_data
+from hzsynth.classify.train.new_classes import grown
+from hzsynth.classify.train.protection import Anchored, fisher_information
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_set import ImageSet
@@ -64,13 +61,13 @@ def _go_on(
     config = ContinueConfig.from_sources(None, settings)
     options = {} if progress is None else {"progress": progress}
     with RunDir.start(path, "classify", config, {"images": new.digest}) as run:
-        return continue_training(started, new, old, config, run, **options)
+        return continue_training(started, new, old, config, run, measure=measure_known, **options)
 
 
 def test_the_head_grows_and_old_answers_stay(started: RunDir, photographs: ImageSet) -> None:
     classifier = load_classifier(started)
     labels = ("eczema", "psoriasis", "zoster")
-    network = _grown(classifier, labels).eval()
+    network = grown(classifier, labels).eval()
     pixels = load_pixels(photographs, 32).float() / 255
     with torch.no_grad():
         before, after = classifier.network(pixels), network(pixels)
@@ -127,22 +124,22 @@ def test_the_penalty_and_the_importance_by_hand(started: RunDir, photographs: Im
     classifier = load_classifier(started)
     network = classifier.network
     data = load_training_data(photographs, 32, "zoster").train
-    importance = fisher_information(network, data, classifier, CPU_FP32)
+    importance = fisher_information(classifier.pixel_network(CPU_FP32), data)
     counts = sum(kept.numel() for kept in importance)
     assert sum(float(kept.sum()) for kept in importance) / counts == pytest.approx(1, rel=1e-4)
     assert all(kept.min() >= 0 for kept in importance)
-    loss = Anchored(lambda step: torch.zeros(()), network, importance, 2.0)
-    assert loss(0).item() == 0
+    loss = Anchored(lambda step: {"loss": torch.zeros(())}, network, importance, 2.0)
+    assert loss(0)["loss"].item() == 0
     with torch.no_grad():
         head_of(network).bias += 0.5
     bias = next(n for n, p in enumerate(network.parameters()) if p is head_of(network).bias)
-    assert loss(0).item() == pytest.approx(0.25 * float(importance[bias].sum()), rel=1e-4)
+    assert loss(0)["loss"].item() == pytest.approx(0.25 * float(importance[bias].sum()), rel=1e-4)
 
 
 def test_what_cannot_be_gone_on_with_is_refused(
     tmp_path: Path, started: RunDir, photographs: ImageSet, newer: ImageSet
 ) -> None:
-    with pytest.raises(InputError, match="needs --old"):
+    with pytest.raises(InputError, match="needs `old`"):
         _go_on(tmp_path / "a", started, newer, None, protect="replay")
     held_out = photographs.select("test").records[0]
     with ImageSetWriter(tmp_path / "leaking") as writer:

@@ -6,17 +6,18 @@ from scipy.special import rel_entr, softmax
 from scipy.stats import norm
 
 from hzsynth.augment.strategies import Augmenter
-from hzsynth.classify.models import head_of, normalisation, normalise, to_unit
+from hzsynth.classify.models import PixelNetwork, head_of, normalisation, normalise, to_unit
 from hzsynth.classify.train.batches import Batch, Batches
 from hzsynth.classify.train.corruptions import CORRUPTIONS, corrupt, gaussian_blur
 from hzsynth.classify.train.distillation import (
-    Strength,
-    StudentLoss,
+    CorruptedBatches,
+    Distillation,
+    StudentLosses,
     Teacher,
     TeacherAnswers,
     corruption_strength,
     curriculum,
-    distillation_loss,
+    distillation_losses,
     ensemble_probabilities,
 )
 from hzsynth.classify.train.loading import LabelledImages
@@ -38,8 +39,15 @@ def test_distillation_loss_by_hand() -> None:
     q = 1 / (1 + np.exp(-1.0))
     divergence = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
     supervised = np.log(1 + np.exp(-2.0))
-    loss = distillation_loss(student, torch.tensor([1]), teachers, alpha=0.7, temperature=2.0)
-    assert float(loss) == pytest.approx(0.3 * supervised + 0.7 * 4 * divergence, rel=1e-12)
+    losses = distillation_losses(student, torch.tensor([1]), teachers, Distillation(0.7, 2.0))
+    assert {name: float(loss) for name, loss in losses.items()} == pytest.approx(
+        {
+            "loss": 0.3 * supervised + 0.7 * 4 * divergence,
+            "label_loss": supervised,
+            "teacher_loss": 4 * divergence,
+        },
+        rel=1e-12,
+    )
 
 
 def test_distillation_loss_against_scipy() -> None:
@@ -51,23 +59,16 @@ def test_distillation_loss_against_scipy() -> None:
     own = -np.log(softmax(student.numpy(), axis=1)[np.arange(6), targets.numpy()])
     w = weights.numpy()[targets.numpy()]
     expected = 0.4 * (w * own).sum() / w.sum() + 0.6 * 16 * rel_entr(p, q).sum(1).mean()
-    loss = distillation_loss(
-        student,
-        targets,
-        ensemble_probabilities(answers, 4.0),
-        alpha=0.6,
-        temperature=4.0,
-        weights=weights,
-    )
-    assert float(loss) == pytest.approx(expected, rel=1e-5)
+    how = Distillation(0.6, 4.0, weights)
+    losses = distillation_losses(student, targets, ensemble_probabilities(answers, 4.0), how)
+    assert float(losses["loss"]) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_student_that_agrees_with_its_teachers_has_no_distillation_gradient() -> None:
     student = _normal(4, 3).requires_grad_()
     teachers = ensemble_probabilities(student.detach()[None], 3.0)
-    loss = distillation_loss(
-        student, torch.zeros(4, dtype=torch.int64), teachers, alpha=1.0, temperature=3.0
-    )
+    targets = torch.zeros(4, dtype=torch.int64)
+    loss = distillation_losses(student, targets, teachers, Distillation(1.0, 3.0))["loss"]
     loss.backward()
     assert float(loss.detach()) == pytest.approx(0, abs=1e-6)
     assert student.grad is not None
@@ -195,7 +196,8 @@ def test_a_weak_blur_already_blurs_whatever_the_size(size: int) -> None:
 def _teacher(name: str, seed: int) -> Teacher:
     network = tiny_network(seed).eval().requires_grad_(False)
     head_of(network).weight.copy_(_normal(*head_of(network).weight.shape, seed=seed))
-    return Teacher(name, network, normalisation("test_efficientnet"))
+    scale = normalisation("test_efficientnet")
+    return Teacher(name, PixelNetwork(network, scale, CPU_FP32))
 
 
 def _training_images() -> LabelledImages:
@@ -213,13 +215,13 @@ def test_looked_up_answers_are_those_of_the_batchs_own_views() -> None:
     assert 0 < batch.varied.sum() < 5
     view = to_unit(batch.pixels, CPU_FP32)
     noisy = corrupt(view, 1.0, torch.Generator().manual_seed(0))
-    clean = TeacherAnswers(teachers, images.pixels, mirrored=True, view="clean", compute=CPU_FP32)
-    asked = TeacherAnswers(teachers, images.pixels, mirrored=True, view="noisy", compute=CPU_FP32)
+    clean = TeacherAnswers(teachers, images.pixels, mirrored=True, view="clean")
+    asked = TeacherAnswers(teachers, images.pixels, mirrored=True, view="noisy")
     for names in (("b",), ("b", "a")):
         for answers, seen in ((clean, view), (asked, noisy)):
             with torch.no_grad():
                 expected = [
-                    t.network(normalise(seen, *t.normalisation))
+                    t.network.network(normalise(seen, *t.network.normalisation))
                     for name in names
                     for t in teachers
                     if t.name == name
@@ -233,40 +235,32 @@ def _student_loss(names: tuple[str, ...], strength: float, alpha: float) -> tupl
     images = _training_images()
     student = _teacher("student", 9)
     batches = Batches(images, 4, 0, balanced=False, flip=True)
-    loss = StudentLoss(
+    losses = StudentLosses(
         student.network,
+        CorruptedBatches(batches, 3, "constant", strength, 0),
         names,
-        TeacherAnswers(
-            [_teacher("a", 1)], images.pixels, mirrored=True, view="clean", compute=CPU_FP32
-        ),
-        batches,
-        Strength(3, "constant", strength),
-        alpha=alpha,
-        temperature=2.0,
-        weights=torch.ones(2),
-        normalisation=student.normalisation,
-        seed=0,
-        compute=CPU_FP32,
+        TeacherAnswers([_teacher("a", 1)], images.pixels, mirrored=True, view="clean"),
+        Distillation(alpha, 2.0, torch.ones(2)),
     )
-    return float(loss(1)), batches[1]
+    return float(losses(1)["loss"]), batches[1]
 
 
 def test_a_stage_without_teachers_is_cross_entropy_and_alpha_one_ignores_the_classes() -> None:
     value, batch = _student_loss((), 0.0, 0.7)
     student, teacher = _teacher("student", 9), _teacher("a", 1)
-    inputs = normalise(to_unit(batch.pixels, CPU_FP32), *student.normalisation)
-    q = student.network(inputs).numpy()
+    inputs = normalise(to_unit(batch.pixels, CPU_FP32), *student.network.normalisation)
+    q = student.network.network(inputs).numpy()
     rows = np.arange(4)
     expected = -np.log(softmax(q, 1)[rows, batch.targets.numpy()]).mean()
     assert value == pytest.approx(expected, rel=1e-4)
     taught, _ = _student_loss(("a",), 0.0, 1.0)
-    p = softmax(teacher.network(inputs).numpy() / 2, 1)
+    p = softmax(teacher.network.network(inputs).numpy() / 2, 1)
     assert taught == pytest.approx(4 * rel_entr(p, softmax(q / 2, 1)).sum(1).mean(), rel=1e-3)
     noisy, _ = _student_loss((), 1.0, 0.7)
     view = corrupt(
         to_unit(batch.pixels, CPU_FP32), 1.0, torch_generator(0, "classify", "corruption", 1)
     )
-    q = student.network(normalise(view, *student.normalisation)).numpy()
+    q = student.network.network(normalise(view, *student.network.normalisation)).numpy()
     expected = -np.log(softmax(q, 1)[rows, batch.targets.numpy()]).mean()
     assert noisy == pytest.approx(expected, rel=1e-5)
     assert noisy != value

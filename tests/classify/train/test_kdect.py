@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from hzsynth.classify.models import MODEL, load_classifier
-from hzsynth.classify.train.kdect import KdectConfig, KdectResult, order_teachers, train_kdect
+from hzsynth.classify.train.config import KdectConfig
+from hzsynth.classify.train.kdect import KdectResult, order_teachers, train_kdect
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_record import TrainingImage
 from hzsynth.core.image_set import ImageSet
@@ -242,7 +243,7 @@ def test_wrong_settings_fail_before_the_first_teacher(
         ({"student": "net-of-dreams"}, "not known to timm"),
         ({"teachers": [TINY, "net-of-dreams"]}, "net-of-dreams.safetensors"),
         ({"pretrained": "imagenet"}, "ImageNet weights"),
-        ({"teacher_pretrained": "nowhere"}, "--teacher-pretrained"),
+        ({"teacher_pretrained": "nowhere"}, "`teacher_pretrained`"),
     ]
     for number, (changes, match) in enumerate(cases):
         with pytest.raises(InputError, match=match):

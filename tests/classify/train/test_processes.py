@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from hzsynth.classify.models import load_classifier, normalisation
+from hzsynth.classify.evaluate.continued import measure_known
+from hzsynth.classify.models import PixelNetwork, load_classifier, normalisation
 from hzsynth.classify.train.adversarial_noise import AdversarialNoise
 from hzsynth.classify.train.batches import Batches, Share, share_of
 from hzsynth.classify.train.classifier import train_classifier
-from hzsynth.classify.train.continual import ContinueConfig, continue_training
+from hzsynth.classify.train.config import ContinueConfig
+from hzsynth.classify.train.continual import continue_training
 from hzsynth.classify.train.distillation import Teacher, TeacherAnswers
 from hzsynth.classify.train.kdect import train_kdect
 from hzsynth.classify.train.loading import load_training_data
@@ -76,7 +78,7 @@ def test_two_processes_go_on_as_one(tmp_path: Path, photographs: ImageSet, weigh
         None, {"batch": 8, "steps": 4, "evaluate_every": 2, "protect": "l2-sp"}
     )
     with RunDir.start(tmp_path / "one", "classify", further, {}) as one:
-        continue_training(begun, photographs, photographs, further, one)
+        continue_training(begun, photographs, photographs, further, one, measure=measure_known)
     more = ("--continue", begun.path, "--old", photographs.root)
     assert_alike(one, by_two("train", photographs, tmp_path / "two", further, *more), photographs)
 
@@ -103,12 +105,10 @@ class Telling(Processes):
 
 def test_every_image_is_asked_about_by_some_process(photographs: ImageSet) -> None:
     pixels = load_training_data(photographs, 32, "zoster").train.pixels[:5]
-    teacher = Teacher(MODEL, tiny_network().eval(), normalisation(MODEL))
+    teacher = Teacher(MODEL, PixelNetwork(tiny_network().eval(), normalisation(MODEL), CPU_FP32))
 
     def answers(processes: Processes) -> torch.Tensor:
-        asking = TeacherAnswers(
-            [teacher], pixels, mirrored=True, view="clean", compute=CPU_FP32, processes=processes
-        )
+        asking = TeacherAnswers([teacher], pixels, mirrored=True, view="clean", processes=processes)
         return asking._table(MODEL)
 
     parts = torch.cat([answers(Telling(2, number)) for number in (0, 1)], dim=1)

@@ -8,11 +8,11 @@ import torch
 from torch.nn import functional
 
 from hzsynth.classify.train.adversarial_noise import AdversarialNoise, noise_generator
+from hzsynth.classify.train.config import Robust
 from hzsynth.classify.train.robust_training import (
     AugMix,
     GaussianNoise,
     PixMix,
-    Robust,
     jensen_shannon,
     make_objective,
     plasma,
@@ -57,13 +57,15 @@ def test_a_step_gives_the_same_loss_again_and_leaves_the_global_generator(way: A
     for _ in range(2):
         before = torch.random.get_rng_state()
         objective = make_objective(way, _loss, seed=3, size=24, device=CPU)
-        values.append([float(objective(Seen(), _images(), TARGETS, step)) for step in range(3)])
+        values.append(
+            [float(objective(Seen(), _images(), TARGETS, step)["loss"]) for step in range(3)]
+        )
         assert torch.equal(before, torch.random.get_rng_state())
     assert values[0] == values[1]
     if way != "none":
         assert len(set(values[0])) == 3
     other = make_objective(way, _loss, seed=4, size=24, device=CPU)
-    assert (float(other(Seen(), _images(), TARGETS, 0)) == values[0][0]) == (way == "none")
+    assert (float(other(Seen(), _images(), TARGETS, 0)["loss"]) == values[0][0]) == (way == "none")
 
 
 def test_half_of_a_batch_gets_noise_of_the_published_strength() -> None:

@@ -1,16 +1,16 @@
 """The fine-tuning strategies: what learns when, penalties and rates by hand, exact resume."""
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import nn
 
 from hzsynth.classify.models import create_network, head_of
+from hzsynth.classify.train.config import ClassifyConfig, Strategy
 from hzsynth.classify.train.finetuning import (
     Phase,
-    Strategy,
     body_layers,
     learning_layers,
     make_optimiser,
@@ -26,21 +26,14 @@ from .test_classifier import assert_equal_runs, train, weights_of
 STRATEGIES = get_args(Strategy)
 
 
-def _nothing(_step: int) -> torch.Tensor:
-    return torch.zeros(())
+def _nothing(_step: int) -> dict[str, torch.Tensor]:
+    return {"loss": torch.zeros(())}
 
 
 def _phases(strategy: Strategy, steps: int = 23) -> list[Phase]:
-    return strategy_phases(
-        strategy,
-        tiny_network(),
-        steps=steps,
-        linear_share=0.5,
-        rates=(1e-4, 1e-3),
-        penalty=(0.1, 0.2),
-        probe=_nothing,
-        supervised=_nothing,
-    )
+    settings: dict[str, Any] = {"finetune": strategy, "steps": steps}
+    config = ClassifyConfig.from_sources(None, settings)
+    return strategy_phases(config, tiny_network(), probe=_nothing, supervised=_nothing)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -89,7 +82,7 @@ def test_the_penalty_by_hand(power: int) -> None:
     loss = NearStart(_nothing, network, power=power, body=0.1, head=0.2)
     head = head_of(network).weight
     at_start = head.detach().abs().sum() if power == 1 else 0.5 * head.detach().square().sum()
-    assert loss(0).item() == pytest.approx(0.2 * at_start.item(), abs=1e-6)
+    assert loss(0)["loss"].item() == pytest.approx(0.2 * at_start.item(), abs=1e-6)
     weights = [p for p in network.parameters() if p.dim() > 1 and p is not head]
     with torch.no_grad():
         for weight in weights:
@@ -97,7 +90,7 @@ def test_the_penalty_by_hand(power: int) -> None:
         head.fill_(2.0)
     moved = sum(p.numel() for p in weights) * (0.5 if power == 1 else 0.125)
     expected = 0.1 * moved + 0.2 * head.numel() * 2.0
-    assert loss(0).item() == pytest.approx(expected, rel=1e-4)
+    assert loss(0)["loss"].item() == pytest.approx(expected, rel=1e-4)
     with pytest.raises(ValueError, match="1 or 2"):
         NearStart(_nothing, network, power=3, body=0.1, head=0.1)
 

@@ -1,6 +1,7 @@
 """What every way of asking a classifier about single photographs shares; needs no torch."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,13 +41,55 @@ def network_input(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(square(pixels, size).transpose(2, 0, 1))
 
 
-def prediction_table(
+@dataclass(frozen=True)
+class PhotographAnswers:
+    """What a classifier says of single photographs whose truth nobody knows.
+
+    Attributes:
+        files: N, as they were given.
+        labels: C class names.
+        probabilities: N x C in [0, 1]; a row sums to 1.
+    """
+
+    files: tuple[str, ...]
+    labels: tuple[str, ...]
+    probabilities: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def predicted(self) -> tuple[str, ...]:
+        """The likeliest class of each photograph."""
+        return tuple(self.labels[place] for place in self.probabilities.argmax(axis=1))
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a file: ``file``, ``predicted`` and ``p_<class>``."""
+        table = pd.DataFrame({"file": self.files, "predicted": self.predicted})
+        for column, label in enumerate(self.labels):
+            table[f"p_{label}"] = self.probabilities[:, column]
+        return table
+
+    def sentences(self) -> dict[str, str]:
+        """File -> its classes with their probabilities, the likeliest first."""
+        shown = {}
+        for file, row in zip(self.files, self.probabilities, strict=True):
+            order = np.argsort(-row, kind="stable")
+            shown[file] = ", ".join(f"{self.labels[place]} {row[place]:.1%}" for place in order)
+        return shown
+
+    def _repr_html_(self) -> str:
+        html: str = self.to_frame().to_html(index=False, float_format="{:.3f}".format)
+        return html
+
+
+def ask_in_parts(
     files: Sequence[Path],
     labels: Sequence[str],
     size: int,
     ask: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
     progress: Progress,
-) -> pd.DataFrame:
+) -> PhotographAnswers:
     """Asks about photographs, decoded a batch at a time: memory does not limit their number.
 
     Args:
@@ -57,8 +100,7 @@ def prediction_table(
         progress: where progress is shown.
 
     Returns:
-        One row a file: ``file`` (as given), ``predicted`` (the likeliest class) and
-        ``p_<class>`` (its probability in [0, 1]; a row sums to 1).
+        The answers, in the order of the files.
 
     Raises:
         InputError: no file was given, or one cannot be read.
@@ -71,9 +113,5 @@ def prediction_table(
             chunk = files[start : start + _AT_ONCE]
             parts.append(ask(np.stack([network_input(read_photograph(f)[1], size) for f in chunk])))
             task.advance(len(chunk))
-    probabilities = np.concatenate(parts)
-    table = pd.DataFrame({"file": [str(file) for file in files]})
-    table["predicted"] = [labels[index] for index in probabilities.argmax(axis=1)]
-    for column, label in enumerate(labels):
-        table[f"p_{label}"] = probabilities[:, column]
-    return table
+    names = tuple(str(file) for file in files)
+    return PhotographAnswers(names, tuple(labels), np.concatenate(parts))

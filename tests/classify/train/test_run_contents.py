@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hzsynth.classify.models import create_network, head_of, load_classifier
-from hzsynth.classify.train.kdect import KdectConfig
+from hzsynth.classify.train.config import KdectConfig
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
