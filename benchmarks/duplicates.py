@@ -24,8 +24,8 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.phash import hash_bits, orientations
 from hzsynth.core.seeding import derive_seed
-from hzsynth.data.candidates import near_pairs
-from hzsynth.data.duplicates import duplicate_clusters
+from hzsynth.data.copy_search import find_copies
+from hzsynth.data.hash_pairs import near_pairs
 from hzsynth.data.sources.phantom import LABELS, render_phantom
 from hzsynth.statistics.intervals import proportion_interval
 
@@ -178,7 +178,7 @@ def recall_and_precision(
     Returns:
         Recall, precision over pairs, and the wrong pairs as names of photographs.
     """
-    clusters = duplicate_clusters(images, crops=crops)
+    clusters = find_copies(images, crops=crops).clusters
     members: dict[int, list[str]] = {}
     for record, cluster in zip(images, clusters.tolist(), strict=True):
         members.setdefault(cluster, []).append(record.extra["photograph"])

@@ -234,8 +234,8 @@ def preprocess(
     workers: Workers = 0,
 ) -> None:
     """Crops, resizes, evens colour, takes logos off; all metadata of the camera is left out."""
-    from hzsynth.data.preprocess import PreprocessConfig
-    from hzsynth.data.preprocessing import SHEET, preprocess_images
+    from hzsynth.data.preprocess_image import PreprocessConfig
+    from hzsynth.data.preprocess_set import SHEET, preprocess_images
 
     config = session.resolve(
         PreprocessConfig,

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hzsynth.core.copies import COPIES, CopySearch, read_copy_search
+from hzsynth.core.copy_evidence import COPIES, CopyEvidence, read_copy_evidence
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_record import (
     COLUMNS,
@@ -54,7 +54,7 @@ class ImageSet:
         root: the folder.
         records: the images, in the order of the table.
         lineage: for every generator's run, the images that it learned from.
-        searches: what searches for copies among these and other files have found.
+        copy_evidence: what searches for copies among these and other files have found.
 
     Examples:
         >>> rows = [
@@ -76,12 +76,12 @@ class ImageSet:
         root: Path | str,
         records: Iterable[ImageRecord],
         lineage: Mapping[str, tuple[TrainingImage, ...]] | None = None,
-        searches: Iterable[CopySearch] = (),
+        copy_evidence: Iterable[CopyEvidence] = (),
     ) -> None:
         self.root = Path(root)
         self.records = tuple(records)
         self.lineage = dict(lineage or {})
-        self.searches = tuple(searches)
+        self.copy_evidence = tuple(copy_evidence)
 
     @classmethod
     def load(cls, path: Path | str) -> "ImageSet":
@@ -126,8 +126,8 @@ class ImageSet:
         lineage = {
             file.stem: read_training_images(file) for file in sorted((root / LINEAGE).glob("*.csv"))
         }
-        searches = [read_copy_search(file) for file in sorted((root / COPIES).glob("*.csv"))]
-        return cls(root, rows, lineage, searches)
+        evidence = [read_copy_evidence(file) for file in sorted((root / COPIES).glob("*.csv"))]
+        return cls(root, rows, lineage, evidence)
 
     def to_frame(self) -> "pd.DataFrame":
         """One row an image with every column of the table, further ones after the known.
@@ -321,7 +321,7 @@ class ImageSet:
 
     def replace_records(self, records: Iterable[ImageRecord]) -> "ImageSet":
         """The same folder with other rows."""
-        return ImageSet(self.root, records, self.lineage, self.searches)
+        return ImageSet(self.root, records, self.lineage, self.copy_evidence)
 
 
 def _images(count: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hzsynth.core.copies import COPIES, CopySearch
+from hzsynth.core.copy_evidence import COPIES, CopyEvidence
 from hzsynth.core.errors import InputError
 from hzsynth.core.files import explain_os_error
 from hzsynth.core.image_files import (
@@ -94,7 +94,7 @@ class ImageSetWriter:
         self._path, self._key = path, key
         self._records: list[ImageRecord] = []
         self._lineage: dict[str, tuple[TrainingImage, ...]] = {}
-        self._searches: dict[str, CopySearch] = {}
+        self._copy_evidence: dict[str, CopyEvidence] = {}
         self._names: set[str] = set()
         self._taken: dict[str, int] = {}
         self._result: ImageSet | None = None
@@ -128,12 +128,14 @@ class ImageSetWriter:
                 write_below(
                     self._root, f"{LINEAGE}/{run}.csv", training_images_csv(images).encode()
                 )
-            for name, search in self._searches.items():
+            for name, search in self._copy_evidence.items():
                 write_below(self._root, f"{COPIES}/{name}.csv", search.to_csv().encode())
             self._partial.publish(self._path)
         except OSError as error:
             raise explain_os_error("write to", self._path, error) from error
-        self._result = ImageSet(self._path, self._records, self._lineage, self._searches.values())
+        self._result = ImageSet(
+            self._path, self._records, self._lineage, self._copy_evidence.values()
+        )
 
     @property
     def done(self) -> dict[str, ImageRecord]:
@@ -350,13 +352,13 @@ class ImageSetWriter:
         """Records what the generator with the id `run` learned from."""
         self._lineage[run] = tuple(sorted({*self._lineage.get(run, ()), *images}, key=str))
 
-    def add_search(self, search: CopySearch) -> None:
+    def add_copy_evidence(self, search: CopyEvidence) -> None:
         """Records what a search for copies has found, so that no later one looks again."""
-        self._searches[search.name] = search
+        self._copy_evidence[search.name] = search
 
     def inherit(self, images: ImageSet) -> None:
         """Takes over the lineage of the generators behind another set, and its known copies."""
         for run, training in images.lineage.items():
             self.add_lineage(run, training)
-        for search in images.searches:
-            self.add_search(search)
+        for search in images.copy_evidence:
+            self.add_copy_evidence(search)

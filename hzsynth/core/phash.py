@@ -90,21 +90,6 @@ def _bits_of_orientations(digest: str) -> NDArray[np.uint8]:
     return np.packbits(orientations(hash_bits(digest)).reshape(8, -1), axis=1)
 
 
-def hash_distance(first: str, second: str) -> float:
-    """Share of differing bits, the smallest over the eight orientations.
-
-    Args:
-        first: a hash of `perceptual_hash`.
-        second: another.
-
-    Returns:
-        A value in [0, 1]; 1 when either hash is empty.
-    """
-    if not first or not second:
-        return 1.0
-    return float(nearest_hash([first], [second])[0][0])
-
-
 def nearest_hash(
     queries: list[str], references: list[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -2,7 +2,7 @@
 
 A logo that only some classes carry gives the class away, and a generator learns to draw it.
 Logos that a set's photographs share are found by templates learned from the set
-(`data.overlays`); without them only bold white text in a corner is. A banner is an even strip
+(`data.logos`); without them only bold white text in a corner is. A banner is an even strip
 along a border with a straight edge, a ruler a row of equally spaced ticks, a pen mark a thin line
 of a colour that skin does not have. Rather a mark is left than a lesion painted over.
 """
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hzsynth.data.overlays import LogoTemplate, find_logos, stroke_map, working_copy
+from hzsynth.data.logos import LogoTemplate, find_logos, stroke_map, working_copy
 from hzsynth.data.skin import skin_mask
 
 Kind = Literal["logo", "banner", "ruler", "pen"]
@@ -61,7 +61,7 @@ def find_annotations(
 
     Args:
         pixels: H x W x 3 uint8 sRGB.
-        templates: logos of the set that the photograph is from (see `overlays.learn_logos`).
+        templates: logos of the set that the photograph is from (see `logos.learn_logos`).
 
     Returns:
         What was found; nothing in a picture below 32 pixels.

@@ -31,7 +31,7 @@ SHEET = "audit/merged.png"
 class DuplicateReport:
     """What a search for copies found.
 
-    Every join makes one photograph of two: files - distinct = exact + near + crops.
+    Every join makes one photograph of two: files - distinct = exact + known + near + crops.
 
     Attributes:
         files: images that were searched.
@@ -40,6 +40,7 @@ class DuplicateReport:
         label_conflicts: clusters whose copies have different labels, as ``name: label``.
         split_leaks: clusters whose copies lie in different splits, as ``name: split``.
         exact: joins of files with equal bytes.
+        known: joins that an earlier search had found (see `core.copy_evidence`).
         near: joins of whole pictures.
         crops: joins that only keypoints found: parts of a photograph, or heavily marked ones.
         crops_searched: whether crops were looked for; in large sets they are not.
@@ -50,10 +51,11 @@ class DuplicateReport:
     clusters: tuple[tuple[str, ...], ...]
     label_conflicts: tuple[dict[str, str], ...]
     split_leaks: tuple[dict[str, str], ...]
-    exact: int = 0
-    near: int = 0
-    crops: int = 0
-    crops_searched: bool = False
+    exact: int
+    known: int
+    near: int
+    crops: int
+    crops_searched: bool
 
 
 def connected(count: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
@@ -75,43 +77,16 @@ def connected(count: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.int64]
     return result
 
 
-def duplicate_clusters(
-    images: ImageSet,
-    progress: Progress = SILENT,
-    *,
-    crops: bool | None = None,
-    workers: int = 0,
-) -> NDArray[np.int64]:
-    """Numbers the photographs of a set: copies of one photograph get one number.
-
-    Args:
-        images: the set.
-        progress: where progress is shown.
-        crops: whether to look for parts of a photograph (see `copy_search.find_copies`).
-        workers: processes; 0 takes every available processor.
-
-    Returns:
-        N cluster numbers, in the order of the records.
-
-    Raises:
-        InputError: an image cannot be read.
-    """
-    return find_copies(images, progress, crops=crops, workers=workers).clusters
-
-
-def report_duplicates(images: ImageSet, found: Copies | NDArray[np.int64]) -> DuplicateReport:
+def report_duplicates(images: ImageSet, found: Copies) -> DuplicateReport:
     """Describes what a search found.
 
     Args:
         images: the set.
-        found: of `copy_search.find_copies`; or the N numbers alone, then the report does not say
-            how they were found.
+        found: of `copy_search.find_copies`.
 
     Returns:
         The report.
     """
-    if not isinstance(found, Copies):
-        found = Copies(found, 0, 0, 0, False)
     clusters = found.clusters
     copies = [members for members in cluster_members(images, clusters) if len(members) > 1]
     return DuplicateReport(
@@ -129,6 +104,7 @@ def report_duplicates(images: ImageSet, found: Copies | NDArray[np.int64]) -> Du
             if len({r.split for r in members}) > 1
         ),
         exact=found.exact,
+        known=found.known,
         near=found.near,
         crops=found.crops,
         crops_searched=found.crops_searched,
@@ -196,6 +172,8 @@ def deduplicate(
     key = f"{__name__} {images.digest} {clusters.tolist()} {conflicts}"
     with ImageSetWriter(out, force, hashlib.sha256(key.encode()).hexdigest()) as writer:
         writer.inherit(images)
+        if found.evidence is not None:
+            writer.add_copy_evidence(found.evidence)
         writer.copy_all(images, kept, workers=workers, progress=progress)
         writer.attach(SHEET, encode_png(merge_sheet(images, clusters)))
     return writer.images, report

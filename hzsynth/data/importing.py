@@ -102,6 +102,8 @@ def import_images(
             raise InputError(f"none of the {len(orders)} images can be read: {broken[0]}")
         for run, training in found.lineage.items():
             writer.add_lineage(run, training)
+        for evidence in found.copy_evidence:
+            writer.add_copy_evidence(evidence)
     return Imported(writer.images, tuple(broken), found.remarks)
 
 

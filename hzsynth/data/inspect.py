@@ -24,8 +24,8 @@ from hzsynth.core.progress import SILENT, Progress
 from hzsynth.data.association import association
 from hzsynth.data.copy_search import find_copies
 from hzsynth.data.duplicates import DuplicateReport, report_duplicates
-from hzsynth.data.facts import ImageFacts, image_facts
-from hzsynth.data.overlays import learn_logos_of_set
+from hzsynth.data.image_properties import ImageProperties, properties_of_image
+from hzsynth.data.logos import learn_logos_of_set
 from hzsynth.data.skin_tone import TONE_BINS, tone_bin
 from hzsynth.report.contact_sheet import contact_sheet
 
@@ -144,30 +144,30 @@ def inspect_images(
     """
     unreadable = list(broken)
     good: list[ImageRecord] = []
-    facts: list[ImageFacts] = []
+    properties: list[ImageProperties] = []
     logos = learn_logos_of_set(images, workers=workers, progress=progress)
     with progress.task("inspecting", total=len(images), unit="img") as task:
         results = parallel_map(
-            partial(image_facts, images.root, logos), images.records, workers, least=SLOW
+            partial(properties_of_image, images.root, logos), images.records, workers, least=SLOW
         )
         for record, result in zip(images, results, strict=True):
             if isinstance(result, str):
                 unreadable.append(result)
             else:
                 good.append(record)
-                facts.append(result)
+                properties.append(result)
             task.advance(1)
     if not good:
         reason = unreadable[0] if unreadable else "it is empty"
         raise InputError(f"no image of '{images.root}' can be read: {reason}")
     readable = images.replace_records(good)
-    sides = [min(fact.width, fact.height) for fact in facts]
+    sides = [min(each.width, each.height) for each in properties]
     angles: dict[str, list[float]] = {}
     annotations: dict[str, Counter[str]] = {}
-    for record, fact in zip(good, facts, strict=True):
-        angles.setdefault(record.label, []).append(fact.tone)
-        annotations.setdefault(record.label, Counter()).update(fact.annotations)
-    bins = Counter(tone_bin(fact.tone) for fact in facts)
+    for record, each in zip(good, properties, strict=True):
+        angles.setdefault(record.label, []).append(each.tone)
+        annotations.setdefault(record.label, Counter()).update(each.annotations)
+    bins = Counter(tone_bin(each.tone) for each in properties)
     return Inspection(
         files=len(good) + len(unreadable),
         classes=_counts(good),
@@ -177,14 +177,14 @@ def inspect_images(
         },
         groups=len({r.group for r in good if r.group}),
         without_group=sum(not r.group for r in good),
-        formats=_sorted(Counter(fact.format for fact in facts)),
+        formats=_sorted(Counter(each.format for each in properties)),
         origins=_sorted(Counter(r.origin for r in good)),
         shorter_side=_range([float(side) for side in sides]),
         small=sum(side < _SMALL for side in sides),
         tiny=sum(side < _TINY for side in sides),
-        aspect=_range([max(f.width, f.height) / min(f.width, f.height) for f in facts]),
-        blurred=sum(fact.blur > _BLURRED for fact in facts),
-        metadata=_sorted(Counter(kind for fact in facts for kind in fact.metadata)),
+        aspect=_range([max(f.width, f.height) / min(f.width, f.height) for f in properties]),
+        blurred=sum(each.blur > _BLURRED for each in properties),
+        metadata=_sorted(Counter(kind for each in properties for kind in each.metadata)),
         annotations={label: _sorted(kinds) for label, kinds in sorted(annotations.items())},
         sources={
             source or "unknown": _counts([r for r in good if r.source == source])

@@ -39,7 +39,7 @@ def merge_sheet(
 
     Args:
         images: the set that was searched.
-        clusters: N numbers of `duplicate_clusters`.
+        clusters: N numbers of `copy_search.find_copies`.
         limit: photographs at most; those with most copies come first.
 
     Returns:

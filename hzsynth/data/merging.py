@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from hzsynth.core.copy_evidence import CopyEvidence
 from hzsynth.core.image_record import TrainingImage
 from hzsynth.data.sources.base import Found, SourceImage
 from hzsynth.data.sources.folder import find_folder
@@ -24,13 +25,15 @@ def merged(paths: Sequence[Path]) -> Found:
     images: list[SourceImage] = []
     lineage: dict[str, tuple[TrainingImage, ...]] = {}
     remarks: list[str] = []
+    evidence: list[CopyEvidence] = []
     for path in paths:
         found = find_folder(path)
         images += [_named(image, path.absolute().name) for image in found.images]
         remarks += found.remarks
+        evidence += found.copy_evidence
         for run, training in found.lineage.items():
             lineage[run] = tuple(sorted({*lineage.get(run, ()), *training}, key=str))
-    return Found(tuple(images), tuple(remarks), lineage)
+    return Found(tuple(images), tuple(remarks), lineage, tuple(evidence))
 
 
 def _named(image: SourceImage, folder: str) -> SourceImage:

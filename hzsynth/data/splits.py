@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hzsynth.core.copy_evidence import CopyEvidence
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.image_set import ImageSet
@@ -21,7 +22,8 @@ from hzsynth.core.image_set_writer import ImageSetWriter, refuse_existing
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import numpy_generator
 from hzsynth.data.card import attach_card
-from hzsynth.data.duplicates import connected, duplicate_clusters
+from hzsynth.data.copy_search import find_copies
+from hzsynth.data.duplicates import connected
 
 PARTS = ("train", "val", "test")
 _DRAWS = 16
@@ -149,9 +151,11 @@ def split_images(
         shown = "/".join(f"{r:g}" for r in ratios)
         raise InputError(f"`ratios` needs three positive numbers such as 70/15/15, not {shown}")
     refuse_existing(out, force)
-    part = _parts(images, ratios, seed, progress)
+    part, evidence = _parts(images, ratios, seed, workers, progress)
     with ImageSetWriter(out, force, _key(images, part)) as writer:
         writer.inherit(images)
+        if evidence is not None:
+            writer.add_copy_evidence(evidence)
         places = [(r, {"split": PARTS[n]}) for r, n in zip(images, part.tolist(), strict=True)]
         writer.copy_all(images, places, workers=workers, progress=progress)
         attach_card(writer, images.root.name)
@@ -190,12 +194,14 @@ def fold_images(
     """
     if folds < 3:
         raise InputError(f"`folds` is at least 3 (train, val and test differ), not {folds}")
-    part = _parts(images, (1.0,) * folds, seed, progress)
+    part, evidence = _parts(images, (1.0,) * folds, seed, workers, progress)
     made = []
     for fold in range(folds):
         names = {fold: "test", (fold + 1) % folds: "val"}
         with ImageSetWriter(out / f"fold-{fold}", force, _key(images, part)) as writer:
             writer.inherit(images)
+            if evidence is not None:
+                writer.add_copy_evidence(evidence)
             places = [
                 (record, {"split": names.get(number, "train")})
                 for record, number in zip(images, part.tolist(), strict=True)
@@ -212,8 +218,9 @@ def _key(images: ImageSet, part: NDArray[np.int64]) -> str:
 
 
 def _parts(
-    images: ImageSet, shares: Sequence[float], seed: int, progress: Progress
-) -> NDArray[np.int64]:
+    images: ImageSet, shares: Sequence[float], seed: int, workers: int, progress: Progress
+) -> tuple[NDArray[np.int64], CopyEvidence | None]:
+    """The part of every image, and what the search for copies found that was not known."""
     if not len(images):
         raise InputError(f"'{images.root}' holds no images to split")
     made = [r for r in images if not r.is_real]
@@ -222,5 +229,6 @@ def _parts(
             f"only photographs are split: '{made[0].file_name}' is {made[0].origin}; "
             "split the photographs first, then add images that were made from train"
         )
-    units = inseparable_units(images.records, duplicate_clusters(images, progress))
-    return assign_units([r.label for r in images], units, shares, seed)
+    found = find_copies(images, progress, workers=workers)
+    units = inseparable_units(images.records, found.clusters)
+    return assign_units([r.label for r in images], units, shares, seed), found.evidence

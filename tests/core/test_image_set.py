@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hzsynth.core.copies import CopySearch
+from hzsynth.core.copy_evidence import CopyEvidence
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_files import write_png
 from hzsynth.core.image_record import ImageRecord, TrainingImage
@@ -242,16 +242,16 @@ def test_the_digest_knows_masks_and_soft_labels(tmp_path):
 
 
 def test_what_was_found_of_copies_travels(tmp_path):
-    search = CopySearch({"aa": 0, "bb": 0, "cc": 1}, version=3, crops=True)
+    search = CopyEvidence({"aa": 0, "bb": 0, "cc": 1}, version=3, crops=True)
     with ImageSetWriter(tmp_path / "a") as writer:
         writer.add(_pixels(0), label="x", origin="real")
-        writer.add_search(search)
+        writer.add_copy_evidence(search)
     images = ImageSet.load(tmp_path / "a")
-    assert images.searches == (search,)
-    assert images[:0].searches == (search,)
+    assert images.copy_evidence == (search,)
+    assert images[:0].copy_evidence == (search,)
     with ImageSetWriter(tmp_path / "b") as writer:
         writer.inherit(images)
-    assert ImageSet.load(tmp_path / "b").searches == (search,)
+    assert ImageSet.load(tmp_path / "b").copy_evidence == (search,)
     (tmp_path / "b" / "copies" / f"{search.name}.csv").write_text("sha256,photograph\naa,1\n")
     with pytest.raises(InputError, match="not the evidence of one search"):
         ImageSet.load(tmp_path / "b")

@@ -3,7 +3,6 @@ from scipy.ndimage import gaussian_filter
 
 from hzsynth.core.phash import (
     hash_bits,
-    hash_distance,
     nearest_hash,
     orientations,
     perceptual_hash,
@@ -14,6 +13,10 @@ def _scene(seed, size=64):
     noise = np.random.default_rng(seed).normal(size=(size, size, 3))
     smooth = gaussian_filter(noise, (3, 3, 0))
     return np.clip(128 + 60 * smooth / smooth.std(), 0, 255).astype(np.uint8)
+
+
+def _distance(first, second):
+    return nearest_hash([first], [second])[0][0]
 
 
 def test_the_hash_of_each_orientation_follows_from_one_hash():
@@ -33,14 +36,14 @@ def test_copies_are_near_and_strangers_are_far():
     first, other = _scene(1), _scene(2)
     brighter = np.clip(first.astype(int) + 20, 0, 255).astype(np.uint8)
     digest = perceptual_hash(first)
-    assert hash_distance(digest, perceptual_hash(np.rot90(brighter).copy())) < 0.05
-    assert hash_distance(digest, perceptual_hash(other)) > 0.3
+    assert _distance(digest, perceptual_hash(np.rot90(brighter).copy())) < 0.05
+    assert _distance(digest, perceptual_hash(other)) > 0.3
 
 
 def test_a_flat_picture_has_no_hash_and_resembles_nothing():
     flat = np.full((40, 40, 3), 180, dtype=np.uint8)
     assert perceptual_hash(flat) == ""
-    assert hash_distance("", "") == 1.0
+    assert _distance("", "") == 1.0
 
 
 def test_the_nearest_of_many_is_found():

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from hzsynth.data.annotations import annotation_mask, find_annotations, remove_annotations
-from hzsynth.data.overlays import find_logos, learn_logos, stroke_map
+from hzsynth.data.logos import find_logos, learn_logos, stroke_map
 from hzsynth.data.sources.phantom import render_phantom
 
 SIDE = 256

@@ -12,24 +12,22 @@ from PIL import Image
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.image_set_writer import ImageSetWriter
-from hzsynth.core.phash import hash_distance
+from hzsynth.core.phash import hash_bits, nearest_hash
 from hzsynth.core.photos import decode_image
-from hzsynth.data import candidates, copy_search
+from hzsynth.data import copy_search, hash_pairs
 from hzsynth.data.appearance import appearance, structure_hash, thumbnail
-from hzsynth.data.candidates import candidate_pairs
-from hzsynth.data.copies import agreement, same_photograph
 from hzsynth.data.copy_search import find_copies
 from hzsynth.data.duplicates import (
     SHEET,
     connected,
     deduplicate,
-    duplicate_clusters,
     report_duplicates,
 )
+from hzsynth.data.keypoint_votes import voted_pairs
 from hzsynth.data.merge_sheet import merge_sheet
 from hzsynth.data.registration import TURNS, mirrored, place
+from hzsynth.data.same_photograph import agreement, same_photograph
 from hzsynth.data.sources.phantom import LABELS, render_phantom
-from hzsynth.data.votes import voted_pairs
 
 
 def _encoded(pixels, quality=40):
@@ -90,32 +88,34 @@ def test_components_agree_with_networkx(rng):
         assert firsts == sorted(firsts)
 
 
+def _distance(first, second):
+    return nearest_hash([first], [second])[0][0]
+
+
 @pytest.mark.parametrize("count", [3, 40])
-def test_candidates_agree_with_comparing_one_by_one(rng, monkeypatch, count):
+def test_pairs_agree_with_comparing_one_by_one(rng, monkeypatch, count):
     # Blocks smaller than the table, so that pairs lie within, beside and across them.
-    monkeypatch.setattr(candidates, "_ROWS", 7)
-    monkeypatch.setattr(candidates, "_COLUMNS", 16)
+    monkeypatch.setattr(hash_pairs, "_ROWS", 7)
+    monkeypatch.setattr(hash_pairs, "_COLUMNS", 16)
     base = rng.integers(0, 256, (count, 32), dtype=np.uint8)
     noise = rng.integers(0, 256, (2, count, 32), dtype=np.uint8)
-    hashes = [b.tobytes().hex() for b in base]
-    hashes += [b.tobytes().hex() for b in base ^ (noise[0] & noise[1])]
-    hashes += ["", hashes[0]]
-    pairs, distances = candidate_pairs(hashes, threshold=0.43)
+    table = np.concatenate([base, base ^ (noise[0] & noise[1]), base[:1]])
+    hashes = [row.tobytes().hex() for row in table]
     expected = {
-        (i, j): hash_distance(hashes[i], hashes[j])
-        for i in range(len(hashes))
-        for j in range(i + 1, len(hashes))
-        if hash_distance(hashes[i], hashes[j]) <= 0.43
+        (i, j): _distance(hashes[i], hashes[j])
+        for i, j in itertools.combinations(range(len(hashes)), 2)
+        if _distance(hashes[i], hashes[j]) <= 0.43
     }
-    found = dict(zip(map(tuple, pairs.tolist()), distances.tolist(), strict=True))
+    packed = np.array([np.packbits(hash_bits(digest)) for digest in hashes])
+    found = {}
+    for pairs, distances in hash_pairs.near_pairs(packed, threshold=0.43):
+        found.update(zip(map(tuple, pairs.tolist()), distances.tolist(), strict=True))
     assert found == pytest.approx(expected)
     assert len(found) > count
 
 
 def test_nothing_to_compare(set_of):
-    assert (
-        len(candidate_pairs([], 0.3)[0]) == len(candidate_pairs(["", "ff" * 32, ""], 0.3)[0]) == 0
-    )
+    assert list(hash_pairs.near_pairs(np.empty((0, 32), np.uint8), 0.3)) == []
     assert len(voted_pairs([])) == 0
     plain = np.full((40, 40, 3), (200, 160, 140), np.uint8)
     assert structure_hash(thumbnail(plain)) is None
@@ -130,9 +130,9 @@ def test_the_structure_hash_knows_its_mirror_images():
     for quarter in range(4):
         for view in (np.rot90(pixels, quarter), np.rot90(pixels, quarter)[:, ::-1]):
             turned = structure_hash(thumbnail(np.ascontiguousarray(view))).tobytes().hex()
-            assert hash_distance(upright, turned) <= 0.05
+            assert _distance(upright, turned) <= 0.05
     marked = structure_hash(thumbnail(_marked(pixels, 2))).tobytes().hex()
-    assert hash_distance(upright, marked) <= 0.25
+    assert _distance(upright, marked) <= 0.25
 
 
 def test_disguised_copies_are_found_and_strangers_are_not(rng):
@@ -205,7 +205,7 @@ def test_strangers_with_one_logo_stay_apart(set_of):
     # The same skin from two places.
     views = [render_phantom("eczema", "western", 6, view, 128)[0] for view in range(3)]
     pictures = [*logos, *stamped, *views]
-    assert len(set(duplicate_clusters(set_of(pictures)).tolist())) == len(pictures)
+    assert len(set(find_copies(set_of(pictures)).clusters.tolist())) == len(pictures)
 
 
 def test_equal_files_are_joined_unseen(set_of, monkeypatch):
@@ -279,9 +279,10 @@ def test_a_crop_of_a_scene_with_many_frames_is_found(set_of, monkeypatch, rng):
 
 
 def test_a_sheet_shows_what_was_merged(phantoms):
-    clusters = duplicate_clusters(phantoms)
+    found = find_copies(phantoms)
+    clusters = found.clusters
     sheet = merge_sheet(phantoms, clusters)
-    report = report_duplicates(phantoms, clusters)
+    report = report_duplicates(phantoms, found)
     framed = (sheet == (0, 150, 80)).all(axis=2)
     # One frame of 4 pixels around 120 by 120 for every photograph.
     assert framed.sum() == len(report.clusters) * (128**2 - 120**2)
@@ -294,7 +295,7 @@ def test_a_sheet_shows_what_was_merged(phantoms):
 
 
 def test_the_phantoms_copies_are_found(phantoms):
-    report = report_duplicates(phantoms, duplicate_clusters(phantoms))
+    report = report_duplicates(phantoms, find_copies(phantoms))
     names = {r.file_name.rsplit("/", 1)[1].removesuffix(".png"): r for r in phantoms}
     wanted = {
         frozenset((r.file_name, names[r.extra["copy_of"]].file_name))

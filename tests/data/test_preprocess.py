@@ -9,10 +9,10 @@ from PIL import Image, ImageCms
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.photos import decode_image
-from hzsynth.data.facts import hidden_metadata
+from hzsynth.data.image_properties import hidden_metadata
 from hzsynth.data.lesion import salient_mask
 from hzsynth.data.loading import open_images
-from hzsynth.data.preprocess import (
+from hzsynth.data.preprocess_image import (
     PreprocessConfig,
     color_statistics,
     lesion_box,
@@ -21,7 +21,7 @@ from hzsynth.data.preprocess import (
     shades_of_gray,
     standardise,
 )
-from hzsynth.data.preprocessing import SHEET, preprocess_images
+from hzsynth.data.preprocess_set import SHEET, preprocess_images
 from hzsynth.data.skin_tone import individual_typology_angle
 from hzsynth.data.sources.phantom import render_phantom
 

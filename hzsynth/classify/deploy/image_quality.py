@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzsynth.data.annotations import annotation_mask, find_annotations
-from hzsynth.data.facts import perceived_blur
-from hzsynth.data.overlays import working_copy
+from hzsynth.data.image_properties import perceived_blur
+from hzsynth.data.logos import working_copy
 from hzsynth.data.skin import skin_mask
 
 MOST_BLUR = 0.56

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hzsynth.core.config import Config
+from hzsynth.core.copy_evidence import CopyEvidence
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_record import TrainingImage
 from hzsynth.data.sources.archives import read_member, read_start
@@ -115,11 +116,13 @@ class Found:
         remarks: sentences for the user: counts that differ from the published ones,
             images that the data set lists and that are not there, labels that were passed over.
         lineage: for every generator's run, what it learned from.
+        copy_evidence: what searches for copies have found among the images.
     """
 
     images: tuple[SourceImage, ...]
     remarks: tuple[str, ...] = ()
     lineage: Mapping[str, tuple[TrainingImage, ...]] = field(default_factory=dict)
+    copy_evidence: tuple[CopyEvidence, ...] = ()
 
 
 @dataclass(frozen=True)

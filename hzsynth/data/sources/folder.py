@@ -235,7 +235,7 @@ def _find_by_table(root: Path) -> Found:
             )
             for record in images
         ]
-        return Found(tuple(rows), lineage=images.lineage)
+        return Found(tuple(rows), lineage=images.lineage, copy_evidence=images.copy_evidence)
     lineage = {f.stem: read_training_images(f) for f in sorted((root / LINEAGE).glob("*.csv"))}
     rows = [
         _image_of_row(root, {str(key): str(value) for key, value in row.items()})

@@ -18,7 +18,7 @@ from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.photos import decode_image, image_size
 from hzsynth.data.annotations import find_annotations
-from hzsynth.data.overlays import LogoTemplate
+from hzsynth.data.logos import LogoTemplate
 from hzsynth.data.skin_tone import skin_angle
 
 _BLUR_SIDE = 384
@@ -34,7 +34,7 @@ _HARMLESS = frozenset(
 
 
 @dataclass(frozen=True)
-class ImageFacts:
+class ImageProperties:
     """What a photograph is like.
 
     Attributes:
@@ -56,12 +56,14 @@ class ImageFacts:
     annotations: tuple[str, ...]
 
 
-def image_facts(root: Path, logos: Sequence[LogoTemplate], record: ImageRecord) -> ImageFacts | str:
+def properties_of_image(
+    root: Path, logos: Sequence[LogoTemplate], record: ImageRecord
+) -> ImageProperties | str:
     """Looks at one photograph of a set (in whatever process).
 
     Args:
         root: the set's folder.
-        logos: those that the set's photographs share (see `overlays.learn_logos`).
+        logos: those that the set's photographs share (see `logos.learn_logos`).
         record: the row.
 
     Returns:
@@ -76,7 +78,7 @@ def image_facts(root: Path, logos: Sequence[LogoTemplate], record: ImageRecord) 
         form = image_size(data, name)[2]
     except InputError as error:
         return str(error)
-    return ImageFacts(
+    return ImageProperties(
         width=pixels.shape[1],
         height=pixels.shape[0],
         format=form,

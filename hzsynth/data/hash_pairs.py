@@ -5,12 +5,12 @@ the parity of row and column, a flip of the picture negates whole groups of 64 b
 four flips follow from four counts; a transposition of one side gives the quarter turns.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hzsynth.core.phash import SIDE, hash_bits
+from hzsynth.core.phash import SIDE
 from hzsynth.core.progress import Task
 
 _BITS = SIDE * SIDE - 1
@@ -83,25 +83,3 @@ def _least_of_flips(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> ND
     np.minimum(result, both + (128 - columns - rows), out=result)
     result += even
     return result
-
-
-def candidate_pairs(
-    hashes: Sequence[str], threshold: float
-) -> tuple[Integers, NDArray[np.float64]]:
-    """All pairs of perceptual hashes that are near in one of the eight orientations.
-
-    Args:
-        hashes: N hashes of `core.phash`; empty ones pair with nothing.
-        threshold: largest share of differing bits.
-
-    Returns:
-        P x 2 indices with first < second, and the P distances.
-    """
-    rows = np.array([i for i, digest in enumerate(hashes) if digest], dtype=np.int64)
-    if len(rows) < 2:
-        return np.empty((0, 2), np.int64), np.empty(0)
-    table = np.stack([np.packbits(hash_bits(hashes[i]).ravel()) for i in rows])
-    found = list(near_pairs(table, threshold))
-    if not found:
-        return np.empty((0, 2), np.int64), np.empty(0)
-    return rows[np.concatenate([p for p, _ in found])], np.concatenate([d for _, d in found])

@@ -18,7 +18,7 @@ from skimage.color import hsv2rgb, rgb2hsv
 from hzsynth.core.config import Config
 from hzsynth.data.annotations import annotation_mask, find_annotations, remove_annotations
 from hzsynth.data.lesion import salient_mask
-from hzsynth.data.overlays import LogoTemplate
+from hzsynth.data.logos import LogoTemplate
 from hzsynth.data.skin import skin_mask
 
 _MINKOWSKI = 6
@@ -197,7 +197,7 @@ def preprocess_image(
         mask: H x W lesion mask that goes through the same crop, or None; without one a
             lesion crop looks for the lesion itself.
         reference: of ``standardise``, see `color_statistics`.
-        logos: those that the set's photographs share (see `overlays.learn_logos`).
+        logos: those that the set's photographs share (see `logos.learn_logos`).
 
     Returns:
         size x size x 3 uint8; the mask, size x size, or None when there was none; and where

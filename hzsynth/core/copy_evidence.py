@@ -19,7 +19,7 @@ _COLUMNS = ("sha256", "photograph", "version", "crops")
 
 
 @dataclass(frozen=True)
-class CopySearch:
+class CopyEvidence:
     """What one search for copies found.
 
     Attributes:
@@ -48,7 +48,7 @@ class CopySearch:
         return buffer.getvalue()
 
 
-def read_copy_search(path: Path) -> CopySearch:
+def read_copy_evidence(path: Path) -> CopyEvidence:
     """Reads the evidence of one search.
 
     Raises:
@@ -62,4 +62,4 @@ def read_copy_search(path: Path) -> CopySearch:
         ((version, crops),) = kinds
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise InputError(f"'{path}' is not the evidence of one search for copies") from error
-    return CopySearch(photographs, version, crops)
+    return CopyEvidence(photographs, version, crops)
