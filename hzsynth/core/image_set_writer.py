@@ -75,6 +75,11 @@ def refuse_existing(path: Path, force: bool = False, marker: str = METADATA) -> 
         raise InputError(f"cannot write to '{path}': no permission in '{parent}'")
 
 
+def _check_pixels(pixels: NDArray[np.uint8]) -> None:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"pixels are H x W x 3 uint8, not {pixels.shape} {pixels.dtype}")
+
+
 class ImageSetWriter:
     """Writes a new ImageSet; nothing appears at `path` until the block ends without an error.
 
@@ -243,8 +248,7 @@ class ImageSetWriter:
             InputError: the disk is full or not writable.
             ValueError: the pixels, the split or the origin are not of the allowed form.
         """
-        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-            raise ValueError(f"pixels are H x W x 3 uint8, not {pixels.shape} {pixels.dtype}")
+        _check_pixels(pixels)
         row = ImageRecord(
             file_name="",
             label=label,
@@ -261,9 +265,8 @@ class ImageSetWriter:
             licence=licence,
             extra=dict(extra or {}),
         )
-        return self._store(
-            row, encode_png(pixels), name or f"{len(self._records):06d}", mask, ".png"
-        )
+        stem = name or f"{len(self._records):06d}"
+        return self._store(row, encode_png(pixels), stem, mask, ".png")
 
     def copy(self, images: ImageSet, record: ImageRecord, **changes: Any) -> ImageRecord:
         """Copies an image and its mask from another set, byte for byte.

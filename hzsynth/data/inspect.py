@@ -142,32 +142,16 @@ def inspect_images(
     Raises:
         InputError: not a single image can be read.
     """
-    unreadable = list(broken)
-    good: list[ImageRecord] = []
-    properties: list[ImageProperties] = []
-    logos = learn_logos_of_set(images, workers=workers, progress=progress)
-    with progress.task("inspecting", total=len(images), unit="img") as task:
-        results = parallel_map(
-            partial(properties_of_image, images.root, logos), images.records, workers, least=SLOW
-        )
-        for record, result in zip(images, results, strict=True):
-            if isinstance(result, str):
-                unreadable.append(result)
-            else:
-                good.append(record)
-                properties.append(result)
-            task.advance(1)
+    good, properties, damaged = _readable(images, workers, progress)
+    unreadable = (*broken, *damaged)
     if not good:
         reason = unreadable[0] if unreadable else "it is empty"
         raise InputError(f"no image of '{images.root}' can be read: {reason}")
     readable = images.replace_records(good)
-    sides = [min(each.width, each.height) for each in properties]
-    angles: dict[str, list[float]] = {}
-    annotations: dict[str, Counter[str]] = {}
-    for record, each in zip(good, properties, strict=True):
-        angles.setdefault(record.label, []).append(each.tone)
-        annotations.setdefault(record.label, Counter()).update(each.annotations)
+    duplicates = report_duplicates(readable, find_copies(readable, progress, workers=workers))
+    labels = [record.label for record in good]
     bins = Counter(tone_bin(each.tone) for each in properties)
+    sides = [min(each.width, each.height) for each in properties]
     return Inspection(
         files=len(good) + len(unreadable),
         classes=_counts(good),
@@ -182,25 +166,68 @@ def inspect_images(
         shorter_side=_range([float(side) for side in sides]),
         small=sum(side < _SMALL for side in sides),
         tiny=sum(side < _TINY for side in sides),
-        aspect=_range([max(f.width, f.height) / min(f.width, f.height) for f in properties]),
+        aspect=_range([max(p.width, p.height) / min(p.width, p.height) for p in properties]),
         blurred=sum(each.blur > _BLURRED for each in properties),
         metadata=_sorted(Counter(kind for each in properties for kind in each.metadata)),
-        annotations={label: _sorted(kinds) for label, kinds in sorted(annotations.items())},
-        sources={
-            source or "unknown": _counts([r for r in good if r.source == source])
-            for source in sorted({r.source for r in good})
-        },
+        annotations=_annotations_by_class(labels, properties),
+        sources=_counts_by_source(good),
         association=source_association(good),
         shortcuts=source_shortcuts(good),
-        broken=tuple(unreadable),
-        duplicates=report_duplicates(readable, find_copies(readable, progress, workers=workers)),
-        tone={
-            label: {"mean": float(np.mean(values)), "deviation": float(np.std(values))}
-            for label, values in sorted(angles.items())
-        },
+        broken=unreadable,
+        duplicates=duplicates,
+        tone=_tone_by_class(labels, properties),
         tone_bins={name: bins[name] for name in TONE_BINS},
         sheet=_sheet(readable),
     )
+
+
+def _readable(
+    images: ImageSet, workers: int, progress: Progress
+) -> tuple[list[ImageRecord], list[ImageProperties], list[str]]:
+    """The images that can be read, what each is like, and a sentence for each of the others."""
+    good: list[ImageRecord] = []
+    properties: list[ImageProperties] = []
+    damaged: list[str] = []
+    logos = learn_logos_of_set(images, workers=workers, progress=progress)
+    work = partial(properties_of_image, images.root, logos)
+    with progress.task("inspecting", total=len(images), unit="img") as task:
+        results = parallel_map(work, images.records, workers, least=SLOW)
+        for record, result in zip(images, results, strict=True):
+            if isinstance(result, str):
+                damaged.append(result)
+            else:
+                good.append(record)
+                properties.append(result)
+            task.advance(1)
+    return good, properties, damaged
+
+
+def _counts_by_source(records: Sequence[ImageRecord]) -> dict[str, dict[str, int]]:
+    return {
+        source or "unknown": _counts([r for r in records if r.source == source])
+        for source in sorted({r.source for r in records})
+    }
+
+
+def _annotations_by_class(
+    labels: Sequence[str], properties: Sequence[ImageProperties]
+) -> dict[str, dict[str, int]]:
+    kinds: dict[str, Counter[str]] = {}
+    for label, each in zip(labels, properties, strict=True):
+        kinds.setdefault(label, Counter()).update(each.annotations)
+    return {label: _sorted(counts) for label, counts in sorted(kinds.items())}
+
+
+def _tone_by_class(
+    labels: Sequence[str], properties: Sequence[ImageProperties]
+) -> dict[str, dict[str, float]]:
+    angles: dict[str, list[float]] = {}
+    for label, each in zip(labels, properties, strict=True):
+        angles.setdefault(label, []).append(each.tone)
+    return {
+        label: {"mean": float(np.mean(values)), "deviation": float(np.std(values))}
+        for label, values in sorted(angles.items())
+    }
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:

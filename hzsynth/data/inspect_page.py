@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from hzsynth.data.duplicates import DuplicateReport
 from hzsynth.data.inspect import Inspection
 from hzsynth.report.page import HtmlPage
 from hzsynth.report.plots import class_counts_plot
@@ -24,7 +25,30 @@ def write_inspection(found: Inspection, name: str, out: Path) -> Path:
         InputError: it cannot be written.
     """
     page = HtmlPage(f"Inspection of {name}", f"{found.files} files, {len(found.classes)} classes")
-    troubles = {
+    troubles = _troubles(found)
+    serious = [k for k in list(troubles)[:4] if troubles[k]]
+    page.verdict(
+        "Mend before use: " + ", ".join(f"{troubles[k]} {k}" for k in serious)
+        if serious
+        else "No unreadable files, copies or conflicts were found.",
+        "bad" if serious else "good",
+    )
+    _classes(page, found, troubles)
+    _shortcuts(page, found)
+    _tone(page, found)
+    _files(page, found)
+    _copies(page, found.duplicates)
+    page.section("Some of the images").figure(
+        found.sheet, caption="Evenly spaced over the collection.", alt="A contact sheet of images."
+    )
+    path = out if out.suffix == ".html" else out / "report.html"
+    page.write(path)
+    return path
+
+
+def _troubles(found: Inspection) -> dict[str, int]:
+    """What may be wrong; the first four have to be mended."""
+    return {
         "unreadable files": len(found.broken),
         "copies of another image": found.duplicates.files - found.duplicates.distinct,
         "label conflicts among copies": len(found.duplicates.label_conflicts),
@@ -35,13 +59,9 @@ def write_inspection(found: Inspection, name: str, out: Path) -> Path:
         "images with EXIF": found.metadata.get("EXIF", 0),
         "images without a named patient": found.without_group,
     }
-    serious = [k for k in list(troubles)[:4] if troubles[k]]
-    page.verdict(
-        "Mend before use: " + ", ".join(f"{troubles[k]} {k}" for k in serious)
-        if serious
-        else "No unreadable files, copies or conflicts were found.",
-        "bad" if serious else "good",
-    )
+
+
+def _classes(page: HtmlPage, found: Inspection, troubles: dict[str, int]) -> None:
     section = page.section("Classes")
     parts = found.splits or {"images": found.classes}
     counts = {
@@ -54,17 +74,22 @@ def write_inspection(found: Inspection, name: str, out: Path) -> Path:
         alt="Bars of the number of images of each class.",
     )
     section.items(troubles)
-    _shortcuts(page, found)
-    tone = page.section("Skin tone")
+
+
+def _tone(page: HtmlPage, found: Inspection) -> None:
+    section = page.section("Skin tone")
     rows = [{"class": label, **values} for label, values in found.tone.items()]
-    tone.table(
+    section.table(
         pd.DataFrame(rows),
         caption="Individual typology angle of the skin outside the lesion, degrees: above 55 very "
         "light, 41 light, 28 intermediate, 10 tan, -30 brown, below dark.",
     )
-    tone.items(found.tone_bins)
-    sizes = page.section("Files")
-    sizes.items(
+    section.items(found.tone_bins)
+
+
+def _files(page: HtmlPage, found: Inspection) -> None:
+    section = page.section("Files")
+    section.items(
         {
             **{f"format {name}": count for name, count in found.formats.items()},
             **{f"hidden {name}": count for name, count in found.metadata.items()},
@@ -73,23 +98,20 @@ def write_inspection(found: Inspection, name: str, out: Path) -> Path:
         }
     )
     for sentence in found.broken:
-        sizes.note(sentence)
-    copies = page.section("Copies and conflicts")
-    rate = 1 - found.duplicates.distinct / max(1, found.duplicates.files)
-    copies.text(
-        f"{found.duplicates.files} readable images show {found.duplicates.distinct} different "
+        section.note(sentence)
+
+
+def _copies(page: HtmlPage, found: DuplicateReport) -> None:
+    section = page.section("Copies and conflicts")
+    rate = 1 - found.distinct / max(1, found.files)
+    section.text(
+        f"{found.files} readable images show {found.distinct} different "
         f"photographs: {rate:.1%} are copies."
     )
-    for cluster in found.duplicates.clusters:
-        copies.text("One photograph: " + ", ".join(cluster))
-    for conflict in found.duplicates.label_conflicts:
-        copies.note("Two labels: " + ", ".join(f"{k} is {v}" for k, v in conflict.items()))
-    page.section("Some of the images").figure(
-        found.sheet, caption="Evenly spaced over the collection.", alt="A contact sheet of images."
-    )
-    path = out if out.suffix == ".html" else out / "report.html"
-    page.write(path)
-    return path
+    for cluster in found.clusters:
+        section.text("One photograph: " + ", ".join(cluster))
+    for conflict in found.label_conflicts:
+        section.note("Two labels: " + ", ".join(f"{k} is {v}" for k, v in conflict.items()))
 
 
 def _shortcuts(page: HtmlPage, found: Inspection) -> None:

@@ -50,8 +50,7 @@ class KnownPairs:
     def compared(self, pairs: Integers) -> NDArray[np.bool_]:
         """For each of P x 2 pairs whether one search saw both."""
         seen = self._numbers >= 0
-        result: NDArray[np.bool_] = (seen[:, pairs[:, 0]] & seen[:, pairs[:, 1]]).any(axis=0)
-        return result
+        return np.asarray((seen[:, pairs[:, 0]] & seen[:, pairs[:, 1]]).any(axis=0))
 
     def all_compared(self, places: Sequence[int]) -> bool:
         """Whether every pair of some images has been compared."""

@@ -76,12 +76,12 @@ class Mapping(Config):
     """Describes a collection; every value but ``name`` and ``label`` may be left out."""
 
     name: str = Field(min_length=1, pattern=r"^[^/]+$", description="of the data set")
-    label: Where
-    licence: str = ""
+    label: Where = Field(description="class")
+    licence: str = Field("", description="terms under which the images may be used")
     origin: str = Field("real", description="real, or the kind of generator that made them")
     files: str = Field("*", description="pattern of the paths of images; * crosses folders")
     group: Where | None = Field(None, description="patient, case or subject")
-    split: Where | None = None
+    split: Where | None = Field(None, description="where the split is told")
     splits: dict[str, str] = Field({}, description="what is told -> train, val or test")
     image: Where | None = Field(None, description="in a JSON: the name of its image")
     extra: dict[str, Where] = Field({}, description="further columns")

@@ -62,14 +62,22 @@ class AihubSkinConfig(Config):
         min_length=1,
         description="1 forehead, 2 glabella, 3 4 eyes, 5 6 cheeks, 7 lip, 8 chin; never the face",
     )
-    view: Annotated[tuple[_View, ...], _Several] = Field(("F",), min_length=1)
+    view: Annotated[tuple[_View, ...], _Several] = Field(
+        ("F",), min_length=1, description="F front (t from above, b from below), L left, R right"
+    )
     device: Annotated[tuple[_Device, ...], _Several] = Field(
-        ("camera", "pad", "phone"), min_length=1
+        ("camera", "pad", "phone"), min_length=1, description="what took the picture"
     )
     acne: Literal["none", "any"] = Field("none", description="none: only faces without acne")
-    sensitive: Annotated[tuple[str, ...], _Several] = Field((), description="values of info")
-    skin_type: Annotated[tuple[str, ...], _Several] = Field((), description="values of info")
-    gender: Annotated[tuple[str, ...], _Several] = Field((), description="values of info")
+    sensitive: Annotated[tuple[str, ...], _Several] = Field(
+        (), description="values of info.sensitive; none: all"
+    )
+    skin_type: Annotated[tuple[str, ...], _Several] = Field(
+        (), description="values of info.skin_type; none: all"
+    )
+    gender: Annotated[tuple[str, ...], _Several] = Field(
+        (), description="values of info.gender; none: all"
+    )
     age: str = Field("", pattern=r"^(\d{1,3}-\d{1,3})?$", description="years, such as 20-39")
     annotation: Annotated[
         tuple[Annotated[str, Field(pattern=r"^[^:]+:-?[\d.]+(-[\d.]+)?$")], ...], _Several
