@@ -24,8 +24,8 @@ from common import hardware, versions, write_rows
 from hzsynth.core.devices import choose_compute
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
-from hzsynth.cyclegan.comparison import Comparison, ComparisonConfig, compare
-from hzsynth.cyclegan.config import CycleGanConfig
+from hzsynth.cyclegan.comparison import Comparison, compare
+from hzsynth.cyclegan.config import ComparisonConfig, CycleGanConfig
 from hzsynth.cyclegan.gate import MODEL, Row
 from hzsynth.cyclegan.training import load_generator, train_cyclegan
 from hzsynth.cyclegan.translation import translate_pixels

@@ -142,7 +142,8 @@ def transplant_lesions(
 
     Only train splits are used. `translate` can take the result through a trained model.
     """
-    from hzsynth.cyclegan.transplant_set import TransplantConfig, transplant_images
+    from hzsynth.cyclegan.config import TransplantConfig
+    from hzsynth.cyclegan.transplant_set import transplant_images
 
     config = session.resolve(TransplantConfig, count=count)
     made = transplant_images(
@@ -191,8 +192,8 @@ def compare_methods(
     """
     from hzsynth.core.image_set_writer import refuse_existing
     from hzsynth.core.run import RunDir
-    from hzsynth.cyclegan.comparison import ComparisonConfig
     from hzsynth.cyclegan.comparison_page import PAGE, write_comparison
+    from hzsynth.cyclegan.config import ComparisonConfig
     from hzsynth.stages.cyclegan import compare_cyclegan
 
     config = session.resolve(ComparisonConfig, size=size)

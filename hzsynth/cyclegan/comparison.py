@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 
-from hzsynth.core.config import Config
 from hzsynth.core.devices import Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_record import ImageRecord, TrainingImage
@@ -20,6 +18,7 @@ from hzsynth.core.photos import square
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import numpy_generator
 from hzsynth.cyclegan.baselines import NO_CHANGE, TONE_TRANSFERS, Baseline
+from hzsynth.cyclegan.config import FEWEST, ComparisonConfig
 from hzsynth.cyclegan.domains import given_mask
 from hzsynth.cyclegan.evaluation import Changed, MethodEvaluator, Sample
 from hzsynth.cyclegan.gate import BOTH, MODEL, TRANSPLANT, Row, recommend
@@ -29,17 +28,7 @@ from hzsynth.cyclegan.transplant import main_parts, transplant
 from hzsynth.data.lesion import lesion_mask
 from hzsynth.score.extractors import FeatureExtractor, create_extractor
 
-FEWEST = 8
 _HOSTS_TRIED = 12
-
-
-class ComparisonConfig(Config):
-    """Settings of `compare`."""
-
-    size: int = Field(0, ge=0, le=512, description="side of the pictures; 0: that of the model")
-    largest: int = Field(150, ge=FEWEST, description="photographs of a domain at most")
-    alternatives: bool = Field(True, description="beside no-op and the model also all others")
-    seed: int = Field(0, ge=0, description="of draws")
 
 
 @dataclass(frozen=True)
@@ -124,34 +113,14 @@ def compare(
         InputError: a set has fewer than eight photographs, or an image cannot be read.
     """
     remarks: list[str] = []
-    known = {image.sha256 for image in seen}
-    used = _used(source, "SOURCE", known, config, remarks)
-    references = _used(target, "TARGET", known, config, remarks)
-    sources = [_source(source, record, config.size) for record in used]
-    wanted = [_healthy(target, record, config.size) for record in references]
-    learned = _limited(target.training_part().records, config)
-    if {r.sha256 for r in learned} & {r.sha256 for r in references}:
-        remarks.append(
-            "the target's photographs serve as hosts and as reference at once, which favours the "
-            "transplant's KID"
-        )
-    hosts = [_healthy(target, record, config.size).picture.pixels for record in learned]
-    if judge is None:
-        judge = feature_judge(
-            [s.picture for s in sources if s.picture.lesion.any()],
-            [s.picture for s in wanted],
-            [s.patient for s in sources if s.picture.lesion.any()],
-            [s.patient for s in wanted],
-            seed=config.seed,
-            compute=compute,
-        )
-    made = _make_all(
-        translate, harmonise or translate, sources, measure_target(hosts), config, progress
-    )
-    healthy_made = _change_healthy(translate, wanted, measure_target(hosts), config)
-    evaluator = MethodEvaluator(
-        sources, wanted, judge, config.seed, extractor or create_extractor(compute=compute)
-    )
+    photographs = _photographs(source, target, {i.sha256 for i in seen}, config, remarks)
+    sources, wanted = photographs.sources, photographs.wanted
+    judge = judge or _trained_judge(photographs, config.seed, compute)
+    statistics = measure_target(photographs.hosts)
+    made = _make_all(translate, harmonise or translate, sources, statistics, config, progress)
+    healthy_made = _change_healthy(translate, wanted, statistics, config)
+    features = extractor or create_extractor(compute=compute)
+    evaluator = MethodEvaluator(sources, wanted, judge, config.seed, features)
     rows = []
     with progress.task("measuring", total=len(made), unit="methods") as task:
         for name, pictures in made.items():
@@ -166,9 +135,65 @@ def compare(
         tone_floor=evaluator.tone_floor,
         judge=judge.name,
         remarks=(*remarks, *evaluator.remarks),
-        counts={"source": len(sources), "target": len(wanted), "hosts": len(hosts)},
+        counts=photographs.counts(),
         sheet=_sheet(sources, made),
         config=config,
+    )
+
+
+@dataclass(frozen=True)
+class _Photographs:
+    """What is compared.
+
+    Attributes:
+        sources: with lesions.
+        wanted: of the target's healthy skin.
+        hosts: the target's that the cheap methods may learn from.
+    """
+
+    sources: list[Sample]
+    wanted: list[Sample]
+    hosts: list[Pixels]
+
+    def counts(self) -> dict[str, int]:
+        return {
+            "source": len(self.sources),
+            "target": len(self.wanted),
+            "hosts": len(self.hosts),
+        }
+
+
+def _photographs(
+    source: ImageSet,
+    target: ImageSet,
+    known: set[str],
+    config: ComparisonConfig,
+    remarks: list[str],
+) -> _Photographs:
+    used = _used(source, "SOURCE", known, config, remarks)
+    references = _used(target, "TARGET", known, config, remarks)
+    learned = _limited(target.training_part().records, config)
+    if {r.sha256 for r in learned} & {r.sha256 for r in references}:
+        remarks.append(
+            "the target's photographs serve as hosts and as reference at once, which favours the "
+            "transplant's KID"
+        )
+    return _Photographs(
+        [_source(source, record, config.size) for record in used],
+        [_healthy(target, record, config.size) for record in references],
+        [_healthy(target, record, config.size).picture.pixels for record in learned],
+    )
+
+
+def _trained_judge(photographs: _Photographs, seed: int, compute: Compute) -> Judge:
+    lesions = [sample for sample in photographs.sources if sample.picture.lesion.any()]
+    return feature_judge(
+        [sample.picture for sample in lesions],
+        [sample.picture for sample in photographs.wanted],
+        [sample.patient for sample in lesions],
+        [sample.patient for sample in photographs.wanted],
+        seed=seed,
+        compute=compute,
     )
 
 

@@ -1,4 +1,4 @@
-"""Settings of CycleGAN training; a trained model carries them."""
+"""Settings of CycleGAN training, which a trained model carries, of transplants and of comparisons."""
 
 from typing import Literal, Self
 
@@ -101,3 +101,23 @@ class CycleGanConfig(Config):
     def needs_masks(self) -> bool:
         """Whether training asks where the lesions are."""
         return any(self.keeps(way) for way in ("blind", "contrast", "gated"))
+
+
+class TransplantConfig(Config):
+    """Settings of `transplant_images`."""
+
+    count: int = Field(200, ge=1, description="images to make")
+    seed: int = Field(0, ge=0, description="of pairs, places, scales and turns")
+
+
+FEWEST = 8
+"""Photographs of a domain that a comparison needs."""
+
+
+class ComparisonConfig(Config):
+    """Settings of `compare`."""
+
+    size: int = Field(0, ge=0, le=512, description="side of the pictures; 0: that of the model")
+    largest: int = Field(150, ge=FEWEST, description="photographs of a domain at most")
+    alternatives: bool = Field(True, description="beside no-op and the model also all others")
+    seed: int = Field(0, ge=0, description="of draws")

@@ -133,11 +133,6 @@ class MethodEvaluator:
         called = self._before.called[places]
         after = self._asked(pictures, samples)
         jpeg = self._asked([after_jpeg(picture) for picture in pictures], samples)
-        lesions = [
-            (changed, self._sources[i].picture)
-            for i, changed in zip(places, kept, strict=True)
-            if changed.picture.lesion.any()
-        ]
         tone, red, yellow = colour_distances([skin_colour(p) for p in pictures], self._colours)
         kid, spread = self._kid(pictures)
         return Row(
@@ -147,29 +142,7 @@ class MethodEvaluator:
             retention=_share(after.called[called]),
             retention_jpeg=_share(jpeg.called[called]),
             probability_change=float(np.mean(after.probability - self._before.probability[places])),
-            similarity=_median(
-                [
-                    lesion_similarity(c.before, c.picture.pixels, c.picture.lesion)
-                    for c, _ in lesions
-                ]
-            ),
-            feature_distance=_median(
-                [feature_distance(c.before, c.picture.pixels, c.picture.lesion) for c, _ in lesions]
-            ),
-            contrast=_median(
-                [
-                    red_contrast(c.picture) / before
-                    for c, original in lesions
-                    if (before := red_contrast(original)) > 1.0
-                ]
-            ),
-            area=_median(
-                [
-                    found_area(c.picture) / before
-                    for c, _ in lesions
-                    if (before := found_area(Picture(c.before, c.picture.lesion))) > 0
-                ]
-            ),
+            **_lesion_figures(kept, [sample.picture for sample in samples]),
             tone=tone,
             red=red,
             yellow=yellow,
@@ -200,6 +173,28 @@ class MethodEvaluator:
             return torch.empty(0, self._extractor.dim)
         stacked = np.stack(patches).transpose(0, 3, 1, 2)
         return self._extractor(torch.from_numpy(stacked.copy()))
+
+
+def _lesion_figures(
+    made: Sequence[Changed], originals: Sequence[Picture]
+) -> dict[str, float | None]:
+    """Medians over the lesions that are still there: what became of structure, contrast and area."""
+    lesions = [
+        (changed, original)
+        for changed, original in zip(made, originals, strict=True)
+        if changed.picture.lesion.any()
+    ]
+    pairs = [(c.before, c.picture.pixels, c.picture.lesion) for c, _ in lesions]
+    contrasts = [(red_contrast(c.picture), red_contrast(original)) for c, original in lesions]
+    areas = [
+        (found_area(c.picture), found_area(Picture(c.before, c.picture.lesion))) for c, _ in lesions
+    ]
+    return {
+        "similarity": _median([lesion_similarity(*pair) for pair in pairs]),
+        "feature_distance": _median([feature_distance(*pair) for pair in pairs]),
+        "contrast": _median([now / before for now, before in contrasts if before > 1.0]),
+        "area": _median([now / before for now, before in areas if before > 0]),
+    }
 
 
 def tone_floor(colours: Sequence[SkinColour], patients: Sequence[str], seed: int) -> float | None:

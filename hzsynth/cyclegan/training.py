@@ -99,16 +99,8 @@ def train_cyclegan(
         run.record_training([*used[0], *used[1]])
     domains = _load(*used, config, find)
     adversaries = Adversaries(config, compute, classify, processes)
-    loop = TrainingLoop(
-        run,
-        Budget(config.steps, config.minutes),
-        checkpoint_seconds=config.checkpoint_seconds,
-        device=compute.device,
-        processes=processes,
-    )
-    adversaries.register_in(loop)
-    resumed = loop.load_latest()
-    if not resumed and config.colour_start:
+    loop = _loop(adversaries, config, run, compute, processes)
+    if not loop.load_latest() and config.colour_start:
         adversaries.start_at_colour_difference(*domains)
 
     def show_when_due() -> str:
@@ -124,16 +116,51 @@ def train_cyclegan(
         progress=progress,
         description="training CycleGAN",
     )
-    sheet = _sheet(run, loop.step)
-    rate = 2 * config.batch * loop.step / max(loop.seconds, 1e-9)
     if processes.is_main:
-        if not sheet.is_file():
-            _write_sheet(adversaries, domains[0], sheet)
-        _save(adversaries, config, run)
-        shown = str(sheet.relative_to(run.path))
-        run.finish({"steps": loop.step, "images_per_second": rate, "sheet": shown})
+        _finish(adversaries, config, run, loop, domains[0])
     processes.wait()
-    return CycleGanResult(run.path / MODEL, sheet, loop.step, rate)
+    return CycleGanResult(
+        run.path / MODEL, _sheet(run, loop.step), loop.step, _images_per_second(config, loop)
+    )
+
+
+def _loop(
+    adversaries: Adversaries,
+    config: CycleGanConfig,
+    run: RunDir,
+    compute: Compute,
+    processes: Processes,
+) -> TrainingLoop:
+    loop = TrainingLoop(
+        run,
+        Budget(config.steps, config.minutes),
+        checkpoint_seconds=config.checkpoint_seconds,
+        device=compute.device,
+        processes=processes,
+    )
+    adversaries.register_in(loop)
+    return loop
+
+
+def _finish(
+    adversaries: Adversaries,
+    config: CycleGanConfig,
+    run: RunDir,
+    loop: TrainingLoop,
+    source: Domain,
+) -> None:
+    sheet = _sheet(run, loop.step)
+    if not sheet.is_file():
+        _write_sheet(adversaries, source, sheet)
+    averages = {name: average.state_dict() for name, average in adversaries.averages.items()}
+    state = {"config": config.model_dump(mode="json"), **averages}
+    save_checkpoint(run.path / MODEL, _MODEL_KIND, state)
+    result = {"steps": loop.step, "images_per_second": _images_per_second(config, loop)}
+    run.finish({**result, "sheet": str(sheet.relative_to(run.path))})
+
+
+def _images_per_second(config: CycleGanConfig, loop: TrainingLoop) -> float:
+    return 2 * config.batch * loop.step / max(loop.seconds, 1e-9)
 
 
 def _refuse_impossible(config: CycleGanConfig, compute: Compute, classify: Classify | None) -> None:
@@ -161,12 +188,6 @@ def _sheet(run: RunDir, step: int) -> Path:
 
 def _write_sheet(adversaries: Adversaries, source: Domain, path: Path) -> None:
     write_png(path, comparison_rows(adversaries.shown(source.pixels[:_SHOWN]), _SHOWN))
-
-
-def _save(adversaries: Adversaries, config: CycleGanConfig, run: RunDir) -> None:
-    averages = {name: average.state_dict() for name, average in adversaries.averages.items()}
-    state = {"config": config.model_dump(mode="json"), **averages}
-    save_checkpoint(run.path / MODEL, _MODEL_KIND, state)
 
 
 def _note(means: Mapping[str, float]) -> str:

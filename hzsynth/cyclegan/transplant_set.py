@@ -10,9 +10,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from pydantic import Field
-
-from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_files import write_picture
 from hzsynth.core.image_record import ImageRecord, TrainingImage
@@ -22,6 +19,7 @@ from hzsynth.core.parallel import SLOW
 from hzsynth.core.partial import carry_out
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import derive_seed, numpy_generator
+from hzsynth.cyclegan.config import TransplantConfig
 from hzsynth.cyclegan.domains import given_mask, training_images
 from hzsynth.cyclegan.target import Picture
 from hzsynth.cyclegan.transplant import main_parts, transplant
@@ -31,13 +29,6 @@ HOST_GROUP = "host_group"
 """Column with the patient whose skin carries the lesion; `group` is the patient of the lesion."""
 
 _HOSTS_TRIED = 12
-
-
-class TransplantConfig(Config):
-    """Settings of `transplant_images`."""
-
-    count: int = Field(200, ge=1, description="images to make")
-    seed: int = Field(0, ge=0, description="of pairs, places, scales and turns")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.cyclegan import comparison, training
-from hzsynth.cyclegan.config import CycleGanConfig
+from hzsynth.cyclegan.config import ComparisonConfig, CycleGanConfig
 from hzsynth.cyclegan.domains import FindLesion
 from hzsynth.cyclegan.objectives import Classify
 from hzsynth.cyclegan.translation import LESION_KEPT, translate_pixels
@@ -79,7 +79,7 @@ def compare_cyclegan(
     run: RunDir,
     source: ImageSet,
     target: ImageSet,
-    config: comparison.ComparisonConfig,
+    config: ComparisonConfig,
     *,
     classifier: RunDir | None = None,
     compute: Compute,

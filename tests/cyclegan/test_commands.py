@@ -13,9 +13,9 @@ from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.progress import Progress
 from hzsynth.core.run import RunDir
 from hzsynth.cyclegan import comparison, evaluation, judging, translation
-from hzsynth.cyclegan.config import CycleGanConfig
+from hzsynth.cyclegan.config import CycleGanConfig, TransplantConfig
 from hzsynth.cyclegan.training import train_cyclegan
-from hzsynth.cyclegan.transplant_set import TransplantConfig, transplant_images
+from hzsynth.cyclegan.transplant_set import transplant_images
 
 CONFIG = {"resolution": 32, "steps": 3, "width": 4, "blocks": 1, "discriminator_width": 4}
 

@@ -14,8 +14,9 @@ from skimage.metrics import structural_similarity
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set_writer import ImageSetWriter
-from hzsynth.cyclegan.comparison import ComparisonConfig, _used, compare
+from hzsynth.cyclegan.comparison import _used, compare
 from hzsynth.cyclegan.comparison_page import write_comparison
+from hzsynth.cyclegan.config import ComparisonConfig
 from hzsynth.cyclegan.evaluation import Changed, MethodEvaluator, Sample, skin_patches, tone_floor
 from hzsynth.cyclegan.gate import BOTH, MODEL, TRANSPLANT, Row, recommend
 from hzsynth.cyclegan.judging import Judge, Verdicts, after_jpeg, classifier_judge, feature_judge

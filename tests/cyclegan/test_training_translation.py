@@ -1,5 +1,7 @@
 """Whole life cycles on tiny networks: exact resume, provenance, sizes, refusals."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -257,3 +259,8 @@ def test_unusable_inputs_are_refused_in_a_sentence(tmp_path, domains):
         train_cyclegan(*domains, config, run, compute=half)
     with pytest.raises(InputError, match="not finished"):
         translate(run, domains[0], tmp_path / "out", compute=CPU_FP32)
+
+
+def test_the_settings_are_there_without_torch():
+    script = "import hzsynth.cyclegan.config, sys; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)

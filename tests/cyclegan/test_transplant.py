@@ -10,11 +10,11 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.lineage import check_lineage
 from hzsynth.core.photos import decode_image
+from hzsynth.cyclegan.config import TransplantConfig
 from hzsynth.cyclegan.target import Picture
 from hzsynth.cyclegan.transplant import main_parts, transplant
 from hzsynth.cyclegan.transplant_set import (
     HOST_GROUP,
-    TransplantConfig,
     read_source,
     transplant_images,
 )
