@@ -24,10 +24,12 @@ from common import hardware, parse_fast, versions, write_rows
 from numpy.typing import NDArray
 from PIL import Image
 
-from hzsynth.audit.copying import Membership, membership
-from hzsynth.audit.discriminator_attack import membership_failures
-from hzsynth.audit.gate import AuditConfig, AuditResult, audit_images, audit_space
-from hzsynth.audit.spaces import Distances, Space, default_spaces, measure_distances
+from hzsynth.audit.config import AuditConfig
+from hzsynth.audit.distances import Distances, measure_distances
+from hzsynth.audit.feature_spaces import FeatureSpace, default_feature_spaces
+from hzsynth.audit.gate import audit_images, audit_space
+from hzsynth.audit.membership import Membership, membership, membership_failures
+from hzsynth.audit.result import AuditResult
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
@@ -74,7 +76,7 @@ def write(path: Path, pictures: Sequence[Pixels], origin: str) -> ImageSet:
     return writer.images
 
 
-def planted(seed: int, folder: Path, spaces: Sequence[Space]) -> dict[str, AuditResult]:
+def planted(seed: int, folder: Path, spaces: Sequence[FeatureSpace]) -> dict[str, AuditResult]:
     """The audits of the three generators."""
     rng = np.random.default_rng(seed)
     photographs = phantoms(seed, "train")
@@ -186,7 +188,7 @@ def scene(
     )
 
 
-def remembering(space: Space) -> Space:
+def remembering(space: FeatureSpace) -> FeatureSpace:
     """The same space; a picture that was seen before is not described again."""
     known: dict[bytes, torch.Tensor] = {}
 
@@ -198,10 +200,10 @@ def remembering(space: Space) -> Space:
             known.update(zip([keys[row] for row in new], found, strict=True))
         return torch.stack([known[key] for key in keys])
 
-    return Space(space.name, describe)
+    return FeatureSpace(space.name, describe)
 
 
-def phantom_alarms(seeds: int, scenes: int, spaces: Sequence[Space]) -> Alarms:
+def phantom_alarms(seeds: int, scenes: int, spaces: Sequence[FeatureSpace]) -> Alarms:
     """Scenes of new patients only, drawn from all phantoms of the planted scenes."""
     shown = [p for s in range(seeds) for part in ("train", "held-out") for p in phantoms(s, part)]
     drawn = [p for s in range(seeds) for p in phantoms(s, "fresh")]
@@ -250,7 +252,7 @@ def gaussian_alarms(
 def main() -> None:
     fast = parse_fast(__doc__ or "")
     seeds, scenes = (2, 100) if fast else (5, 2000)
-    spaces = [remembering(space) for space in default_spaces(CPU_FP32)]
+    spaces = [remembering(space) for space in default_feature_spaces(CPU_FP32)]
     table: list[dict[str, object]] = []
     right = dict.fromkeys(_MUST_PASS, 0)
     for seed in range(seeds):

@@ -1,11 +1,9 @@
-"""Statistics of copying and membership: does a generated set give its training photographs away?
+"""Copying: are generated images nearer to training photographs than new photographs are?
 
-All start from distances to the nearest training photograph, of generated images on one side
+It starts from distances to the nearest training photograph, of generated images on one side
 and of held-out photographs on the other: what a set of new photographs does by chance is the
 standard. Papers: the C_T test (Meehan et al. 2020, arXiv 2004.05675), authenticity (Alaa et
-al. 2022, arXiv 2102.08921), membership inference by the nearest sample (Chen et al. 2020, arXiv
-1909.03935) with the true-positive rate at a low false-positive rate (Carlini et al. 2022, arXiv
-2112.03570). Distance alone is no proof of privacy (arXiv 2505.01524).
+al. 2022, arXiv 2102.08921). Distance alone is no proof of privacy (arXiv 2505.01524).
 """
 
 from dataclasses import asdict, dataclass
@@ -14,12 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from sklearn.metrics import roc_curve
 
 Floats = NDArray[np.float64]
-
-_FALSE_POSITIVES = 0.01
-_HALVINGS = 200
 
 
 @dataclass(frozen=True)
@@ -155,81 +149,3 @@ def mann_whitney(first: Floats, second: Floats) -> tuple[float, float]:
         return 0.0, 1.0
     z = (u - m * n / 2) / np.sqrt(variance)
     return float(z), float(stats.norm.cdf(z))
-
-
-@dataclass(frozen=True)
-class Membership:
-    """How well one can tell, from the generated images alone, who was in the training set.
-
-    Attributes:
-        auc: area under the ROC curve of the attack's figure; .5 is chance.
-        low: lower end of its 95 % interval (bootstrap over photographs).
-        high: upper end.
-        z: z score of the Mann-Whitney test, negative where members are told.
-        tpr: true-positive rate at 1 % false positives.
-        members: training photographs.
-        others: held-out photographs.
-        control: mean AUC of training photographs against other training photographs; .5 is right.
-        control_spread: its standard deviation over random halves.
-    """
-
-    auc: float
-    low: float
-    high: float
-    z: float
-    tpr: float
-    members: int
-    others: int
-    control: float
-    control_spread: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
-
-def membership(
-    members: Floats, others: Floats, rng: np.random.Generator, replicates: int = 1000
-) -> Membership:
-    """Membership inference by any figure that is smaller for members.
-
-    Args:
-        members: N figures of training photographs, such as distances to the nearest generated
-            image, at least 4.
-        others: K figures of held-out photographs, at least 2.
-        rng: of the bootstrap and of the control's halves.
-        replicates: of the bootstrap.
-
-    Returns:
-        The attack's success, and that of the same attack on two halves of the members.
-    """
-    n, k = len(members), len(others)
-    wins = _wins(members, others)
-    drawn_members = rng.multinomial(n, np.full(n, 1 / n), replicates)
-    drawn_others = rng.multinomial(k, np.full(k, 1 / k), replicates)
-    # A resampled AUC is the same table of wins under other weights.
-    areas = ((drawn_members.astype(np.float64) @ wins) * drawn_others).sum(axis=1) / (n * k)
-    half = n // 2
-    first = rng.permuted(np.tile(np.arange(n) < half, (_HALVINGS, 1)), axis=1).astype(np.float64)
-    controls = ((first @ _wins(members, members)) * (1 - first)).sum(axis=1) / (half * (n - half))
-    truth = np.r_[np.ones(n), np.zeros(k)]
-    # Every threshold: by default collinear points are left out, and with them the best at 1 %.
-    false, true, _ = roc_curve(truth, -np.r_[members, others], drop_intermediate=False)
-    low, high = np.quantile(areas, (0.025, 0.975))
-    return Membership(
-        auc=float(wins.mean()),
-        low=float(low),
-        high=float(high),
-        z=mann_whitney(members, others)[0],
-        tpr=float(true[false <= _FALSE_POSITIVES].max()),
-        members=n,
-        others=k,
-        control=float(np.mean(controls)),
-        control_spread=float(np.std(controls)),
-    )
-
-
-def _wins(members: Floats, others: Floats) -> Floats:
-    """N x K: 1 where the member's figure is the smaller, 1/2 where both are equal."""
-    wins: Floats = (members[:, None] < others) + 0.5 * (members[:, None] == others)
-    return wins

@@ -1,4 +1,4 @@
-"""Membership inference by the discriminator's score, and whether a run fits the audited sets.
+"""Membership inference by the discriminator's score.
 
 A discriminator is trained to tell its photographs from generated images; one that memorised
 them scores them higher than other photographs (LOGAN, Hayes et al. 2019, arXiv 1705.07663).
@@ -6,18 +6,17 @@ This is the attack of somebody who holds the network. Only images are released, 
 informs: it tells how far the run has overfitted, and that its weights must not leave.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from hzsynth.audit.copying import Membership, membership
-from hzsynth.core.errors import InputError, RefusedError
-from hzsynth.core.image_record import ImageRecord, TrainingImage
+from hzsynth.audit.membership import Membership, membership, membership_failures
+from hzsynth.core.errors import InputError
+from hzsynth.core.image_record import TrainingImage
 from hzsynth.core.image_set import ImageSet
-from hzsynth.core.phash import NEAR_DUPLICATE, nearest_hash
 from hzsynth.data.loading import load_pixels
 
 _FEWEST = 8
@@ -91,26 +90,6 @@ class DiscriminatorAttack:
         }
 
 
-def membership_failures(attack: Membership, most_auc: float, lowest_z: float) -> tuple[str, ...]:
-    """Why the gate fails: membership's AUC is surely above `most_auc`.
-
-    Args:
-        attack: the attack's success.
-        most_auc: its whole 95 % interval must lie above.
-        lowest_z: and its rank test must be below; with few photographs a bootstrap interval is
-            too short (with eight, three spaces gave 7 % false alarms by the interval alone).
-
-    Returns:
-        One sentence, or none where the gate passes.
-    """
-    if attack.low <= most_auc or attack.z >= lowest_z:
-        return ()
-    return (
-        f"membership is told with an AUC of {attack.auc:.2f} "
-        f"({attack.low:.2f} to {attack.high:.2f})",
-    )
-
-
 def discriminator_attack(
     judge: Judge,
     train: ImageSet,
@@ -142,7 +121,7 @@ def discriminator_attack(
     members = train.replace_records([record for record in train if record.sha256 in seen])
     if len(members) < _FEWEST:
         raise InputError(
-            f"the run {judge.run} learned from {len(members)} photographs of --train; its "
+            f"the run {judge.run} learned from {len(members)} photographs of `train`; its "
             f"discriminator can be asked about {_FEWEST} or more"
         )
     scores = []
@@ -154,62 +133,3 @@ def discriminator_attack(
     found = membership(-scores[0], -scores[1], rng)
     failures = membership_failures(found, most_auc, lowest_z)
     return DiscriminatorAttack(judge.run, judge.step, judge.size, found, gates, failures)
-
-
-def check_training_lists(
-    lists: Mapping[str, tuple[TrainingImage, ...]],
-    photographs: ImageSet,
-    held_out: Sequence[ImageRecord],
-    complete: Sequence[str],
-) -> tuple[str, ...]:
-    """Compares what generators learned from with the sets that an audit is given.
-
-    Args:
-        lists: run id -> the photographs that it learned from.
-        photographs: everything that --train counts as seen, of all classes.
-        held_out: the photographs that no run must have seen.
-        complete: ids of runs whose photographs must all be in `photographs`.
-
-    Returns:
-        Remarks: runs that learned from photographs outside --train and need not be complete.
-
-    Raises:
-        RefusedError: a held-out photograph, a near-duplicate of it or its patient was in a run's
-            training, or a photograph of a complete run's training is not in --train.
-    """
-    known = {record.sha256 for record in photographs}
-    remarks = []
-    for run, images in lists.items():
-        _refuse_seen(run, images, held_out)
-        outside = sum(image.sha256 not in known for image in images)
-        if not outside:
-            continue
-        found = f"the run {run} learned from {outside} of {len(images)} photographs outside --train"
-        if run in complete:
-            raise RefusedError(
-                f"{found}: copies of them would not be noticed; give the set that it was trained on"
-            )
-        remarks.append(f"{found}: copies of them are not looked for")
-    return tuple(remarks)
-
-
-def _refuse_seen(
-    run: str, images: Sequence[TrainingImage], held_out: Sequence[ImageRecord]
-) -> None:
-    files = {image.sha256 for image in images}
-    patients = {image.group for image in images if image.group}
-    distances, _ = nearest_hash(
-        [record.phash for record in held_out], [image.phash for image in images]
-    )
-    for record, distance in zip(held_out, distances, strict=True):
-        if record.sha256 in files:
-            how = "was in"
-        elif record.group and record.group in patients:
-            how = "shows a patient of"
-        elif distance <= NEAR_DUPLICATE:
-            how = "is a near-duplicate of a photograph in"
-        else:
-            continue
-        raise RefusedError(
-            f"'{record.file_name}' of --holdout {how} the training of {run}: it is no new photograph"
-        )

@@ -9,10 +9,10 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hzsynth.audit.copying import Membership
 from hzsynth.audit.discriminator_attack import DiscriminatorAttack
-from hzsynth.audit.gate import AuditResult, SpaceAudit
-from hzsynth.audit.spaces import Distances
+from hzsynth.audit.distances import Distances
+from hzsynth.audit.membership import Membership
+from hzsynth.audit.result import AuditResult, SpaceAudit
 from hzsynth.core.files import atomic_write_text
 from hzsynth.core.image_set import ImageSet
 from hzsynth.data.loading import load_pixels
@@ -30,6 +30,14 @@ from hzsynth.report.style import (
 
 PAGE, FIGURES, DROP = "report.html", "audit.json", "drop.txt"
 _SIDE, _COLUMNS = 96, 12
+_TABLE_CAPTION = (
+    "near: share of images below the threshold, with the exact probability that new photographs give "
+    "as many; C_T: below -3 the images are nearer than new photographs; authentic: farther from a "
+    "training photograph than that is from its neighbour; membership: how well the images tell who was "
+    "in the training set (AUC, .5 is chance; true positives at 1 % false ones); control: the same "
+    "between two halves of the training photographs, which must lie near .5. The discriminator's row is "
+    "the attack of somebody who holds the network."
+)
 
 
 def write_audit(
@@ -55,8 +63,7 @@ def write_audit(
         f"{len(fake)} generated, {len(train)} training, {len(held_out)} held-out photographs",
     )
     page.verdict(result.sentence(), "good" if result.passed else "bad")
-    closest = page.section("The closest pairs")
-    closest.figure(
+    page.section("The closest pairs").figure(
         closest_sheet(result, fake, train, held_out),
         caption="Generated images (above), the training photograph nearest to each (middle) and "
         "the nearest photograph that the generator did not see (below), the closest first. The "
@@ -66,13 +73,7 @@ def write_audit(
     )
     page.section("What each comparison says").table(
         pd.DataFrame([*map(_row, result.spaces), *_discriminator_row(result.discriminator)]),
-        caption="near: share of images below the threshold, with the exact probability that "
-        "new photographs give as many; C_T: below -3 the images are nearer than new photographs; "
-        "authentic: farther from a training photograph than that is from its neighbour; "
-        "membership: how well the images tell who was in the training set (AUC, .5 is chance; "
-        "true positives at 1 % false ones); control: the same between two halves of the training "
-        "photographs, which must lie near .5. The discriminator's row is the attack of somebody "
-        "who holds the network.",
+        caption=_TABLE_CAPTION,
     )
     if result.discriminator is not None:
         page.section("The discriminator").text(result.discriminator.sentence())
@@ -85,8 +86,7 @@ def write_audit(
             caption=f"{audit.space}: a set of copies lies left of the held-out photographs.",
             alt="Two curves of distances to the nearest training photograph.",
         )
-    drop = page.section("Images to drop")
-    drop.text(
+    page.section("Images to drop").text(
         f"{len(result.dropped)} of {len(fake)} images are perceptual copies, near in the pixels or "
         f"near in both feature spaces; `{DROP}` lists them for `hzsynth build-dataset --drop`."
     )

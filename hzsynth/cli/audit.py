@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
         train: Annotated[
             Path, typer.Option("--train", metavar="SET", help="What the generator learned from.")
         ],
-        holdout: Annotated[
+        held_out: Annotated[
             Path | None,
             typer.Option(
                 "--holdout",
@@ -50,7 +50,7 @@ def register(app: typer.Typer) -> None:
 
         Of a --train set with splits only the train split counts as seen.
         """
-        from hzsynth.audit.gate import AuditConfig
+        from hzsynth.audit.config import AuditConfig
         from hzsynth.core.run import RunDir
         from hzsynth.stages.audit import audit as audit_generated
 
@@ -61,7 +61,7 @@ def register(app: typer.Typer) -> None:
             open_set(fake),
             open_set(train),
             config,
-            holdout=None if holdout is None else open_set(holdout),
+            held_out=None if held_out is None else open_set(held_out),
             run=None if run is None else RunDir.load(run, "gan"),
             compute=session.compute,
             progress=session.progress,

@@ -48,7 +48,7 @@ def register(app: typer.Typer) -> None:
             session.show({"release": str(verify), "files checked": verify_release(verify)})
             return
         from hzsynth.release.bundle import release_images
-        from hzsynth.release.facts import ReleaseConfig
+        from hzsynth.release.config import ReleaseConfig
 
         config = session.resolve(ReleaseConfig, name=name, contact=contact, licence=licence)
         if fake is None or audit is None:

@@ -28,8 +28,9 @@ from hzsynth.core.run import RunDir
 from hzsynth.release.card import card
 from hzsynth.release.check import SUMS
 from hzsynth.release.checklist import checklist
-from hzsynth.release.evidence import gather_evidence, read_audit
-from hzsynth.release.facts import Facts, ReleaseConfig
+from hzsynth.release.config import ReleaseConfig
+from hzsynth.release.evidence import Evidence, gather_evidence, read_audit
+from hzsynth.release.facts import Facts
 
 _GENERATED = ("stylegan2", "cyclegan", "diffusion", "external")
 README, METRICS = "README.md", "metrics.json"
@@ -83,27 +84,8 @@ def release_images(
     partial = _open(out)
     try:
         rows = _write_images(partial.root, fake, accepted, progress)
-        facts = Facts(
-            config=config,
-            audited=len(fake),
-            left_out=len(fake) - len(rows),
-            classes=dict(sorted(Counter(row.label for row in rows).items())),
-            sizes=tuple(sorted({(row.width, row.height) for row in rows})),
-            metrics={
-                "hzsynth": hzsynth.__version__,
-                "released": len(rows),
-                "audit": evidence.audit,
-                "scores": list(evidence.scores),
-                "generators": list(evidence.generators),
-            },
-        )
-        texts = {
-            METADATA: metadata_csv(rows),
-            METRICS: json.dumps(facts.metrics, indent=2, ensure_ascii=False) + "\n",
-            README: card(facts),
-            "checklist.en.md": checklist(facts, "en"),
-            "checklist.ko.md": checklist(facts, "ko"),
-        }
+        facts = _facts(config, len(fake), rows, evidence)
+        texts = _texts(facts, rows)
         for name, text in texts.items():
             write_below(partial.root, name, text.encode())
         _write_sums(partial.root, [*texts, *(row.file_name for row in rows)])
@@ -113,6 +95,36 @@ def release_images(
     finally:
         partial.close(keep=False)
     return facts
+
+
+def _facts(
+    config: ReleaseConfig, audited: int, rows: Sequence[ImageRecord], evidence: Evidence
+) -> Facts:
+    return Facts(
+        config=config,
+        audited=audited,
+        left_out=audited - len(rows),
+        classes=dict(sorted(Counter(row.label for row in rows).items())),
+        sizes=tuple(sorted({(row.width, row.height) for row in rows})),
+        metrics={
+            "hzsynth": hzsynth.__version__,
+            "released": len(rows),
+            "audit": evidence.audit,
+            "scores": list(evidence.scores),
+            "generators": list(evidence.generators),
+        },
+    )
+
+
+def _texts(facts: Facts, rows: Sequence[ImageRecord]) -> dict[str, str]:
+    """The bundle's texts by file name."""
+    return {
+        METADATA: metadata_csv(rows),
+        METRICS: json.dumps(facts.metrics, indent=2, ensure_ascii=False) + "\n",
+        README: card(facts),
+        "checklist.en.md": checklist(facts, "en"),
+        "checklist.ko.md": checklist(facts, "ko"),
+    }
 
 
 def _check_generated(accepted: Sequence[ImageRecord], fake: ImageSet) -> None:

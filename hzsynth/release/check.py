@@ -9,7 +9,7 @@ from pathlib import Path
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.files import explain_os_error
 from hzsynth.core.image_record import METADATA
-from hzsynth.release.png import png_problem
+from hzsynth.release.plain_png import png_problem
 
 SUMS = "SHA256SUMS"
 _TEXTS = ("README.md", METADATA, "metrics.json", "checklist.en.md", "checklist.ko.md")

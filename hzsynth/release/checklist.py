@@ -6,7 +6,7 @@ is filled in with figures; the rest is for people.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from hzsynth.release.facts import Facts
 
@@ -19,6 +19,14 @@ _STAGES: tuple[Both, ...] = (
     ("3. Verification of safety and utility", "3. 안전성 및 유용성 검증"),
     ("4. Evaluation by the review committee", "4. 심의위원회 평가"),
     ("5. Use and safe management", "5. 활용 및 안전한 관리"),
+)
+
+
+_LOOKED_AT: Both = (
+    "A dermatologist looked at the closest pairs of the audit; no scar, tattoo, nail, jewellery or rare "
+    "form lets a person be recognised.",
+    "피부과 전문의가 가장 유사한 이미지 쌍을 육안으로 검토하였으며, 흉터, 문신, 손발톱, 장신구 및 드문 병형으로 개인을 알아볼 "
+    "수 없음을 확인하였다.",
 )
 
 
@@ -195,7 +203,7 @@ def _safety(facts: Facts) -> tuple[Item, ...]:
     )
     changed = ", ".join(facts.changed_settings)
     passed = audit["passed"]
-    items = [
+    return (
         Item(
             2,
             (
@@ -230,30 +238,29 @@ def _safety(facts: Facts) -> tuple[Item, ...]:
             ),
             (f"{told} (before images were left out).", f"{told} (제외 전 기준)."),
         ),
-    ]
-    if "discriminator" in audit:
-        attack = audit["discriminator"]["membership"]
-        figure = f"AUC {attack['auc']:.2f} ({attack['low']:.2f}–{attack['high']:.2f})"
-        items.append(
-            Item(
-                2,
-                (
-                    "Membership inference with the generator's discriminator was tested.",
-                    "생성모델의 판별자를 이용한 멤버십 추론 위험을 평가하였다.",
-                ),
-                (
-                    f"{figure}; the discriminator stays inside.",
-                    f"{figure}. 판별자는 반출하지 않는다.",
-                ),
-            )
-        )
-    looked: Both = (
-        "A dermatologist looked at the closest pairs of the audit; no scar, tattoo, nail, jewellery or rare "
-        "form lets a person be recognised.",
-        "피부과 전문의가 가장 유사한 이미지 쌍을 육안으로 검토하였으며, 흉터, 문신, 손발톱, 장신구 및 드문 병형으로 개인을 알아볼 "
-        "수 없음을 확인하였다.",
+        *_discriminator(audit),
+        Item(2, _LOOKED_AT),
     )
-    return (*items, Item(2, looked))
+
+
+def _discriminator(audit: dict[str, Any]) -> tuple[Item, ...]:
+    if "discriminator" not in audit:
+        return ()
+    attack = audit["discriminator"]["membership"]
+    figure = f"AUC {attack['auc']:.2f} ({attack['low']:.2f}–{attack['high']:.2f})"
+    return (
+        Item(
+            2,
+            (
+                "Membership inference with the generator's discriminator was tested.",
+                "생성모델의 판별자를 이용한 멤버십 추론 위험을 평가하였다.",
+            ),
+            (
+                f"{figure}; the discriminator stays inside.",
+                f"{figure}. 판별자는 반출하지 않는다.",
+            ),
+        ),
+    )
 
 
 def _utility(facts: Facts) -> tuple[Item, ...]:

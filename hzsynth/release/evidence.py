@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hzsynth.audit.gate import AuditConfig
+from hzsynth.audit.config import AuditConfig
 from hzsynth.audit.page import FIGURES
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_set import ImageSet
@@ -152,7 +152,7 @@ def _scores(path: Path, fake: ImageSet) -> tuple[dict[str, Any], ...]:
         for score in values["scores"]:
             if score["fake_digest"] != fake.digest:
                 raise InputError(
-                    f"'{path}' scores another set of images than FAKE (or another class of it): "
+                    f"'{path}' scores other images than `fake` (or another class of them): "
                     "repeat `hzsynth score`"
                 )
             words = {k: score[k] for k in ("metric", "extractor", "better") if _is_word(score[k])}

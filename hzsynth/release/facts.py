@@ -3,19 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import Field
-
-from hzsynth.audit.gate import AuditConfig
-from hzsynth.core.config import Config
-
-
-class ReleaseConfig(Config):
-    """Settings of `release_images`."""
-
-    name: str = Field("Synthetic dermatological images", min_length=1, description="title")
-    contact: str = Field("", description="who answers questions and takes back the images")
-    licence: str = Field("", description="terms of use; to be decided when empty")
-    seed: int = Field(0, ge=0, description="of the images' new order")
+from hzsynth.audit.config import AuditConfig
+from hzsynth.release.config import ReleaseConfig
 
 
 @dataclass(frozen=True)

@@ -64,10 +64,7 @@ def extract_features(
         InputError: an image cannot be read.
     """
     known = open_cache(None, extractor, size) if cache is None else cache
-    features = torch.empty(len(images), extractor.dim)
-    rows: list[int] = []
-    names: list[str] = []
-    batch: list[NDArray[np.uint8]] = []
+    features = _Features(len(images), extractor, known)
 
     def open_image(record: ImageRecord) -> Opened:
         data = images.read_bytes(record)
@@ -78,32 +75,59 @@ def extract_features(
             return sha256, found
         return sha256, square(decode_image(data, str(images.path(record))), size)
 
-    def compute() -> None:
-        if batch:
-            features[rows[-len(batch) :]] = extractor(_stacked(batch))
-            batch.clear()
-
-    def keep() -> None:
-        compute()
-        known.add(names, features[rows])
-        rows.clear()
-        names.clear()
-
     with progress.task(f"{extractor.name} features", total=len(images), unit="img") as task:
-        for row, (sha256, content) in enumerate(_opened_ahead(open_image, images.records)):
-            if isinstance(content, torch.Tensor):
-                features[row] = content
-            else:
-                rows.append(row)
-                names.append(sha256)
-                batch.append(content)
-            if len(batch) == BATCH:
-                compute()
-            if len(rows) >= _KEPT_AT_ONCE:
-                keep()
+        for row, opened in enumerate(_opened_ahead(open_image, images.records)):
+            features.add(row, opened)
             task.advance(1)
-        keep()
-    return features
+        features.keep()
+    return features.rows
+
+
+class _Features:
+    """The features of a set as they come: known ones at once, the others batch by batch.
+
+    Args:
+        count: images.
+        extractor: what computes them.
+        known: the cache, to which new ones are added.
+
+    Attributes:
+        rows: float32 N x D.
+    """
+
+    def __init__(self, count: int, extractor: FeatureExtractor, known: FeatureCache) -> None:
+        self.rows = torch.empty(count, extractor.dim)
+        self._extractor = extractor
+        self._known = known
+        self._new: list[int] = []
+        self._names: list[str] = []
+        self._waiting: list[NDArray[np.uint8]] = []
+
+    def add(self, row: int, opened: Opened) -> None:
+        """Takes an image, in the order of the set."""
+        sha256, content = opened
+        if isinstance(content, torch.Tensor):
+            self.rows[row] = content
+            return
+        self._new.append(row)
+        self._names.append(sha256)
+        self._waiting.append(content)
+        if len(self._waiting) == BATCH:
+            self._compute()
+        if len(self._new) >= _KEPT_AT_ONCE:
+            self.keep()
+
+    def keep(self) -> None:
+        """Computes what waits, and hands all new features to the cache."""
+        self._compute()
+        self._known.add(self._names, self.rows[self._new])
+        self._new.clear()
+        self._names.clear()
+
+    def _compute(self) -> None:
+        if self._waiting:
+            self.rows[self._new[-len(self._waiting) :]] = self._extractor(_stacked(self._waiting))
+            self._waiting.clear()
 
 
 def _stacked(pictures: Sequence[NDArray[np.uint8]]) -> torch.Tensor:

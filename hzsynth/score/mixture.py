@@ -6,7 +6,7 @@ class are told from its photographs: a logistic regression on frozen features, c
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,29 +159,19 @@ def describe_mixture(
     if min(len(photographs), len(generated)) >= 2 * _FOLDS:
         extractor = create_extractor(features, compute=compute)
         known = open_cache(cache, extractor, _SIDE)
-        probe = probe_origin(
-            *(
-                extract_features(part, extractor, size=_SIDE, progress=progress, cache=known)
-                for part in (photographs, generated)
-            ),
-            seed=seed,
+        described = (
+            extract_features(part, extractor, size=_SIDE, progress=progress, cache=known)
+            for part in (photographs, generated)
         )
+        probe = probe_origin(*described, seed=seed)
     augmented = target.replace_records(r for r in target if r.origin == "augmented")
-    rows = {"photographs": photographs, "synthetic": generated, "augmented": augmented}
     return MixtureReport(
         label=label,
         made_of=made_of,
         synthetic_share=synthetic,
         association=association([(str(is_synthetic(r)), r.label) for r in train]),
         probe=probe,
-        sheet=comparison_rows(
-            {
-                f"{name} ({len(part)})": load_pixels(_evenly(part), _SHOWN_SIDE)
-                for name, part in rows.items()
-                if len(part)
-            },
-            columns=_SHOWN,
-        ),
+        sheet=_sheet({"photographs": photographs, "synthetic": generated, "augmented": augmented}),
     )
 
 
@@ -227,6 +217,16 @@ def _cross_validated(inputs: NDArray[np.float64], answers: NDArray[np.int64], se
 def _once(records: Iterable[ImageRecord]) -> list[ImageRecord]:
     """Every image once: a copy in train and in a test fold would be recognised."""
     return list({record.sha256: record for record in records}.values())
+
+
+def _sheet(rows: Mapping[str, ImageSet]) -> NDArray[np.uint8]:
+    """A row of examples of each kind that there is."""
+    pictures = {
+        f"{name} ({len(part)})": load_pixels(_evenly(part), _SHOWN_SIDE)
+        for name, part in rows.items()
+        if len(part)
+    }
+    return comparison_rows(pictures, columns=_SHOWN)
 
 
 def _evenly(images: ImageSet) -> ImageSet:

@@ -108,8 +108,7 @@ def select_images(
     extractor = create_extractor(features, compute=compute)
     known = open_cache(cache, extractor, _SIDE)
     labels = [label] if label else sorted({name for images in synthetic for name in images.labels})
-    dropped: set[str] = set()
-    looked_at = implausible = copies = 0
+    found: list[_Misfits] = []
     for name in labels:
         photographs = real.select("train", name)
         if len(photographs) <= _NEIGHBOURS:
@@ -121,17 +120,32 @@ def select_images(
             photographs, extractor, size=_SIDE, progress=progress, cache=known
         )
         for images in (made.select(label=name) for made in synthetic):
-            if not len(images):
-                continue
-            made = extract_features(images, extractor, size=_SIDE, progress=progress, cache=known)
-            odd, copied = ~plausible(made, behind), ~authentic(made, behind)
-            looked_at += len(images)
-            implausible += int(odd.sum())
-            copies += int(copied.sum())
-            out = torch.zeros_like(odd)
-            if how in ("plausible", "both"):
-                out |= odd
-            if how in ("authentic", "both"):
-                out |= copied
-            dropped.update(r.sha256 for r, gone in zip(images, out.tolist(), strict=True) if gone)
-    return Selection(frozenset(dropped), looked_at, implausible, copies)
+            if len(images):
+                made = extract_features(
+                    images, extractor, size=_SIDE, progress=progress, cache=known
+                )
+                found.append(_Misfits(images, ~plausible(made, behind), ~authentic(made, behind)))
+    return Selection(
+        dropped=frozenset(digest for misfits in found for digest in misfits.dropped(how)),
+        looked_at=sum(len(misfits.images) for misfits in found),
+        implausible=sum(int(misfits.implausible.sum()) for misfits in found),
+        copies=sum(int(misfits.copies.sum()) for misfits in found),
+    )
+
+
+@dataclass(frozen=True)
+class _Misfits:
+    """Which images of a set do not fit; bool N each."""
+
+    images: ImageSet
+    implausible: torch.Tensor
+    copies: torch.Tensor
+
+    def dropped(self, how: Filter) -> list[str]:
+        """The sha256 of those that a filter leaves out."""
+        out = torch.zeros_like(self.copies)
+        if how in ("plausible", "both"):
+            out |= self.implausible
+        if how in ("authentic", "both"):
+            out |= self.copies
+        return [r.sha256 for r, gone in zip(self.images, out.tolist(), strict=True) if gone]

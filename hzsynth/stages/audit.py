@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hzsynth.audit.discriminator_attack import check_training_lists
-from hzsynth.audit.gate import AuditConfig, AuditResult, audit_images
+from hzsynth.audit.config import AuditConfig
+from hzsynth.audit.gate import audit_images
 from hzsynth.audit.page import write_audit
+from hzsynth.audit.result import AuditResult
+from hzsynth.audit.training_lists import check_training_lists
 from hzsynth.core.devices import Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
@@ -45,18 +47,18 @@ class Audit:
         return write_audit(self.result, self.generated, self.members, self.held_out, folder)
 
 
-def members_and_held_out(train: ImageSet, holdout: ImageSet | None) -> tuple[ImageSet, ImageSet]:
+def members_and_held_out(train: ImageSet, held_out: ImageSet | None) -> tuple[ImageSet, ImageSet]:
     """The photographs that count as seen, and those that do not.
 
     Args:
         train: what a generator learned from; of a set with splits only the train split.
-        holdout: photographs that it did not see; by default val and test of `train`.
+        held_out: photographs that it did not see; by default val and test of `train`.
 
     Returns:
         Members and held-out photographs.
     """
-    unseen = train if holdout is None else holdout
-    if holdout is None or (unseen.has_splits and unseen.digest == train.digest):
+    unseen = train if held_out is None else held_out
+    if held_out is None or (unseen.has_splits and unseen.digest == train.digest):
         unseen = unseen.replace_records(r for r in unseen if r.split in _HELD_OUT)
     return train.training_part(), unseen
 
@@ -66,7 +68,7 @@ def audit(
     train: ImageSet,
     config: AuditConfig,
     *,
-    holdout: ImageSet | None = None,
+    held_out: ImageSet | None = None,
     run: RunDir | None = None,
     compute: Compute,
     progress: Progress = SILENT,
@@ -77,7 +79,7 @@ def audit(
         generated: the generated images.
         train: what the generator learned from; of a set with splits only the train split.
         config: the settings.
-        holdout: photographs that it did not see; by default val and test of `train`.
+        held_out: photographs that it did not see; by default val and test of `train`.
         run: the generator's run, whose discriminator is asked who was in training.
         compute: device and precision.
         progress: where progress is shown.
@@ -90,7 +92,7 @@ def audit(
         RefusedError: a held-out photograph was in a generator's training, or a photograph of it
             is missing in `train`.
     """
-    members, unseen = members_and_held_out(train, holdout)
+    members, unseen = members_and_held_out(train, held_out)
     judge = None if run is None else open_discriminator(run, generated, compute)
     if config.gate_discriminator and judge is None:
         raise InputError("`gate_discriminator` needs `run`: whose discriminator is asked")

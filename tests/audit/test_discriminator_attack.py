@@ -6,44 +6,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import roc_auc_score, roc_curve
 
-from hzsynth.audit import copying
-from hzsynth.audit.discriminator_attack import (
-    Judge,
-    check_training_lists,
-    discriminator_attack,
-    membership_failures,
-)
-from hzsynth.audit.gate import AuditConfig, audit_images
-from hzsynth.audit.spaces import Space, pixel_vectors
+from hzsynth.audit.config import AuditConfig
+from hzsynth.audit.discriminator_attack import Judge, discriminator_attack
+from hzsynth.audit.feature_spaces import FeatureSpace, pixel_vectors
+from hzsynth.audit.gate import audit_images
 from hzsynth.cli.main import run as hzsynth
 from hzsynth.core.devices import CPU_FP32
-from hzsynth.core.errors import InputError, RefusedError
-from hzsynth.core.image_record import TrainingImage
+from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
-from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.run import RunDir
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.sampling import generate
 from hzsynth.gan.training import train_gan
+from tests.audit.greys import trained_on, write
 
-PIXELS = Space("pixels", pixel_vectors)
-
-
-def write(path: Path, grey: list[int], split: str = "", origin: str = "real") -> ImageSet:
-    """Noise about a grey level each: their mean is what the known judge looks at."""
-    rng = np.random.default_rng(len(path.name))
-    with ImageSetWriter(path) as writer:
-        for number, level in enumerate(grey):
-            picture = (level + rng.normal(0, 12, (24, 24, 3))).clip(0, 255).astype(np.uint8)
-            group = f"{path.name}-{number}" if origin == "real" else ""
-            writer.add(picture, label="zoster", split=split, origin=origin, group=group)
-    return writer.images
-
-
-def trained_on(images: ImageSet) -> tuple[TrainingImage, ...]:
-    return tuple(TrainingImage(r.sha256, r.phash, r.group) for r in images)
+PIXELS = FeatureSpace("pixels", pixel_vectors)
 
 
 def mean_judge(images: ImageSet, sign: int = 1) -> Judge:
@@ -70,41 +48,6 @@ def test_a_judge_that_knows_is_found_and_one_that_does_not_is_not(tmp_path: Path
     result = attack(mean_judge(train), train, mixed)
     assert abs(result.membership.auc - 0.5) < 0.2
     assert result.failures == ()
-
-
-def test_figures_are_those_of_sklearn() -> None:
-    rng = np.random.default_rng(3)
-    for _ in range(5):
-        members, others = rng.normal(0.6, 1, 40).round(1), rng.normal(0, 1, 150).round(1)
-        found = copying.membership(-members, -others, rng, replicates=200)
-        truth, scores = np.r_[np.ones(40), np.zeros(150)], np.r_[members, others]
-        false, true, _ = roc_curve(truth, scores, drop_intermediate=False)
-        assert found.auc == pytest.approx(roc_auc_score(truth, scores))
-        assert found.tpr == pytest.approx(max(true[false <= 0.01]))
-        assert found.low < found.auc < found.high
-
-
-def test_the_bootstrap_is_that_of_resampled_photographs() -> None:
-    rng = np.random.default_rng(4)
-    members, others = rng.normal(0.5, 1, 30), rng.normal(0, 1, 25)
-    truth = np.r_[np.ones(30), np.zeros(25)]
-    areas = [
-        roc_auc_score(truth, np.r_[rng.choice(members, 30), rng.choice(others, 25)])
-        for _ in range(600)
-    ]
-    found = copying.membership(-members, -others, rng, replicates=4000)
-    assert [found.low, found.high] == pytest.approx(np.quantile(areas, (0.025, 0.975)), abs=0.03)
-
-
-def test_chance_seldom_tells_few_photographs_apart() -> None:
-    rng = np.random.default_rng(5)
-    alarms = [
-        bool(membership_failures(copying.membership(*rng.normal(size=(2, 8)), rng, 200), 0.6, -3))
-        for _ in range(500)
-    ]
-    assert sum(alarms) <= 4
-    apart = copying.membership(np.arange(8.0), np.arange(8.0, 16), rng)
-    assert membership_failures(apart, 0.6, -3)
 
 
 def test_photographs_that_the_run_did_not_see_are_no_members(tmp_path: Path) -> None:
@@ -137,26 +80,6 @@ def test_the_discriminator_informs_and_gates_only_when_asked(tmp_path: Path) -> 
     assert verdicts == {False: (True, False), True: (False, True)}
 
 
-def test_a_run_must_fit_the_sets(tmp_path: Path) -> None:
-    train = write(tmp_path / "train", [100] * 10)
-    held_out = write(tmp_path / "held-out", [100] * 9)
-    lists = {"gan-test": trained_on(train)}
-    assert check_training_lists(lists, train, held_out.records, ["gan-test"]) == ()
-    part = train.replace_records(train.records[2:])
-    with pytest.raises(RefusedError, match="2 of 10 photographs outside --train"):
-        check_training_lists(lists, part, held_out.records, ["gan-test"])
-    (remark,) = check_training_lists(lists, part, held_out.records, [])
-    assert "not looked for" in remark
-    stranger = held_out.records[0]
-    for image, how in (
-        (TrainingImage(stranger.sha256, "", ""), "was in"),
-        (TrainingImage("0" * 64, "", stranger.group), "shows a patient"),
-        (TrainingImage("0" * 64, stranger.phash, ""), "near-duplicate"),
-    ):
-        with pytest.raises(RefusedError, match=how):
-            check_training_lists({"r": (image,)}, train, held_out.records, [])
-
-
 @pytest.fixture(scope="module", params=["projected", "stylegan2"])
 def trained(request, tmp_path_factory) -> tuple[Path, Path, Path, Path]:
     """A run of a few steps, its images and the photographs."""
@@ -183,7 +106,7 @@ def trained(request, tmp_path_factory) -> tuple[Path, Path, Path, Path]:
 
 
 def test_the_command_asks_the_discriminator_of_a_run(trained, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("hzsynth.audit.gate.default_spaces", lambda compute: (PIXELS,))
+    monkeypatch.setattr("hzsynth.audit.gate.default_feature_spaces", lambda compute: (PIXELS,))
     run, fake, train, held_out = map(str, trained)
     sets = [fake, "--train", train, "--holdout", held_out, "--quiet", "--device", "cpu"]
     with pytest.raises(SystemExit) as ended:

@@ -6,84 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from scipy import stats
-from sklearn.metrics import roc_auc_score
 
-from hzsynth.audit import copying
-from hzsynth.audit.gate import AuditConfig, AuditResult, audit_images
+from hzsynth.audit.config import AuditConfig
+from hzsynth.audit.feature_spaces import FeatureSpace, pixel_vectors
+from hzsynth.audit.gate import audit_images
 from hzsynth.audit.page import write_audit
-from hzsynth.audit.spaces import Space, orientations, pixel_vectors, views
+from hzsynth.audit.result import AuditResult
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.data.sources.phantom import render_phantom
 
-PIXELS = Space("pixels", pixel_vectors)
-
-
-def test_the_probability_of_near_images_is_that_of_random_orders() -> None:
-    rng = np.random.default_rng(0)
-    fakes, held_out, rank = 12, 7, 2
-    counts = []
-    for _ in range(20_000):
-        order = rng.permutation(np.r_[np.zeros(fakes), np.ones(held_out)])
-        counts.append(int((order[: np.flatnonzero(order)[rank - 1]] == 0).sum()))
-    for near in (0, 1, 3, 6, 10):
-        simulated = float(np.mean(np.array(counts) >= near))
-        exact = copying.near_probability(near, fakes, rank, held_out)
-        assert exact == pytest.approx(simulated, abs=0.012)
-    least = copying.noticeable_share(fakes, rank, held_out, 0.05)
-    assert copying.near_probability(round(least * fakes), fakes, rank, held_out) < 0.05
-    assert copying.near_probability(round(least * fakes) - 1, fakes, rank, held_out) >= 0.05
-
-
-def test_c_t_is_the_mann_whitney_test_of_scipy() -> None:
-    rng = np.random.default_rng(1)
-    for shift in (-1.0, 0.0, 0.5):
-        first, second = rng.normal(shift, 1, 30).round(1), rng.normal(0, 1, 25).round(1)
-        z, p = copying.mann_whitney(first, second)
-        theirs = stats.mannwhitneyu(
-            first, second, alternative="less", method="asymptotic", use_continuity=False
-        )
-        assert p == pytest.approx(theirs.pvalue)
-        assert z == pytest.approx(stats.norm.ppf(theirs.pvalue), abs=1e-6)
-    assert copying.mann_whitney(np.ones(4), np.ones(3)) == (0.0, 1.0)
-
-
-def test_membership_of_separated_and_of_equal_distances() -> None:
-    rng = np.random.default_rng(2)
-    told = copying.membership(rng.uniform(0, 1, 40), rng.uniform(2, 3, 40), rng)
-    assert (told.auc, told.tpr) == (1.0, 1.0)
-    assert told.low == pytest.approx(1.0)
-    same = copying.membership(rng.normal(size=200), rng.normal(size=200), rng)
-    assert abs(same.auc - 0.5) < 0.1
-    members, others = rng.normal(size=30).round(1), rng.normal(0.4, 1, 20).round(1)
-    truth = np.r_[np.ones(30), np.zeros(20)]
-    area = copying.membership(members, others, rng, replicates=2).auc
-    assert area == pytest.approx(roc_auc_score(truth, -np.r_[members, others]))
-    assert same.low < 0.5 < same.high
-    assert same.control == pytest.approx(0.5, abs=0.02)
-
-
-def test_views_hold_the_orientations_and_crops_of_a_picture() -> None:
-    pixels = torch.arange(2 * 3 * 20 * 20, dtype=torch.uint8).reshape(2, 3, 20, 20)
-    seen = views(pixels)
-    assert len(seen) == 13
-    assert all(view.shape == pixels.shape for view in seen)
-    kinds = {tuple(view[0, 0].flatten().tolist()) for view in orientations(pixels)}
-    assert len(kinds) == 8
-    assert torch.equal(seen[0], pixels)
-    mirrored = [torch.equal(view, pixels.flip(3)) for view in seen]
-    assert any(mirrored)
-
-
-def test_pixel_vectors_do_not_see_light_and_contrast() -> None:
-    pixels = torch.randint(60, 120, (3, 3, 48, 48), dtype=torch.uint8)
-    brighter = (pixels.float() * 1.5 + 20).round().to(torch.uint8)
-    assert torch.allclose(pixel_vectors(pixels), pixel_vectors(brighter), atol=0.02)
+PIXELS = FeatureSpace("pixels", pixel_vectors)
 
 
 def _set(path: Path, pictures: list[np.ndarray], origin: str = "phantom") -> ImageSet:
@@ -172,9 +108,9 @@ def test_sets_that_cannot_be_audited_are_refused(planted) -> None:
     fresh, config = generators["fresh"], AuditConfig()
     few = held_out.replace_records(held_out.records[:3])
     for fake, seen, unseen, match in (
-        (fresh, train, few, "--holdout holds 3"),
+        (fresh, train, few, "`held_out` holds 3"),
         (fresh, fresh, held_out, "photographs only"),
-        (fresh, train, train, "in --train and in --holdout"),
+        (fresh, train, train, "in `train` and in `held_out`"),
     ):
         with pytest.raises(InputError, match=match):
             audit_images(fake, seen, unseen, config, compute=CPU_FP32, spaces=[PIXELS])

@@ -1,66 +1,20 @@
-"""The spaces in which the audit looks for copies, and the views under which it looks.
+"""Distances between generated images and photographs, under all views in which a copy may be shown.
 
 A copy may be mirrored, turned or cut: a training photograph stands for its eight orientations and
-for five crops of 80 %. Two networks see what a picture shows, and the pixels what it is made of.
+for five crops of 80 %.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch.nn import functional
 
-from hzsynth.core.devices import Compute
+from hzsynth.audit.feature_spaces import FeatureSpace, Pixels
 from hzsynth.core.progress import SILENT, Progress
-from hzsynth.score.extractors import FeatureExtractor, create_extractor
 
-Pixels = torch.Tensor
 _CROP = 0.8
-_PIXEL_SIDE = 24
 _AT_ONCE = 64
-
-
-@dataclass(frozen=True)
-class Space:
-    """A way to compare pictures.
-
-    Attributes:
-        name: for the report.
-        describe: uint8 N x 3 x H x W -> float32 N x D; near pictures have near vectors.
-    """
-
-    name: str
-    describe: Callable[[Pixels], torch.Tensor]
-
-
-def default_spaces(compute: Compute) -> tuple[Space, ...]:
-    """EfficientNet-Lite0 and Lite2 features (unit length), and standardised pixels."""
-    networks = [
-        create_extractor(name, compute=compute)
-        for name in ("efficientnet-lite0", "efficientnet-lite2")
-    ]
-    return (*(network_space(network) for network in networks), Space("pixels", pixel_vectors))
-
-
-def network_space(extractor: FeatureExtractor) -> Space:
-    """Features scaled to unit length: the distance is a function of the angle."""
-    return Space(extractor.name, lambda pixels: functional.normalize(extractor(pixels), dim=1))
-
-
-def pixel_vectors(pixels: Pixels) -> torch.Tensor:
-    """Pixels at 24 x 24, each picture with mean 0 and length 1: light and contrast do not count.
-
-    Args:
-        pixels: uint8 N x 3 x H x W.
-
-    Returns:
-        float32 N x 1728.
-    """
-    small = functional.interpolate(
-        pixels.float() / 255, size=(_PIXEL_SIDE, _PIXEL_SIDE), mode="area"
-    )
-    flat = small.flatten(1)
-    return functional.normalize(flat - flat.mean(dim=1, keepdim=True), dim=1)
 
 
 def orientations(pixels: Pixels) -> list[Pixels]:
@@ -108,7 +62,7 @@ class Distances:
 
 
 def measure_distances(
-    space: Space,
+    space: FeatureSpace,
     fake: Pixels,
     train: Pixels,
     held_out: Pixels,
