@@ -23,20 +23,22 @@ import torch
 from common import Pair, report, seconds
 from torch import nn
 
-from hzsynth.classify.models import create_network, normalisation, normalise
+from hzsynth.classify.models import PixelNetwork, create_network, normalisation, normalise, placed
 from hzsynth.classify.train.batches import make_batches
 from hzsynth.classify.train.config import KdectConfig
 from hzsynth.classify.train.corruptions import corrupt
 from hzsynth.classify.train.distillation import (
-    Strength,
-    StudentLoss,
+    CorruptedBatches,
+    Distillation,
+    StudentLosses,
     Teacher,
     TeacherAnswers,
-    distillation_loss,
+    corruption_strength,
+    distillation_losses,
     ensemble_probabilities,
 )
-from hzsynth.classify.train.fitting import predict_logits, validation_scores
 from hzsynth.classify.train.loading import LabelledImages, TrainingData, load_training_data
+from hzsynth.classify.train.selection import validation_scores
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.seeding import torch_generator
@@ -48,17 +50,21 @@ PUBLISHED = ("resnet50", "seresnext101_32x4d", "inception_v3")
 STUDENTS = ("mobilenetv3_large_100", "densenet121")
 
 
-def networks(config: KdectConfig, classes: int) -> tuple[nn.Module, list[Teacher]]:
-    teachers = []
+def networks(config: KdectConfig, classes: int) -> tuple[nn.Module, dict[str, nn.Module]]:
+    teachers = {}
     for name in config.teachers:
         network = create_network(
             name, classes=classes, pretrained=config.teacher_pretrained, seed=config.seed
         )
-        teachers.append(Teacher(name, network.eval().requires_grad_(False), normalisation(name)))
+        teachers[name] = network.eval().requires_grad_(False)
     student = create_network(
         config.student, classes=classes, pretrained=config.pretrained, seed=config.seed
     )
     return student.train(), teachers
+
+
+def asked(network: nn.Module, name: str) -> PixelNetwork:
+    return PixelNetwork(placed(network, CPU_FP32), normalisation(name), CPU_FP32)
 
 
 def steps_of(data: TrainingData, config: KdectConfig, epochs: int) -> int:
@@ -66,30 +72,21 @@ def steps_of(data: TrainingData, config: KdectConfig, epochs: int) -> int:
 
 
 def own(data: TrainingData, config: KdectConfig, epochs: int) -> nn.Module:
-    student, teachers = networks(config, len(data.labels))
-    layout = CPU_FP32.memory_format
-    student = student.to(memory_format=layout)
-    teachers = [
-        Teacher(t.name, t.network.to(memory_format=layout), t.normalisation) for t in teachers
-    ]
+    student, networks_of_teachers = networks(config, len(data.labels))
+    teachers = [Teacher(name, asked(each, name)) for name, each in networks_of_teachers.items()]
     steps = steps_of(data, config, epochs)
-    loss = StudentLoss(
-        student,
+    batches, strongest = make_batches(data, config), config.noise_strength
+    losses = StudentLosses(
+        asked(student, config.student),
+        CorruptedBatches(batches, steps, config.input_noise, strongest, config.seed),
         config.teachers,
-        TeacherAnswers(teachers, data.train.pixels, mirrored=True, view="clean", compute=CPU_FP32),
-        make_batches(data, config),
-        Strength(steps, config.input_noise, config.noise_strength),
-        alpha=config.alpha,
-        temperature=config.temperature,
-        weights=torch.ones(len(data.labels)),
-        normalisation=normalisation(config.student),
-        seed=config.seed,
-        compute=CPU_FP32,
+        TeacherAnswers(teachers, data.train.pixels, mirrored=True, view="clean"),
+        Distillation(config.alpha, config.temperature),
     )
     optimiser = torch.optim.Adam(student.parameters(), config.learning_rate)
     for step in range(steps):
         optimiser.zero_grad()
-        loss(step).backward()
+        losses(step)["loss"].backward()
         optimiser.step()
     return student
 
@@ -98,23 +95,21 @@ def plain(data: TrainingData, config: KdectConfig, epochs: int) -> nn.Module:
     student, teachers = networks(config, len(data.labels))
     batches = make_batches(data, config)
     steps = steps_of(data, config, epochs)
-    strength = Strength(steps, config.input_noise, config.noise_strength)
+    how = Distillation(config.alpha, config.temperature)
     optimiser = torch.optim.Adam(student.parameters(), config.learning_rate)
     for step in range(steps):
         batch = batches[step]
         clean = batch.pixels.float() / 255
         generator = torch_generator(config.seed, "classify", "corruption", step)
-        view = corrupt(clean, strength(step), generator)
+        strength = corruption_strength(step, steps, config.input_noise, config.noise_strength)
+        view = corrupt(clean, strength, generator)
         with torch.no_grad():
-            answers = torch.stack([t.network(normalise(clean, *t.normalisation)) for t in teachers])
+            answers = torch.stack(
+                [t(normalise(clean, *normalisation(name))) for name, t in teachers.items()]
+            )
         logits = student(normalise(view, *normalisation(config.student)))
-        loss = distillation_loss(
-            logits,
-            batch.targets,
-            ensemble_probabilities(answers, config.temperature),
-            alpha=config.alpha,
-            temperature=config.temperature,
-        )
+        said = ensemble_probabilities(answers, config.temperature)
+        loss = distillation_losses(logits, batch.targets, said, how)["loss"]
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -132,8 +127,8 @@ def limit(data: TrainingData, config: KdectConfig) -> float:
 
     @torch.no_grad()
     def ask() -> None:
-        for teacher in teachers:
-            teacher.network(pixels)
+        for teacher in teachers.values():
+            teacher(pixels)
 
     times = {}
     for name, part in (("learn", learn), ("ask", ask)):
@@ -161,9 +156,7 @@ def timed(config: KdectConfig, images: ImageSet, count: int, epochs: int) -> Pai
 
 
 def f1(network: nn.Module, data: TrainingData, config: KdectConfig) -> float:
-    logits = predict_logits(
-        network.eval(), data.validation.pixels, normalisation(config.student), CPU_FP32
-    )
+    logits = asked(network.eval(), config.student).logits(data.validation.pixels)
     return validation_scores(logits, data.validation.targets, data.target)["macro_f1"]
 
 

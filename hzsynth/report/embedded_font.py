@@ -46,9 +46,15 @@ def embedded_font(text: str) -> str:
     )
 
 
+# The sources of hinting that NanumGothic carries; without hinting nobody needs them, and fontTools
+# would warn of each table that it cannot reduce.
+_HINTING_SOURCES = ("TSI0", "TSI1", "TSI2", "TSI3", "TSI5")
+
+
 @lru_cache(maxsize=4)
 def _face(file: Path, weight: str, letters: str) -> str:
     options = subset.Options(flavor="woff", hinting=False, notdef_outline=True)
+    options.drop_tables += _HINTING_SOURCES
     glyphs = subset.Subsetter(options)
     glyphs.populate(text=letters)
     buffer = io.BytesIO()

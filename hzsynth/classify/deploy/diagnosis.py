@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from PIL import Image
 from hzsynth.classify.deploy.image_quality import ImageQuality, measure_quality
 from hzsynth.classify.deploy.onnx_classifier import ModelFacts, OnnxClassifier
 from hzsynth.classify.deploy.out_of_distribution import FEWEST_HELD_OUT, FeatureStatistics
-from hzsynth.classify.explain.heat_maps import Heat, grad_cam, lay_over, occlusion
+from hzsynth.classify.explain.heat_maps import Heat, HeatMethod, grad_cam, lay_over, occlusion
 from hzsynth.classify.single_photographs import exported_file, network_input, read_photograph
 from hzsynth.core.errors import InputError
 from hzsynth.core.photos import square
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 ProbabilitiesAndFeatures = tuple[NDArray[np.float32], NDArray[np.float32]]
 """N x C and N x D."""
-HeatMethod = Literal["grad-cam", "occlusion"]
 _SHOWN_SIDE = 480
 
 

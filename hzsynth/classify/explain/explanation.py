@@ -1,15 +1,12 @@
 """Where a classifier looks: Grad-CAM and Score-CAM sheets, the share inside the lesion, a sanity check.
 
-Heat maps come from the grad-cam package (Selvaraju et al., ICCV 2017; Wang et al., CVPRW 2020), on
-the last feature maps. Two figures keep a reader from trusting them too far: with lesion masks, the
-share of the heat that lies inside the lesion beside the share that an even heat would have there;
-and the rank correlation with the heat maps of the same network with random weights (Adebayo et al.,
-NeurIPS 2018): maps that look alike say nothing about what was learned.
+Heat maps come from `heat_maps`. Two figures keep a reader from trusting them too far: with lesion
+masks, the share of the heat that lies inside the lesion beside the share that an even heat would have
+there; and the rank correlation with the heat maps of the same network with random weights (Adebayo et
+al., NeurIPS 2018): maps that look alike say nothing about what was learned.
 """
 
-import contextlib
 import copy
-import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,9 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import stats
-from torch import nn
 
-from hzsynth.classify.models import Classifier, normalise
+from hzsynth.classify.explain.heat_maps import Heat, HeatMap, Pixels, grad_cam, score_cam
+from hzsynth.classify.models import Classifier
 from hzsynth.classify.single_photographs import network_input, read_photograph
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
@@ -29,9 +26,8 @@ from hzsynth.core.photos import square
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import derive_seed
 
-Heat = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
-METHODS = ("grad-cam", "score-cam")
+METHODS: dict[str, HeatMap] = {"grad-cam": grad_cam, "score-cam": score_cam}
+"""Name -> what draws it. Score-CAM asks the network once for every feature map."""
 
 ALIKE = 0.5
 """Median rank correlation with random weights above which the maps are called uninformative."""
@@ -85,21 +81,6 @@ class Explanation:
         return asdict(self)
 
 
-class _WithMaps(nn.Module):
-    """A timm network whose last feature maps pass through a module of their own."""
-
-    def __init__(self, classifier: Classifier) -> None:
-        super().__init__()
-        self.network, self.maps = classifier.network, nn.Identity()
-        self.mean, self.std = classifier.mean, classifier.std
-
-    def forward(self, unit: torch.Tensor) -> torch.Tensor:
-        inputs = normalise(unit, self.mean, self.std)
-        maps = self.maps(self.network.forward_features(inputs))  # type: ignore[operator]
-        logits: torch.Tensor = self.network.forward_head(maps)  # type: ignore[operator]
-        return logits
-
-
 def photographs_of(images: ImageSet, size: int, most: int) -> list[Shown]:
     """The first photographs of a set, spread over its classes.
 
@@ -109,7 +90,7 @@ def photographs_of(images: ImageSet, size: int, most: int) -> list[Shown]:
         most: photographs at most.
 
     Returns:
-        They, with their masks where the set has them.
+        Its photographs, with their lesion masks where the set has them.
 
     Raises:
         InputError: a file cannot be read.
@@ -133,12 +114,12 @@ def _padded(records: list[Any], length: int) -> list[Any]:
 
 
 def photographs_from(files: Sequence[Path], size: int) -> list[Shown]:
-    """Single photographs, without truth or mask (errors as for `asking.read_photograph`)."""
+    """Single photographs, without truth or mask (errors as for `single_photographs.read_photograph`)."""
     return [Shown(f.name, network_input(read_photograph(f)[1], size), "", None) for f in files]
 
 
 def randomised(classifier: Classifier, seed: int) -> Classifier:
-    """The same network with the weights that it was born with."""
+    """The same network with new random weights, as before any training."""
     other = copy.copy(classifier)
     other.network = copy.deepcopy(classifier.network)
     with torch.random.fork_rng(devices=[]):
@@ -149,44 +130,6 @@ def randomised(classifier: Classifier, seed: int) -> Classifier:
                 reset()
     other.network.eval()
     return other
-
-
-def heat_map(classifier: Classifier, pixels: Pixels, place: int, method: str) -> Heat:
-    """Where the evidence for a class lies.
-
-    Args:
-        classifier: a convolutional one, on the CPU.
-        pixels: uint8 3 x S x S.
-        place: number of the class.
-        method: grad-cam or score-cam.
-
-    Returns:
-        S x S in [0, 1], the largest value 1; all 0 where nothing speaks for the class.
-
-    Raises:
-        InputError: the grad-cam package is not installed, or the network has no feature maps.
-    """
-    try:
-        from pytorch_grad_cam import GradCAM, ScoreCAM
-        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-    except ImportError:
-        raise InputError(
-            "the grad-cam package is not installed, and nothing can be explained without it: "
-            "pip install 'hzsynth[cam]'"
-        ) from None
-    model = _WithMaps(classifier).eval()
-    unit = torch.from_numpy(pixels[None]).float() / 255.0
-    with torch.no_grad():
-        maps = model.network.forward_features(normalise(unit, model.mean, model.std))  # type: ignore[operator]
-    if maps.ndim != 4:
-        raise InputError(f"model '{classifier.model}' has no feature maps to explain it by")
-    make = GradCAM if method == "grad-cam" else ScoreCAM
-    # Score-CAM prints a bar of its own for every photograph.
-    with make(model, [model.maps]) as cam, contextlib.redirect_stderr(io.StringIO()):
-        heat = cam(unit, [ClassifierOutputTarget(place)])[0].astype(np.float64)
-    peak = float(heat.max())
-    # The package stretches an empty map's rounding errors to 1, too.
-    return heat / peak if peak > 0.5 else np.zeros_like(heat)
 
 
 def share_inside(heat: Heat, lesion: NDArray[np.bool_] | None) -> float | None:
@@ -216,39 +159,30 @@ def explain(
     Args:
         classifier: a convolutional one; it is left on the CPU.
         shown: N photographs.
-        methods: see `METHODS`. Score-CAM asks the network once for every feature map.
+        methods: see `METHODS`.
         label: class to explain; empty: the likeliest one of each photograph.
         seed: of the random weights.
         progress: where progress is shown.
 
     Returns:
-        An entry a method and photograph, and method -> N heat maps S x S.
+        An entry for each method and photograph, and method -> N heat maps S x S.
 
     Raises:
-        InputError: no photograph, an unknown class or method, or see `heat_map`.
+        InputError: no photograph, an unknown class or method, or see `heat_maps`.
     """
-    if not shown:
-        raise InputError("explain needs at least one photograph, none was given")
-    if label and label not in classifier.labels:
-        raise InputError(
-            f"--class '{label}' is not known to the classifier: it has "
-            f"{', '.join(classifier.labels)}"
-        )
-    unknown = [method for method in methods if method not in METHODS]
-    if unknown:
-        raise InputError(f"--method is {' or '.join(METHODS)}, not '{unknown[0]}'")
+    _refuse_unknown(classifier, shown, methods, label)
     classifier.network.cpu()
     other = randomised(classifier, seed)
     found, heats = [], dict[str, list[Heat]]()
     with progress.task("explaining", total=len(shown) * len(methods), unit="img") as task:
         for method in methods:
+            draw = METHODS[method]
             for one in shown:
                 probability = classifier.probabilities(torch.from_numpy(one.pixels[None]))[0]
                 likeliest = int(probability.argmax())
                 place = classifier.labels.index(label) if label else likeliest
-                heat = heat_map(classifier, one.pixels, place, method)
+                heat = draw(classifier, one.pixels, place)
                 heats.setdefault(method, []).append(heat)
-                random = heat_map(other, one.pixels, place, method)
                 found.append(
                     Explanation(
                         name=one.name,
@@ -259,8 +193,23 @@ def explain(
                         explained=classifier.labels[place],
                         share_inside=share_inside(heat, one.lesion),
                         lesion_share=None if one.lesion is None else float(one.lesion.mean()),
-                        correlation_random=correlation(heat, random),
+                        correlation_random=correlation(heat, draw(other, one.pixels, place)),
                     )
                 )
                 task.advance(1)
     return found, heats
+
+
+def _refuse_unknown(
+    classifier: Classifier, shown: Sequence[Shown], methods: Sequence[str], label: str
+) -> None:
+    if not shown:
+        raise InputError("explain needs at least one photograph, none was given")
+    if label and label not in classifier.labels:
+        raise InputError(
+            f"`label` '{label}' is not known to the classifier: it has "
+            f"{', '.join(classifier.labels)}"
+        )
+    unknown = [method for method in methods if method not in METHODS]
+    if unknown:
+        raise InputError(f"`method` is {' or '.join(METHODS)}, not '{unknown[0]}'")

@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from hzsynth.classify.explain.explanation import ALIKE, Explanation, Heat, Shown
-from hzsynth.classify.explain.heat_maps import lay_over
+from hzsynth.classify.explain.explanation import ALIKE, Explanation, Shown
+from hzsynth.classify.explain.heat_maps import Heat, lay_over
 from hzsynth.core.files import atomic_write_text
 from hzsynth.core.image_files import write_png
 from hzsynth.report.contact_sheet import contact_sheet

@@ -1,11 +1,14 @@
-"""Where a classifier looked: Grad-CAM from the network, occlusion from anything that answers.
+"""Where a classifier looked: Grad-CAM and Score-CAM from the network, occlusion from anything that answers.
 
-Grad-CAM after Selvaraju et al. (ICCV 2017), on the last feature maps; occlusion after Zeiler and
-Fergus (ECCV 2014). Both say what moved this answer, not where the disease is.
+Grad-CAM after Selvaraju et al. (ICCV 2017) and Score-CAM after Wang et al. (CVPRW 2020, by the grad-cam
+package), on the last feature maps; occlusion after Zeiler and Fergus (ECCV 2014). All say what moved
+this answer, not where the disease is.
 """
 
+import contextlib
+import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
@@ -15,10 +18,16 @@ from numpy.typing import NDArray
 from hzsynth.core.errors import InputError
 
 if TYPE_CHECKING:
+    import torch
+
     from hzsynth.classify.models import Classifier
 
 Heat = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
+HeatMethod = Literal["grad-cam", "score-cam", "occlusion"]
+HeatMap = Callable[["Classifier", Pixels, int], Heat]
+"""(classifier, uint8 3 x S x S, number of a class) -> S x S in [0, 1]."""
+
 _PATCHES = 6
 _STEPS_A_PATCH = 2
 _SMALLEST_EFFECT = 1e-4
@@ -42,23 +51,79 @@ def grad_cam(classifier: "Classifier", pixels: Pixels, place: int) -> Heat:
     """
     import torch
 
-    from hzsynth.classify.models import normalise
-
-    network = classifier.network.cpu().eval()
-    unit = torch.from_numpy(pixels[None]).float() / 255.0
-    with torch.no_grad():
-        maps = network.forward_features(normalise(unit, classifier.mean, classifier.std))  # type: ignore[operator]
-    if maps.ndim != 4:
-        raise InputError(
-            f"model '{classifier.model}' has no feature maps for Grad-CAM: use occlusion"
-        )
-    maps = maps.detach().requires_grad_(True)
+    network, maps = classifier.network, _last_maps(classifier, pixels).requires_grad_(True)
     with torch.enable_grad():
         logit = network.forward_head(maps)[0, place]  # type: ignore[operator]
         (gradient,) = torch.autograd.grad(logit, maps)
     weights = gradient.mean(dim=(2, 3), keepdim=True)
     heat = (weights * maps).sum(dim=1)[0].relu().detach().numpy().astype(np.float64)
     return _scaled(heat, pixels.shape[1])
+
+
+def score_cam(classifier: "Classifier", pixels: Pixels, place: int) -> Heat:
+    """The feature maps, weighted by the class's answer to the picture that each lets through.
+
+    The network is asked once for every feature map. Arguments, result and errors are those of
+    `grad_cam`.
+
+    Raises:
+        InputError: the grad-cam package is not installed, or the network has no feature maps.
+    """
+    import torch
+    from torch import nn
+
+    try:
+        from pytorch_grad_cam import ScoreCAM
+        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+    except ImportError:
+        raise InputError(
+            "the grad-cam package is not installed, and Score-CAM needs it: "
+            "pip install 'hzsynth[cam]'"
+        ) from None
+    from hzsynth.classify.models import normalise
+
+    class WithMaps(nn.Module):
+        """The network, whose last feature maps pass through a module of their own."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network, self.maps = classifier.network, nn.Identity()
+
+        def forward(self, unit: torch.Tensor) -> torch.Tensor:
+            inputs = normalise(unit, classifier.mean, classifier.std)
+            maps = self.maps(self.network.forward_features(inputs))  # type: ignore[operator]
+            logits: torch.Tensor = self.network.forward_head(maps)  # type: ignore[operator]
+            return logits
+
+    _last_maps(classifier, pixels)
+    model = WithMaps().eval()
+    unit = torch.from_numpy(pixels[None]).float() / 255.0
+    # The package prints a bar of its own for every photograph.
+    with ScoreCAM(model, [model.maps]) as cam, contextlib.redirect_stderr(io.StringIO()):
+        heat = cam(unit, [ClassifierOutputTarget(place)])[0].astype(np.float64)
+    # It stretches an empty map's rounding errors to 1, too.
+    return _scaled(heat if heat.max() > 0.5 else np.zeros_like(heat), pixels.shape[1])
+
+
+def _last_maps(classifier: "Classifier", pixels: Pixels) -> "torch.Tensor":
+    """The last feature maps, 1 x K x h x w, without gradient; the network is on the CPU then.
+
+    Raises:
+        InputError: the network has none.
+    """
+    import torch
+
+    from hzsynth.classify.models import normalise
+
+    network = classifier.network.cpu().eval()
+    unit = torch.from_numpy(pixels[None]).float() / 255.0
+    with torch.no_grad():
+        maps: torch.Tensor = network.forward_features(  # type: ignore[operator]
+            normalise(unit, classifier.mean, classifier.std)
+        )
+    if maps.ndim != 4:
+        raise InputError(f"model '{classifier.model}' has no feature maps: use occlusion")
+    return maps.detach()
 
 
 def occlusion(ask: Callable[[Pixels], NDArray[np.float32]], pixels: Pixels, place: int) -> Heat:

@@ -86,7 +86,7 @@ class FittingConfig(Config):
         0, ge=0, description="stop after so many looks without gain; 0: train all steps"
     )
     checkpoint_seconds: float = Field(30.0, ge=0, description="seconds between two checkpoints")
-    seed: int = Field(0, description="root of all random draws")
+    seed: int = Field(0, ge=0, description="root of all random draws")
 
 
 class ClassifyConfig(FittingConfig):

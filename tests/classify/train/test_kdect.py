@@ -42,8 +42,20 @@ def test_the_whole_path_trains_orders_and_teaches(
         assert load_classifier(teacher).model == name
     assert result.steps == 3 * config.stage_steps
     assert result.best_step > 2 * config.stage_steps  # chosen among those the ensemble taught
+    phases_of_all = f"{weak} + {strong}"
     phases = dict.fromkeys(m["phase"] for m in result.run.metrics())
-    assert list(phases) == ["linear probing", "cross-entropy", weak, f"{weak} + {strong}"]
+    assert list(phases) == ["linear probing", "cross-entropy", weak, phases_of_all]
+    parts = {m["phase"]: {"label_loss", "teacher_loss"} <= m.keys() for m in result.run.metrics()}
+    assert parts == {
+        "linear probing": False,
+        "cross-entropy": False,
+        weak: True,
+        phases_of_all: True,
+    }
+    for line in result.run.metrics():
+        if parts[line["phase"]]:
+            whole = (1 - config.alpha) * line["label_loss"] + config.alpha * line["teacher_loss"]
+            assert line["loss"] == pytest.approx(whole, rel=1e-5)
     student = load_classifier(result.run)
     assert (student.model, student.label) == (TINY, "zoster")
     answers = student.probabilities(load_pixels(photographs.select(split="test"), 32))

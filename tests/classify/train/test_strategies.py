@@ -152,4 +152,6 @@ def test_l2_sp_stays_nearer_to_its_start(
             for n, p in start.named_parameters()
             if p.dim() > 1 and not n.startswith("classifier")
         )
+        assert all(m["penalty"] < m["loss"] for m in result.run.metrics() if "penalty" in m)
+        assert sum("penalty" in m for m in result.run.metrics()) > 0
     assert far[100.0] < 0.5 * far[0.0]
