@@ -18,7 +18,8 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
 from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
 from hzsynth.gan.config import GanConfig
-from hzsynth.gan.sampling import generate, load_generator
+from hzsynth.gan.generator_files import load_generator
+from hzsynth.gan.sampling import generate
 from hzsynth.gan.training import train_gan
 
 

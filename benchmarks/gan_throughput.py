@@ -23,26 +23,26 @@ from torch.nn.utils import parametrize
 from hzsynth.core.devices import Compute, choose_compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.progress import SILENT
-from hzsynth.gan.augmenting import Augmenter
+from hzsynth.gan.adversarial_step import AdversarialStep
+from hzsynth.gan.augmentation import DiscriminatorAugmentation
+from hzsynth.gan.backends import backend_named
+from hzsynth.gan.backends.stylegan2_pytorch import StyleGAN2PyTorch
+from hzsynth.gan.backends.stylegan2_pytorch.networks import (
+    PackageDiscriminator,
+    PackageGenerator,
+    PackageSettings,
+)
+from hzsynth.gan.backends.stylegan2_pytorch.package import import_package
+from hzsynth.gan.backends.stylegan2_pytorch.penalties import PackageGradientPenalty
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.latent import draw_latent
 from hzsynth.gan.layers import trunk_widths
-from hzsynth.gan.lucidrains import (
-    ADAM_BETAS,
-    DISCRIMINATOR_RATE,
-    GENERATOR_RATE,
-    GRADIENT_PENALTY_INTERVAL,
-    LucidrainsDiscriminator,
-    LucidrainsGenerator,
-    LucidrainsSettings,
-    import_package,
-)
 from hzsynth.gan.networks import build_discriminator, build_generator
-from hzsynth.gan.objectives import R1_INTERVAL, AdversarialStep
-from hzsynth.gan.reals import (
+from hzsynth.gan.penalties import LazyR1
+from hzsynth.gan.real_views import (
     BANK_PART,
     LearnedImages,
-    Reals,
+    RealViews,
     bank_size,
     prepare_discriminator,
     real_views,
@@ -84,14 +84,21 @@ class Ours:
         prepare_discriminator(self.discriminator, LearnedImages(pixels), config)
         self.discriminator.to(compute.device)
         self.images = LearnedImages(pixels).to(compute.device)
-        self.augment = Augmenter(config)
+        self.augment = DiscriminatorAugmentation(config)
         self.update = AdversarialStep(
-            network.to(compute.device), self.discriminator, config, self.augment, compute
+            network.to(compute.device),
+            self.discriminator,
+            backend_named(config.backend).objective(config),
+            config,
+            self.augment,
+            compute,
         )
         self.average = ExponentialMovingAverage(network)
         # A small bank: a step draws 16 of its views, however many there are.
         small = config.model_copy(update={"bank_views": 2 * BANK_PART})
-        self.reals = Reals(self.images, small, self.discriminator, self.augment, compute, SILENT)
+        self.reals = RealViews(
+            self.images, small, self.discriminator, self.augment, compute, SILENT
+        )
 
     def step(self, number: int) -> None:
         """What the loop does between two reports."""
@@ -107,10 +114,10 @@ class Ours:
 
     def seconds_a_step(self) -> float:
         """Mean over a run: with its share of the bank and of R1."""
-        if not self.discriminator.costly_observation:
+        if not self.discriminator.has_frozen_features:
             ordinary = median(seconds(lambda: self.step(1)) for _ in range(3))
             lazy = seconds(lambda: self.step(0))
-            return ordinary + (lazy - ordinary) / R1_INTERVAL
+            return ordinary + (lazy - ordinary) / LazyR1.interval
         values = sum(part[0].numel() for part in self.observe_views())
         bank = seconds(self.observe_views) * bank_size(self.config, values) / BANK_PART
         step = median(seconds(lambda: self.step(1)) for _ in range(3))
@@ -156,7 +163,7 @@ class Ours:
             "reals of a step": middle(lambda: self.reals.observation(1)),
             "average": middle(lambda: self.average.update(network, 0.995)),
         }
-        if judge.costly_observation:
+        if judge.has_frozen_features:
             once = middle(lambda: judge.observe(leaf.detach()))
             back = middle(
                 lambda: torch.autograd.grad(sum(p.mean() for p in judge.observe(leaf)), leaf)
@@ -176,19 +183,19 @@ class Theirs:
     def __init__(
         self,
         package: ModuleType,
-        generator: LucidrainsSettings,
-        discriminator: LucidrainsSettings,
+        generator: PackageSettings,
+        discriminator: PackageSettings,
         batch: int,
         compute: Compute,
     ) -> None:
         self.package, self.batch, self.device = package, batch, compute.device
-        self.generator = LucidrainsGenerator(generator).to(self.device)
-        self.network = LucidrainsDiscriminator(discriminator).to(self.device).network
+        self.generator = PackageGenerator(generator).to(self.device)
+        self.network = PackageDiscriminator(discriminator).to(self.device).network
         self.optimisers = [
-            torch.optim.Adam(network.parameters(), lr=rate, betas=ADAM_BETAS)
+            torch.optim.Adam(network.parameters(), lr=rate, betas=StyleGAN2PyTorch.adam_betas)
             for network, rate in (
-                (self.generator, GENERATOR_RATE),
-                (self.network, DISCRIMINATOR_RATE),
+                (self.generator, StyleGAN2PyTorch.generator_rate),
+                (self.network, StyleGAN2PyTorch.discriminator_rate),
             )
         ]
         side = generator.resolution
@@ -206,7 +213,7 @@ class Theirs:
 
     def step(self, number: int) -> None:
         """As the package's trainer: new fakes for each network."""
-        penalised = number % GRADIENT_PENALTY_INTERVAL == 0
+        penalised = number % PackageGradientPenalty.interval == 0
         fake = self.make().clone().detach().requires_grad_(penalised)
         real = self.photographs.clone().requires_grad_(penalised)
         judged_fake, judged_real = self.network(fake)[0], self.network(real)[0]
@@ -224,7 +231,7 @@ class Theirs:
     def seconds_a_step(self) -> float:
         """Mean over a run: every fourth step has the gradient penalty."""
         ordinary, penalised = seconds(lambda: self.step(1)), seconds(lambda: self.step(0))
-        return ordinary + (penalised - ordinary) / GRADIENT_PENALTY_INTERVAL
+        return ordinary + (penalised - ordinary) / PackageGradientPenalty.interval
 
     def parts(self, name: str) -> list[Part]:
         """Seconds of the step's parts, once each: they take long."""
@@ -254,15 +261,15 @@ def middle(function: Callable[[], object], repeats: int = 5) -> float:
     return median(seconds(function) for _ in range(repeats))
 
 
-def as_wide_as_ours(resolution: int) -> tuple[LucidrainsSettings, LucidrainsSettings]:
+def as_wide_as_ours(resolution: int) -> tuple[PackageSettings, PackageSettings]:
     """Settings that give the widths of our StyleGAN2 pair at every size, 256 at most."""
     generator, discriminator = (
         widths(resolution, 1.0)[resolution] for widths in (trunk_widths, stage_widths)
     )
     common = {"latent_width": 128, "mapping_layers": 2, "widest": 256}
     return (
-        LucidrainsSettings(resolution, capacity=generator // 2, **common),
-        LucidrainsSettings(resolution, capacity=discriminator // 4, **common),
+        PackageSettings(resolution, capacity=generator // 2, **common),
+        PackageSettings(resolution, capacity=discriminator // 4, **common),
     )
 
 
@@ -291,7 +298,7 @@ def measure(
         "default": Ours(GanConfig(resolution=resolution, batch=batch), compute),
         "plain": Ours(GanConfig(resolution=resolution, batch=batch, **plain), compute),
     }
-    default = LucidrainsSettings(resolution)
+    default = PackageSettings(resolution)
     theirs = {DEFAULT: Theirs(package, default, default, batch, compute)}
     if not fast:
         narrow = as_wide_as_ours(resolution)

@@ -51,11 +51,11 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Walks between images: a strip (--out .png), an animation (.gif, .webp) or a video (.mp4)."""
         from hzsynth.core.run import RunDir
-        from hzsynth.gan.interpolation import Walk, checked_format, write_walk
-        from hzsynth.gan.sampling import open_generator
+        from hzsynth.gan.generator_files import open_generator
+        from hzsynth.gan.interpolation import LatentWalk, checked_format, write_walk
 
         checked_format(session.output)
-        walk = Walk(whole_numbers(seeds, "--seeds"), frames, loop)
+        walk = LatentWalk(whole_numbers(seeds, "--seeds"), frames, loop)
         trained = RunDir.load(run, "gan")
         generator, number = open_generator(trained, label, session.compute, truncation)
         write_walk(walk, generator, session.output, number, session.progress)
@@ -78,8 +78,8 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Style mixing: coarse layers of one image, fine layers of another, as a grid (PNG)."""
         from hzsynth.core.run import RunDir
-        from hzsynth.gan.mixing import chosen_crossover, mixing_grid, write_mixing
-        from hzsynth.gan.sampling import open_generator
+        from hzsynth.gan.generator_files import open_generator
+        from hzsynth.gan.style_mixing import chosen_crossover, mixing_grid, write_mixing
 
         if session.output.suffix.lower() != ".png":
             raise InputError(f"--out ends in .png, not '{session.output.name}'")
@@ -101,7 +101,8 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Finds the code whose image comes nearest to a photograph, and tells how near."""
         from hzsynth.core.run import RunDir
-        from hzsynth.gan.projection import ProjectionConfig, project
+        from hzsynth.gan.config import ProjectionConfig
+        from hzsynth.gan.projection import project
 
         config = session.resolve(ProjectionConfig, steps=steps)
         found = project(

@@ -24,7 +24,7 @@ _WHAT = {
     "split": "train, val or test",
     "group": "patient or case; images of one group are never in two splits",
     "source": "data set or device",
-    "origin": "real, phantom, augmented, stylegan2, cyclegan, transplant, diffusion or external",
+    "origin": "real, phantom, augmented, light, stylegan2, cyclegan, transplant, diffusion or external",
     "parents": "sha256 of the images that it was made from",
     "run": "id of the generator's run",
     "seed": "seed that made it",

@@ -316,7 +316,7 @@ def _ablated(
             model=scale.student, size=scale.classifier_size, steps=scale.ablation_steps
         ),
     )
-    synthetic = {"stylegan2": generated, "stylegan2+cyclegan": translated}
+    synthetic = {"light": generated, "light+cyclegan": translated}
     inputs = {"real": split.digest, **{n: images.digest for n, images in synthetic.items()}}
 
     def train(run: RunDir) -> object:

@@ -1,19 +1,19 @@
 """Adaptive discriminator augmentation (ADA): as strong as the discriminator's overfitting asks for.
 
 Karras et al. 2020, arXiv:2006.06676: the groups "pixel blitting", "geometric" and "colour" of
-their appendix B (cut-out and noise can be added), and the control of p. Deviations, so that no
-such change leaks into the samples: no rotation of hue, no inversion of luma and half the paper's
-spread of saturation, since redness is the sign of the disease; no quarter turns, and rotations
-of at most 45 degrees, from which upright stays the nearest turn; p is clamped at 0.8.
+their appendix B (cut-out and noise can be added); `adaptive_strength` controls how often.
+Deviations, so that no such change leaks into the samples: no rotation of hue, no inversion of luma
+and half the paper's spread of saturation, since redness is the sign of the disease; no quarter
+turns, and rotations of at most 45 degrees, from which upright stays the nearest turn.
 """
 
-import functools
 import math
 from dataclasses import dataclass, fields
-from typing import Any
 
 import torch
 from torch.nn import functional
+
+from hzsynth.gan.affine_resampling import resample
 
 SHIFT = 1 / 8
 SCALE_SPREAD = 0.2
@@ -23,28 +23,6 @@ CONTRAST_SPREAD = 0.5
 SATURATION_SPREAD = 0.5
 NOISE_SPREAD = 0.1
 CUTOUT_SIZE = 1 / 2
-
-_LOW_PASS = (
-    0.015404109327027373,
-    0.0034907120842174702,
-    -0.11799011114819057,
-    -0.048311742585633,
-    0.4910559419267466,
-    0.787641141030194,
-    0.3379294217276218,
-    -0.07263752278646252,
-    -0.021060292512300564,
-    0.04472490177066578,
-    0.0017677118642428036,
-    -0.007800708325034148,
-)
-"""Scaling filter of the wavelet sym6 (Daubechies 1992): orthonormal to its even shifts."""
-
-_BEFORE = 5
-"""Taps before a pixel's own place: 12 taps reach 5 finer samples to either side of its two."""
-
-_LATE = sum(i * tap for i, tap in enumerate(_LOW_PASS)) / math.sqrt(2.0) - _BEFORE - 0.5
-"""By how many finer samples the filter, which is not quite symmetric, moves the image."""
 
 
 @dataclass(frozen=True)
@@ -258,57 +236,6 @@ def inverse_map(drawn: AdaptiveAugmentation) -> torch.Tensor:
     return torch.cat([linear, linear @ (-2.0 * drawn.offset.double())[:, :, None]], dim=2)
 
 
-@functools.lru_cache(maxsize=16)
-def _doubling(side: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The matrices that double the sampling of a line of pixels, and halve it again.
-
-    Returns:
-        2S x S, its source mirrored at the edges, and S x (2S + 10), which takes 5 finer samples
-        more at either end. Both in float64; but for the edges the second undoes the first.
-    """
-    finer = torch.zeros(2 * side, side, dtype=torch.float64)
-    coarser = torch.zeros(side, 2 * side + 2 * _BEFORE, dtype=torch.float64)
-    for number, tap in enumerate(_LOW_PASS):
-        for pixel in range(-_BEFORE, side + _BEFORE):
-            place = 2 * pixel + number - _BEFORE
-            if 0 <= place < 2 * side:
-                source = pixel % (2 * side)
-                finer[place, min(source, 2 * side - 1 - source)] += tap * math.sqrt(2.0)
-        for pixel in range(side):
-            coarser[pixel, 2 * pixel + number] = tap / math.sqrt(2.0)
-    return finer, coarser
-
-
-def resample(images: torch.Tensor, inverse: torch.Tensor) -> torch.Tensor:
-    """Maps the images by affine maps, with little blur and aliasing.
-
-    As in the paper the image is sampled twice as finely with an orthogonal low-pass filter
-    (sym6), mapped by bilinear interpolation, and halved again with the same filter: both filters
-    together change nothing. The image is mirrored at its edges.
-
-    Args:
-        images: N x 3 x S x S.
-        inverse: N x 2 x 3, from `inverse_map`.
-
-    Returns:
-        The mapped images.
-    """
-    count, channels, side = images.shape[:3]
-    finer, coarser = (matrix.to(images) for matrix in _doubling(side))
-    lines = images.contiguous() @ finer.t()
-    fine = finer @ lines
-    # The grid reaches 5 finer samples beyond the image, for the filter that follows.
-    larger = 2 * side + 2 * _BEFORE
-    linear, late = inverse[:, :, :2], torch.full((2, 1), _LATE / side, dtype=inverse.dtype)
-    moved = inverse[:, :, 2:] + late - linear @ late
-    theta = torch.cat([linear * (larger / (2 * side)), moved], dim=2).to(images)
-    grid = functional.affine_grid(theta, [count, channels, larger, larger], align_corners=False)
-    mapped = functional.grid_sample(
-        fine, grid, mode="bilinear", padding_mode="reflection", align_corners=False
-    )
-    return coarser @ (mapped @ coarser.t())
-
-
 def _each(values: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
     return values.to(images)[:, None, None, None]
 
@@ -346,79 +273,3 @@ def erase(images: torch.Tensor, drawn: AdaptiveAugmentation) -> torch.Tensor:
     inside = (places - drawn.cutout[:, :, None]).abs() < CUTOUT_SIZE / 2
     square = inside[:, 1, :, None] & inside[:, 0, None, :] & drawn.erased[:, None, None]
     return images.masked_fill(square[:, None].to(images.device), 0.0)
-
-
-class AdaptiveStrength:
-    """Raises the strength p while the discriminator is too sure of the reals, lowers it otherwise.
-
-    The measure is the mean sign of the discriminator's logits of training images: 0 where it
-    cannot tell them from fakes, 1 where it has learnt them by heart (arXiv:2006.06676, equation 1).
-
-    Args:
-        batch: real images a step, over all processes.
-        kimg: thousands of images in which p could go from 0 to 1 (the paper: 500, for runs of
-            thousands of kimg).
-        target: the mean sign that is held.
-        interval: steps between two adjustments.
-        most: p never exceeds it.
-    """
-
-    def __init__(
-        self,
-        batch: int,
-        kimg: float = 500.0,
-        target: float = 0.6,
-        interval: int = 4,
-        most: float = 0.8,
-    ) -> None:
-        self._p = 0.0
-        self._most, self._target, self._interval = most, target, interval
-        self._change = batch * interval / (kimg * 1000.0)
-        self._steps, self._judged = 0, 0
-        self._signs: torch.Tensor | int = 0
-        self._sureness = 0.0
-
-    @property
-    def p(self) -> float:
-        """The strength, in [0, most]."""
-        return self._p
-
-    @property
-    def sureness(self) -> float:
-        """The mean sign that p was last adjusted by, in [-1, 1]; 0 before."""
-        return self._sureness
-
-    def observe(self, logits: torch.Tensor) -> None:
-        """Takes note of a step; adjusts p at every `interval`-th.
-
-        Args:
-            logits: of the step's augmented reals, any shape, positive where they look real; of all
-                processes.
-        """
-        # A sum of signs is a whole number, so that no order of summation can change it.
-        self._signs = self._signs + logits.detach().sign().sum(dtype=torch.float64)
-        self._judged += logits.numel()
-        self._steps += 1
-        if self._steps < self._interval:
-            return
-        self._sureness = float(self._signs) / self._judged
-        if self._sureness != self._target:
-            step = math.copysign(self._change, self._sureness - self._target)
-            self._p = min(self._most, max(0.0, self._p + step))
-        self._steps, self._judged, self._signs = 0, 0, 0
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that a resumed run needs, as plain numbers."""
-        return {
-            "p": self._p,
-            "sureness": self._sureness,
-            "steps": self._steps,
-            "judged": self._judged,
-            "signs": int(self._signs),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores what `state_dict` gave."""
-        self._p, self._sureness = state["p"], state["sureness"]
-        self._steps, self._judged = state["steps"], state["judged"]
-        self._signs = state["signs"]

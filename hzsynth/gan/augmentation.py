@@ -1,123 +1,86 @@
-"""DiffAugment: differentiable augmentation of what the discriminator sees.
+"""What is done to every image before the discriminator sees it, reals and fakes alike."""
 
-Zhao et al. 2020 (arXiv:2006.10738): the same kinds of random change on reals and fakes, in
-both networks' losses. Here with half of the paper's colour range and no change of hue: redness
-is the sign of the disease, and strong changes leak into the samples.
-"""
-
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch.nn import functional
 
-BRIGHTNESS = 0.25
-SATURATION = (0.5, 1.5)
-CONTRAST = (0.75, 1.25)
-SHIFT = 1 / 8
-CUTOUT_SIZE = 1 / 2
-CUTOUT_PROBABILITY = 0.7
+from hzsynth.gan import adaptive_augmentation, diffaugment
+from hzsynth.gan.adaptive_augmentation import Operators
+from hzsynth.gan.adaptive_strength import AdaptiveStrength
+from hzsynth.gan.config import GanConfig
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """What happens to each of N images.
+class BatchShare:
+    """A process's part of a global batch.
 
     Attributes:
-        brightness: N, added (images are in [-1, 1]).
-        saturation: N, factor of the distance from grey.
-        contrast: N, factor of the distance from the image's mean.
-        shift: N x 2, rows and columns as fractions of the side, positive is down and right.
-        cutout: N x 2, centre of the erased square as fractions of the side.
-        erased: N, whether the square is erased.
+        batch: size of the global batch.
+        rows: which of its images, int64.
     """
 
-    brightness: torch.Tensor
-    saturation: torch.Tensor
-    contrast: torch.Tensor
-    shift: torch.Tensor
-    cutout: torch.Tensor
-    erased: torch.Tensor
-
-    def to(self, device: torch.device) -> "Augmentation":
-        """The same on another device."""
-        return Augmentation(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
-
-    def select(self, rows: torch.Tensor) -> "Augmentation":
-        """What happens to some of the images."""
-        return Augmentation(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+    batch: int
+    rows: torch.Tensor
 
 
-def draw_augmentation(count: int, generator: torch.Generator) -> Augmentation:
-    """Draws what happens to `count` images, from a CPU generator."""
-
-    def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
-        return low + (high - low) * torch.rand(count, *shape, generator=generator)
-
-    return Augmentation(
-        brightness=uniform(-BRIGHTNESS, BRIGHTNESS),
-        saturation=uniform(*SATURATION),
-        contrast=uniform(*CONTRAST),
-        shift=uniform(-SHIFT, SHIFT, 2),
-        cutout=uniform(0.0, 1.0, 2),
-        erased=uniform(0.0, 1.0) < CUTOUT_PROBABILITY,
-    )
-
-
-def _each(values: torch.Tensor) -> torch.Tensor:
-    return values[:, None, None, None]
-
-
-def adjust_colour(images: torch.Tensor, augmentation: Augmentation) -> torch.Tensor:
-    """Brightness, then saturation, then contrast; N x 3 x H x W in, the same shape out."""
-    x = images + _each(augmentation.brightness)
-    grey = x.mean(dim=1, keepdim=True)
-    x = grey + (x - grey) * _each(augmentation.saturation)
-    mean = x.mean(dim=(1, 2, 3), keepdim=True)
-    return mean + (x - mean) * _each(augmentation.contrast)
-
-
-def translate(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    """Moves every image by whole pixels; zeros (mid-grey) come in from outside.
+class DiscriminatorAugmentation:
+    """Nothing, DiffAugment, or ADA with its strength.
 
     Args:
-        images: N x 3 x H x W.
-        shift: N x 2, rows and columns as fractions of the side.
+        config: the run's settings.
 
-    Returns:
-        The moved images.
+    Attributes:
+        strength: ADA's, else None.
     """
-    height, width = images.shape[2:]
-    rows = [round(v) for v in (shift[:, 0] * height).tolist()]
-    columns = [round(v) for v in (shift[:, 1] * width).tolist()]
-    margin = max(1, *map(abs, rows), *map(abs, columns))
-    # Unbound first: the gradient of a slice is then as large as one image, not as the batch.
-    padded = functional.pad(images, (margin, margin, margin, margin)).unbind()
-    moved = [
-        image[:, margin - row : margin - row + height, margin - column : margin - column + width]
-        for image, row, column in zip(padded, rows, columns, strict=True)
-    ]
-    return torch.stack(moved)
 
+    def __init__(self, config: GanConfig) -> None:
+        self._kind = config.augment
+        self._operators = Operators(flip=config.flip)
+        self.strength = (
+            AdaptiveStrength(config.batch, config.ada_kimg or config.kimg)
+            if config.augment == "ada"
+            else None
+        )
 
-def kept_by_cutout(side: int, augmentation: Augmentation) -> torch.Tensor:
-    """N x 1 x side x side: 0 inside the erased square (half of the side), 1 elsewhere."""
-    places = torch.arange(side, device=augmentation.cutout.device, dtype=torch.float32) + 0.5
-    distance = (places[None, None, :] - augmentation.cutout[:, :, None] * side).abs()
-    inside = distance < CUTOUT_SIZE * side / 2
-    square = inside[:, 0, :, None] & inside[:, 1, None, :] & augmentation.erased[:, None, None]
-    return (~square).float()[:, None]
+    def __call__(
+        self,
+        images: torch.Tensor,
+        generator: torch.Generator,
+        share: BatchShare | None = None,
+    ) -> torch.Tensor:
+        """Augments every image on its own; differentiable with respect to the images.
 
+        Args:
+            images: N x 3 x S x S in [-1, 1].
+            generator: a CPU generator of what is drawn.
+            share: which images of a global batch these are: what is drawn is the same whoever
+                computes it. By default they are all.
 
-def augment(images: torch.Tensor, augmentation: Augmentation) -> torch.Tensor:
-    """Applies an augmentation; differentiable with respect to the images.
+        Returns:
+            The same shape, channels last; values may leave [-1, 1].
+        """
+        count = len(images) if share is None else share.batch
+        if self.strength is not None:
+            drawn = adaptive_augmentation.draw(count, self.strength.p, generator, self._operators)
+            own = drawn if share is None else drawn.select(share.rows)
+            return adaptive_augmentation.apply(images, own)
+        if self._kind == "diffaugment":
+            change = diffaugment.draw(count, generator)
+            change = change if share is None else change.select(share.rows)
+            return diffaugment.apply(images, change.to(images.device))
+        return images.contiguous(memory_format=torch.channels_last)
 
-    Args:
-        images: N x 3 x S x S in [-1, 1].
-        augmentation: what happens to each image.
+    def observe(self, real_logits: torch.Tensor) -> None:
+        """Lets ADA see how sure the discriminator is of the reals, N x K logits."""
+        if self.strength is not None:
+            self.strength.observe(real_logits)
 
-    Returns:
-        The augmented images; their values may leave [-1, 1], as in the paper.
-    """
-    x = translate(adjust_colour(images, augmentation), augmentation.shift)
-    x = x * kept_by_cutout(x.shape[-1], augmentation.to(x.device))
-    return x.contiguous(memory_format=torch.channels_last)
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {} if self.strength is None else self.strength.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes up a checkpoint's state."""
+        if self.strength is not None:
+            self.strength.load_state_dict(state)

@@ -1,16 +1,19 @@
-"""Settings of the GAN room."""
+"""Settings of the GAN room, read and checked without torch."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, cast, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from hzsynth.core.config import Config
-from hzsynth.gan import lucidrains
+from hzsynth.gan.backends import backend_named
 from hzsynth.gan.presets import PRESETS, PresetName
 
 GeneratorName = Literal["light", "stylegan2"]
 DiscriminatorName = Literal["projected", "stylegan2"]
+BackendName = Literal["native", "stylegan2-pytorch"]
+AugmentationName = Literal["diffaugment", "ada", "none"]
+Resolution = Literal[16, 32, 64, 128, 256, 512, 1024]
 WatchFeatures = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
 
 
@@ -20,26 +23,30 @@ class GanConfig(Config):
     A preset fills what is not given; its default, ``tiny``, serves some tens of images on a CPU.
     """
 
-    preset: PresetName = Field("tiny", description="tiny, small or standard: fills the rest")
+    preset: PresetName = Field("tiny", description="settings that go together: fills the rest")
     label: str = Field("all", description="class to learn, or all")
     conditional: bool = Field(
         True, description="label all: one generator that is told the class, every class as often"
     )
-    resolution: int = Field(64, description="side of the images in pixels: 16, 32 ... 1024")
+    resolution: Resolution = Field(64, description="side of the images in pixels")
     kimg: float = Field(
         60.0, gt=0, description="thousands of training images shown; ignored with minutes"
     )
     minutes: float | None = Field(
         None, gt=0, description="stop after this much training time instead of kimg"
     )
-    generator: GeneratorName = Field("light", description="light or stylegan2")
-    discriminator: DiscriminatorName = Field("projected", description="projected or stylegan2")
-    backend: Literal["native", "stylegan2-pytorch"] = Field(
+    generator: GeneratorName = Field(
+        "light", description="what makes the images: light serves tens of photographs"
+    )
+    discriminator: DiscriminatorName = Field(
+        "projected", description="what judges them: projected sees by a frozen ImageNet network"
+    )
+    backend: BackendName = Field(
         "native",
         description="whose networks and losses: ours, or those of the package stylegan2-pytorch",
     )
-    augment: Literal["diffaugment", "ada", "none"] = Field(
-        "diffaugment", description="what the discriminator sees: diffaugment, ada or none"
+    augment: AugmentationName = Field(
+        "diffaugment", description="how images are varied before the discriminator sees them"
     )
     ada_kimg: float | None = Field(
         None,
@@ -51,7 +58,10 @@ class GanConfig(Config):
         None, description="a run of the same networks whose weights training starts from"
     )
     freeze_d: int = Field(
-        0, ge=0, description="stylegan2 discriminator: leave its first blocks as --init has them"
+        0,
+        ge=0,
+        le=8,
+        description="stylegan2 discriminator: leave its first blocks as those of init are",
     )
     held_out_share: float | None = Field(
         None,
@@ -61,9 +71,11 @@ class GanConfig(Config):
     )
     batch: int = Field(16, ge=2, le=1024, description="images a step")
     generator_rate: float | None = Field(
-        None, gt=0, description="Adam's learning rate; by default 1e-3, 2e-3 for stylegan2"
+        None, gt=0, le=1, description="Adam's learning rate; by default the network's own"
     )
-    discriminator_rate: float | None = Field(None, gt=0, description="the same, discriminator")
+    discriminator_rate: float | None = Field(
+        None, gt=0, le=1, description="the same, discriminator"
+    )
     ema: float = Field(0.995, ge=0, lt=1, description="decay a step of the averaged generator")
     channel_multiplier: float = Field(1.0, gt=0, le=8, description="scales every width")
     feature_size: int = Field(
@@ -108,59 +120,35 @@ class GanConfig(Config):
     checkpoint_seconds: float = Field(60.0, ge=0, description="state saved at least so often")
     seed: int = Field(0, ge=0, description="root of all random draws")
 
-    @field_validator("resolution")
+    @field_validator("resolution", mode="before")
     @classmethod
-    def _power_of_two(cls, value: int) -> int:
-        if value not in (16, 32, 64, 128, 256, 512, 1024):
-            raise ValueError("resolution is a power of two from 16 to 1024")
-        return value
+    def _number_of_text(cls, value: object) -> object:
+        # Options come as text, which a choice of numbers would refuse.
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
 
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, values: dict[str, object]) -> dict[str, object]:
-        preset = dict(PRESETS.get(values.get("preset", "tiny"), {}))  # type: ignore[call-overload]
-        if values.get("backend") == "stylegan2-pytorch":
-            networks = {"generator": "stylegan2", "discriminator": "stylegan2"}
-            theirs = {"conditional": False, "style_mixing": lucidrains.STYLE_MIXING}
-            preset |= {**networks, **theirs, "path_length_weight": 0.0}
-        elif values.get("generator", preset.get("generator")) != "stylegan2":
-            for name in ("mapping_layers", "mapping_rate", "style_mixing", "path_length_weight"):
-                preset.pop(name, None)
-        return preset | values
+        preset, backend = values.get("preset", "tiny"), values.get("backend", "native")
+        # A wrong name is left to the fields' own checks.
+        if preset not in get_args(PresetName) or backend not in get_args(BackendName):
+            return values
+        settings = PRESETS[cast(PresetName, preset)]
+        return backend_named(str(backend)).defaults(settings, values) | values
 
     @model_validator(mode="after")
     def _fitting_parts(self) -> Self:
-        if self.backend == "stylegan2-pytorch":
-            if (self.generator, self.discriminator) != ("stylegan2", "stylegan2"):
-                raise ValueError(
-                    "backend stylegan2-pytorch has its own generator and discriminator"
-                )
-            if self.conditional or self.path_length_weight or self.r1_gamma is not None:
-                raise ValueError(
-                    "backend stylegan2-pytorch has its own penalties and no class-conditional networks"
-                )
-        if self.freeze_d and (self.init is None or self.discriminator != "stylegan2"):
-            raise ValueError(
-                "freeze_d needs init and discriminator stylegan2 (the projected one's features "
-                "never learn)"
-            )
-        if self.style_mixing and self.generator != "stylegan2":
-            raise ValueError("style_mixing needs generator stylegan2")
-        if self.path_length_weight and self.generator != "stylegan2":
-            raise ValueError("path_length_weight needs generator stylegan2")
+        if self.freeze_d and self.init is None:
+            raise ValueError("`freeze_d` needs `init`: the blocks of fresh weights see nothing")
+        refusal = backend_named(self.backend).refusal(self)
+        if refusal:
+            raise ValueError(refusal)
         return self
 
     @property
     def rates(self) -> tuple[float, float]:
         """Learning rates of generator and discriminator."""
-        if self.backend == "stylegan2-pytorch":
-            return (
-                self.generator_rate or lucidrains.GENERATOR_RATE,
-                self.discriminator_rate or lucidrains.DISCRIMINATOR_RATE,
-            )
-        generator, discriminator = (
-            2e-3 if name == "stylegan2" else 1e-3 for name in (self.generator, self.discriminator)
-        )
+        generator, discriminator = backend_named(self.backend).rates(self)
         return self.generator_rate or generator, self.discriminator_rate or discriminator
 
     @property
@@ -174,3 +162,16 @@ class GanConfig(Config):
     def total_steps(self) -> int:
         """Steps of a run that stops by kimg."""
         return max(1, round(self.kimg * 1000 / self.batch))
+
+
+class ProjectionConfig(Config):
+    """How the code of a photograph is searched."""
+
+    steps: int = Field(300, ge=1, le=100_000, description="steps of Adam for each photograph")
+    rate: float = Field(0.1, gt=0, description="Adam's learning rate at its largest")
+    candidates: int = Field(256, ge=1, le=100_000, description="random codes to begin among")
+    starts: int = Field(2, ge=1, le=64, description="best candidates that are followed")
+    pixel_weight: float = Field(
+        1.0, ge=0, description="weight of the mean squared difference of pixels in [-1, 1]"
+    )
+    seed: int = Field(0, ge=0, description="root of all random draws")

@@ -11,7 +11,9 @@ copies, so a copy must also be much nearer to one photograph than to the others 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from torch.nn import functional
 
 from hzsynth.core.errors import InputError
 from hzsynth.score.extractors import FeatureExtractor
@@ -24,10 +26,11 @@ FEWEST_TO_COMPARE = 10
 
 _FEWEST_FOR_NEIGHBOURS = 6
 _FOLLOWING = 10
+_COARSE = 8
 
 
 @dataclass(frozen=True)
-class Nearness:
+class NearestPhotographs:
     """How near images are to the training photographs.
 
     Attributes:
@@ -40,7 +43,7 @@ class Nearness:
     relative: torch.Tensor
 
     @classmethod
-    def of(cls, distances: torch.Tensor) -> "Nearness":
+    def of(cls, distances: torch.Tensor) -> "NearestPhotographs":
         """From a table of distances, N x M; infinite ones do not count.
 
         Images without any finite distance are left out.
@@ -94,7 +97,7 @@ class CopyRule:
         train_groups: Sequence[str],
     ) -> None:
         self._train = train
-        own = Nearness.of(distances_to_others(features, groups, train, train_groups))
+        own = NearestPhotographs.of(distances_to_others(features, groups, train, train_groups))
         # Photographs of a single patient have no others: nothing can then be called a copy.
         self._near, self._relative = (
             float(values.quantile(QUANTILE)) if len(values) else 0.0
@@ -103,9 +106,60 @@ class CopyRule:
 
     def __call__(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Which images are near to a photograph, and which of them are copies: bool N each."""
-        found = Nearness.of(torch.cdist(features, self._train))
+        found = NearestPhotographs.of(torch.cdist(features, self._train))
         near = found.nearest < self._near
         return near, near & (found.relative < self._relative)
+
+
+def classes_in_shares(counts: Sequence[int], images: int) -> list[int]:
+    """Classes for a number of samples, in the proportions of some counts, dealt in turn.
+
+    Args:
+        counts: how many photographs each class has.
+        images: number of samples.
+
+    Returns:
+        A class for every sample; any first part has nearly the same proportions.
+    """
+    total, dealt = sum(counts), [0] * len(counts)
+    chosen = []
+    for number in range(1, images + 1):
+        lacking = [number * c / total - d for c, d in zip(counts, dealt, strict=True)]
+        chosen.append(int(np.argmax(lacking)))
+        dealt[chosen[-1]] += 1
+    return chosen
+
+
+def pairwise_distance(pixels: torch.Tensor) -> float:
+    """Mean distance between two images of a batch, in grey levels, after pooling to 8 x 8.
+
+    A coarse alarm for collapse: 0 when all images are the same.
+
+    Args:
+        pixels: uint8 N x 3 x H x W.
+
+    Returns:
+        Root mean square difference a value, averaged over all pairs; 0 for a single image.
+    """
+    if len(pixels) < 2:
+        return 0.0
+    coarse = functional.adaptive_avg_pool2d(pixels.float(), _COARSE).flatten(1)
+    return float(torch.pdist(coarse).mean() / coarse.shape[1] ** 0.5)
+
+
+def pixel_diversity(samples: torch.Tensor, reals: torch.Tensor) -> dict[str, float]:
+    """``diversity`` from pooled pixels, for a run that is not watched in features.
+
+    Args:
+        samples: uint8 N x 3 x H x W.
+        reals: the training images, likewise.
+
+    Returns:
+        Mean pairwise distance of the samples by that of the reals (1 is as varied as they are, 0 is
+        collapse); nothing when the reals are all alike.
+    """
+    spread = pairwise_distance(reals)
+    return {"diversity": pairwise_distance(samples) / spread} if spread > 0 else {}
 
 
 class SampleJudge:
@@ -160,7 +214,7 @@ class SampleJudge:
             ``near`` (share of samples nearer to a training photograph than the 5 % quantile of
             the photographs' own distances to those of other patients); ``copies`` (of these, those
             that are also relatively nearer to one photograph than to the next ones, by the same
-            quantile: see `Nearness`). Of both at most about .05 is expected without copying.
+            quantile: see `NearestPhotographs`). Of both at most about .05 is expected without copying.
         """
         fake = self._extractor(samples)
         held_out = self.reference == "held-out"

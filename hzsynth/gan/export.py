@@ -22,10 +22,12 @@ from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.files import atomic_write_bytes, atomic_write_text, replacing_folder
 from hzsynth.core.onnx_files import open_session
 from hzsynth.core.run import RunDir
-from hzsynth.gan.latent import Latent, latent_of_seeds
+from hzsynth.gan.generator_files import read_generator
+from hzsynth.gan.interfaces import GeneratorNetwork
+from hzsynth.gan.latent import latent_of_seeds
 from hzsynth.gan.model_card import INTENDED_USE, model_card
-from hzsynth.gan.networks import GeneratorNetwork, StyledGenerator, to_uint8
-from hzsynth.gan.sampling import TrainedGenerator, read_generator
+from hzsynth.gan.networks import to_uint8
+from hzsynth.gan.trained_generator import TrainedGenerator
 from hzsynth.nets.onnx_graphs import onnx_graph
 
 MODEL_FILE, CARD_FILE, RESULT_FILE = "generator.onnx", "MODEL_CARD.md", "export.json"
@@ -99,11 +101,11 @@ class GeneratorGraph(nn.Module):
         images = tuple(
             part.reshape(-1, 1, size, size) for part, size in zip(parts, self.sizes, strict=True)
         )
-        if self.truncation is None or not isinstance(self.network, StyledGenerator):
-            return to_uint8(self.network(Latent(z, images, classes)))
-        w = self.network.styles(z, classes)
-        mean = self.mean_styles[classes] if classes is not None else self.mean_styles
-        return to_uint8(self.network.synthesise(mean + self.truncation * (w - mean), images))
+        codes = self.network.codes(z, classes)
+        if self.truncation is not None:
+            mean = self.mean_styles[classes] if classes is not None else self.mean_styles
+            codes = mean + self.truncation * (codes - mean)
+        return to_uint8(self.network.synthesise(codes, images, classes))
 
 
 def graph_inputs(
@@ -156,14 +158,9 @@ def export_generator(
     examples = {name: torch.from_numpy(value[:2]) for name, value in fed.items()}
     name = f"the generator of '{run.path}'"
     proto = onnx_graph(graph, examples, ("images",), name=name)
-    expected = generator.sample(seeds, classes).numpy()
-    made = _images_of(proto.SerializeToString(), fed)
-    difference = np.abs(made.astype(np.int64) - expected)
-    if difference.max() > LARGEST_DIFFERENCE:
-        raise RefusedError(
-            f"the exported graph makes other images than the network: a pixel differs by "
-            f"{difference.max()} of 255, allowed is {LARGEST_DIFFERENCE}"
-        )
+    difference = _difference(
+        proto.SerializeToString(), fed, generator.sample(seeds, classes).numpy()
+    )
     import onnx
 
     result = ExportedGenerator(
@@ -192,6 +189,23 @@ def export_generator(
     return result
 
 
+def _difference(
+    graph: bytes, fed: dict[str, NDArray[Any]], expected: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    """How far the graph's images are from the network's, pixel by pixel.
+
+    Raises:
+        RefusedError: too far.
+    """
+    difference: NDArray[np.int64] = np.abs(_images_of(graph, fed).astype(np.int64) - expected)
+    if difference.max() > LARGEST_DIFFERENCE:
+        raise RefusedError(
+            f"the exported graph makes other images than the network: a pixel differs by "
+            f"{difference.max()} of 255, allowed is {LARGEST_DIFFERENCE}"
+        )
+    return difference
+
+
 def _images_of(graph: bytes, fed: dict[str, NDArray[Any]]) -> NDArray[np.uint8]:
     """Images asked for at once, the first one asked for alone."""
     session = open_session(graph)
@@ -202,10 +216,10 @@ def _images_of(graph: bytes, fed: dict[str, NDArray[Any]]) -> NDArray[np.uint8]:
 
 def _check_place(out: Path, force: bool) -> None:
     if out.is_file():
-        raise InputError(f"--out '{out}' is a file, expected a new folder")
+        raise InputError(f"`out` '{out}' is a file, expected a new folder")
     if not out.is_dir() or not any(out.iterdir()):
         return
     if not (out / RESULT_FILE).is_file():
-        raise InputError(f"--out '{out}' is not empty and holds no export; name a new folder")
+        raise InputError(f"`out` '{out}' is not empty and holds no export; name a new folder")
     if not force:
-        raise InputError(f"'{out}' holds an export already; use --force or another --out")
+        raise InputError(f"'{out}' holds an export already; use `force` or another `out`")

@@ -20,7 +20,7 @@ from hzsynth.core.errors import InputError
 from hzsynth.core.files import replacing
 from hzsynth.core.image_files import write_png
 from hzsynth.core.progress import SILENT, Progress, Task
-from hzsynth.gan.sampling import TrainedGenerator
+from hzsynth.gan.trained_generator import TrainedGenerator
 from hzsynth.report.contact_sheet import contact_sheet
 
 FORMATS = (".png", ".gif", ".webp", ".mp4")
@@ -57,7 +57,7 @@ def straight(start: torch.Tensor, end: torch.Tensor, shares: torch.Tensor) -> to
 
 
 @dataclass(frozen=True)
-class Walk:
+class LatentWalk:
     """A way from seed to seed.
 
     Attributes:
@@ -75,9 +75,9 @@ class Walk:
 
     def __post_init__(self) -> None:
         if len(self.seeds) < 2:
-            raise InputError(f"a walk needs two seeds at least, not {len(self.seeds)}: see --seeds")
+            raise InputError(f"`seeds` of a walk are two at least, not {len(self.seeds)}")
         if self.frames < 1:
-            raise InputError(f"--frames is a whole number from 1, not {self.frames}")
+            raise InputError(f"`frames` is a whole number from 1, not {self.frames}")
 
     @property
     def legs(self) -> list[tuple[int, int]]:
@@ -104,7 +104,7 @@ class Walk:
             from its code, but with the first one's noise.
         """
         codes = generator.codes(self.seeds, number)
-        between = straight if generator.layers else great_circle
+        between = straight if generator.has_styles else great_circle
         shares = torch.arange(self.frames, dtype=torch.float64) / self.frames
         for start, end in self.legs:
             for part in shares.split(_AT_ONCE):
@@ -115,7 +115,7 @@ class Walk:
 
 
 def write_walk(
-    walk: Walk,
+    walk: LatentWalk,
     generator: TrainedGenerator,
     out: Path,
     number: int | None = None,
@@ -152,17 +152,17 @@ def checked_format(out: Path) -> str:
     """
     kind = out.suffix.lower()
     if kind not in FORMATS:
-        raise InputError(f"--out ends in {', '.join(FORMATS)}, not '{out.name}'")
+        raise InputError(f"`out` ends in {', '.join(FORMATS)}, not '{out.name}'")
     return kind
 
 
-def _check_length(walk: Walk, kind: str, side: int) -> None:
+def _check_length(walk: LatentWalk, kind: str, side: int) -> None:
     most = _MOST_STREAMED if kind == ".mp4" else max(1, _MOST_PIXELS // side**2)
     if walk.length > most:
-        advice = "" if kind == ".mp4" else ", or an --out that ends in .mp4"
+        advice = "" if kind == ".mp4" else ", or an `out` that ends in .mp4"
         raise InputError(
             f"{walk.length} pictures of {side} px are too many for '{kind}', which takes {most}: "
-            f"fewer --frames or --seeds{advice}"
+            f"fewer `frames` or `seeds`{advice}"
         )
 
 
@@ -177,7 +177,7 @@ def name_of(seed: int, place: int) -> str:
     return f"seed {seed}" if seed < 1_000_000 else f"image {place + 1}"
 
 
-def _write_strip(walk: Walk, pictures: Iterator[torch.Tensor], out: Path, side: int) -> None:
+def _write_strip(walk: LatentWalk, pictures: Iterator[torch.Tensor], out: Path, side: int) -> None:
     made = torch.stack(list(pictures))
     rows, captions = [], []
     for leg, (start, end) in enumerate(walk.legs):
@@ -196,7 +196,9 @@ def _pixels(picture: torch.Tensor) -> np.ndarray:
     return np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
 
 
-def _write_animation(walk: Walk, pictures: Iterator[torch.Tensor], out: Path, side: int) -> None:
+def _write_animation(
+    walk: LatentWalk, pictures: Iterator[torch.Tensor], out: Path, side: int
+) -> None:
     images = (Image.fromarray(_pixels(picture)) for picture in pictures)
     kind = out.suffix[1:].upper()
     settings = {"quality": 90, "method": 4} if kind == "WEBP" else {}
@@ -212,7 +214,7 @@ def _write_animation(walk: Walk, pictures: Iterator[torch.Tensor], out: Path, si
         )
 
 
-def _write_video(walk: Walk, pictures: Iterator[torch.Tensor], out: Path, side: int) -> None:
+def _write_video(walk: LatentWalk, pictures: Iterator[torch.Tensor], out: Path, side: int) -> None:
     # OpenCV tells the container from the name, and says nothing when it fails.
     with replacing(out) as temporary, tempfile.TemporaryDirectory(dir=temporary.parent) as folder:
         video = Path(folder) / "walk.mp4"
@@ -227,7 +229,7 @@ def _write_video(walk: Walk, pictures: Iterator[torch.Tensor], out: Path, side: 
         if frames_of(video) != walk.length:
             raise InputError(
                 f"no MP4 can be written to '{out}' (a full disk, or an OpenCV without this codec): "
-                "use an --out that ends in .gif or .webp"
+                "use an `out` that ends in .gif or .webp"
             )
         video.replace(temporary)
 

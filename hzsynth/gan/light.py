@@ -11,7 +11,8 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import remove_parametrizations
 
-from hzsynth.gan.latent import ClassEmbedding, ColourHead, Latent, on_sphere
+from hzsynth.gan.interfaces import GeneratorNetwork
+from hzsynth.gan.latent import ClassEmbedding, ColourHead, on_sphere
 from hzsynth.gan.layers import trunk_widths
 
 LATENT_WIDTH = 64
@@ -101,7 +102,7 @@ class SkipExcitation(nn.Module):
         return late * torch.sigmoid(self.gate(squeezed))
 
 
-class LightGenerator(nn.Module):
+class LightGenerator(GeneratorNetwork):
     """The light generator.
 
     Args:
@@ -140,13 +141,26 @@ class LightGenerator(nn.Module):
         self.to_rgb = nn.Conv2d(widths[resolution], 3, 3, padding=1)
         self.colour = ColourHead(gain=0.5)
 
-    def forward(self, latent: Latent) -> torch.Tensor:
-        """N latents -> N x 3 x resolution x resolution in [-1, 1]."""
-        noise = iter(latent.noise)
-        z = on_sphere(latent.z)
+    def set_colour(self, mean: torch.Tensor) -> None:
+        """See `ColourHead.set_colour`."""
+        self.colour.set_colour(mean)
+
+    def code(self, z: torch.Tensor, classes: torch.Tensor | None = None) -> torch.Tensor:
+        """Z itself, whose length means nothing."""
+        return z
+
+    def synthesise(
+        self,
+        codes: torch.Tensor,
+        noise: tuple[torch.Tensor, ...],
+        classes: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Z of N x latent_width, noise and classes -> N x 3 x H x W in [-1, 1]."""
+        noises = iter(noise)
+        z = on_sphere(codes)
         if self.embedding is not None:
-            assert latent.classes is not None  # whoever draws for such a network draws classes
-            z = self.embedding(z, latent.classes)
+            assert classes is not None  # whoever draws for such a network draws classes
+            z = self.embedding(z, classes)
         start = self.start(z[:, :, None, None])
         start = start.contiguous(memory_format=torch.channels_last)
         maps = {4: gated_linear_unit(self.start_norm(start))}
@@ -154,7 +168,7 @@ class LightGenerator(nn.Module):
             size = int(name)
             x = maps[size // 2]
             for layer in layers:  # type: ignore[attr-defined]
-                x = layer(x, next(noise))
+                x = layer(x, next(noises))
             if name in self.excitations:
                 x = self.excitations[name](maps[size // 8], x)
             maps[size] = x

@@ -8,6 +8,7 @@ from jinja2 import Environment, StrictUndefined
 
 import hzsynth
 from hzsynth.core.run import RunDir
+from hzsynth.gan.backends import backend_named
 
 FILE = "MODEL_CARD.md"
 INTENDED_USE = (
@@ -44,7 +45,7 @@ def model_card(
         "version": hzsynth.__version__,
         "created": run.created,
         "config": config,
-        "networks": _networks(config),
+        "networks": backend_named(config["backend"]).description(config),
         "digest": run.inputs.get("images", "unknown"),
         "photographs": result["training_images"],
         "patients": patients,
@@ -62,15 +63,6 @@ def model_card(
     source = resources.files("hzsynth.gan") / "templates" / "model_card.md.j2"
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(source.read_text("utf-8")).render(**facts)
-
-
-def _networks(config: Mapping[str, Any]) -> str:
-    if config["backend"] != "native":
-        return f"{config['backend']}'s generator and discriminator"
-    return (
-        f"generator {config['generator']}, discriminator {config['discriminator']}, "
-        f"augmentation {config['augment']}"
-    )
 
 
 def _training(result: Mapping[str, Any]) -> str:

@@ -1,36 +1,18 @@
 """Builds the networks of a configuration, their weights drawn from the run's own seed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from hzsynth.core.seeding import derive_seed
+from hzsynth.gan.backends import backend_named
 from hzsynth.gan.config import GanConfig
-from hzsynth.gan.light import LightGenerator
-from hzsynth.gan.lucidrains import (
-    LucidrainsDiscriminator,
-    LucidrainsGenerator,
-    LucidrainsSettings,
-)
-from hzsynth.gan.projected import ProjectedDiscriminator
-from hzsynth.gan.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
+from hzsynth.gan.interfaces import DiscriminatorNetwork, GeneratorNetwork
 
-StyledGenerator = StyleGAN2Generator | LucidrainsGenerator
-"""Generators with a w space."""
-
-GeneratorNetwork = LightGenerator | StyledGenerator
-DiscriminatorNetwork = ProjectedDiscriminator | StyleGAN2Discriminator | LucidrainsDiscriminator
 _Network = TypeVar("_Network", bound=nn.Module)
-
-
-class Generator(Protocol):
-    """What makes images: the same seed gives the same image in every batch."""
-
-    def sample(self, seeds: Sequence[int]) -> torch.Tensor:
-        """One image a seed, uint8 N x 3 x H x W."""
 
 
 def conditional_classes(labels: Sequence[str]) -> int:
@@ -55,22 +37,28 @@ def build_generator(config: GanConfig, classes: int = 0) -> GeneratorNetwork:
     Args:
         config: the run's settings.
         classes: number of classes of a class-conditional generator, else 0.
+
+    Raises:
+        InputError: the backend's package is not installed.
     """
-    network: GeneratorNetwork
     with own_initial_weights(config.seed, "generator"):
-        if config.backend == "stylegan2-pytorch":
-            return LucidrainsGenerator(_their_settings(config))
-        if config.generator == "light":
-            network = LightGenerator(config.resolution, config.channel_multiplier, classes)
-        else:
-            network = StyleGAN2Generator(
-                config.resolution,
-                config.channel_multiplier,
-                config.mapping_layers,
-                classes,
-                config.mapping_rate,
-            )
-    return _channels_last(network)
+        return _channels_last(backend_named(config.backend).generator(config, classes))
+
+
+def build_stored_generator(stored: Mapping[str, Any]) -> GeneratorNetwork:
+    """The generator of a file, whose weights are still to be loaded, on the CPU.
+
+    Args:
+        stored: what the file holds: settings, labels, weights.
+
+    Raises:
+        InputError: the backend's package is not installed.
+    """
+    config = GanConfig.from_sources(None, stored["config"])
+    classes = conditional_classes(stored["labels"])
+    with own_initial_weights(config.seed, "generator"):
+        backend = backend_named(config.backend)
+        return _channels_last(backend.stored_generator(stored, config, classes))
 
 
 def build_discriminator(config: GanConfig, classes: int = 0) -> DiscriminatorNetwork:
@@ -81,23 +69,11 @@ def build_discriminator(config: GanConfig, classes: int = 0) -> DiscriminatorNet
         classes: number of classes of a class-conditional discriminator, else 0.
 
     Raises:
-        InputError: the frozen network's weights are not on this machine.
+        InputError: the frozen network's weights are not on this machine, or the backend's package is
+            not installed.
     """
-    network: DiscriminatorNetwork
     with own_initial_weights(config.seed, "discriminator"):
-        if config.backend == "stylegan2-pytorch":
-            return LucidrainsDiscriminator(_their_settings(config))
-        if config.discriminator == "projected":
-            network = ProjectedDiscriminator(
-                config.channel_multiplier, config.feature_size, classes
-            )
-        else:
-            network = StyleGAN2Discriminator(config.resolution, config.channel_multiplier, classes)
-    return _channels_last(network)
-
-
-def _their_settings(config: GanConfig) -> LucidrainsSettings:
-    return LucidrainsSettings.scaled(config.resolution, config.channel_multiplier)
+        return _channels_last(backend_named(config.backend).discriminator(config, classes))
 
 
 def _channels_last(network: _Network) -> _Network:

@@ -81,7 +81,7 @@ def training_photographs(images: ImageSet, label: str) -> ImageSet:
     if label != "all":
         if label not in images.labels:
             raise InputError(
-                f"--label is all or one of {', '.join(images.labels)} in '{images.root}', "
+                f"`label` is all or one of {', '.join(images.labels)} in '{images.root}', "
                 f"not '{label}'"
             )
         part = part.select(label=label)

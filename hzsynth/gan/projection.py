@@ -19,11 +19,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch.nn import functional
 
 from hzsynth.core.checkpoint import save_checkpoint
-from hzsynth.core.config import Config
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.files import atomic_write_bytes, atomic_write_text, replacing_folder
@@ -32,10 +30,11 @@ from hzsynth.core.photos import decode_image, square
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.core.seeding import torch_generator
-from hzsynth.gan.latent import Latent
-from hzsynth.gan.networks import GeneratorNetwork, StyledGenerator, to_float, to_uint8
-from hzsynth.gan.projected import FrozenFeatures
-from hzsynth.gan.sampling import network_of_class
+from hzsynth.gan.config import ProjectionConfig
+from hzsynth.gan.generator_files import network_of_class
+from hzsynth.gan.interfaces import GeneratorNetwork
+from hzsynth.gan.networks import to_float, to_uint8
+from hzsynth.gan.projected_discriminator import FrozenFeatures
 from hzsynth.report.contact_sheet import comparison_rows
 
 CODES, TABLE, SHEET, CODES_KIND = (
@@ -49,19 +48,6 @@ _RAMP_UP, _RAMP_DOWN = 0.05, 0.25
 _WANDERING, _STILL_FROM = 0.05, 0.75
 _SHOWN_DIFFERENCE = 4
 _SHOWN_SIDE = 192
-
-
-class ProjectionConfig(Config):
-    """How a code is searched."""
-
-    steps: int = Field(300, ge=1, le=100_000, description="steps of Adam for each photograph")
-    rate: float = Field(0.1, gt=0, description="Adam's learning rate at its largest")
-    candidates: int = Field(256, ge=1, le=100_000, description="random codes to begin among")
-    starts: int = Field(2, ge=1, le=64, description="best candidates that are followed")
-    pixel_weight: float = Field(
-        1.0, ge=0, description="weight of the mean squared difference of pixels in [-1, 1]"
-    )
-    seed: int = Field(0, ge=0, description="root of all random draws")
 
 
 @dataclass(frozen=True)
@@ -155,14 +141,8 @@ class Projector:
         z = torch.randn(config.candidates, network.latent_width, generator=generator)
         z = z.to(self._device)
         with torch.no_grad():
-            self._candidates = self._styled(z)
+            self._candidates = network.code(z, self._classes(len(z)))
         self._spread = self._candidates.std(dim=0, correction=0) if len(z) > 1 else None
-
-    def _styled(self, z: torch.Tensor) -> torch.Tensor:
-        """Codes of z: w where there is a w, N x D."""
-        if isinstance(self._network, StyledGenerator):
-            return self._network.styles(z, self._classes(len(z)))[:, 0]
-        return z
 
     def _classes(self, count: int) -> torch.Tensor | None:
         if self._number is None:
@@ -173,10 +153,7 @@ class Projector:
         """The images of codes without noise: N x D -> N x 3 x S x S in [-1, 1]."""
         network, count = self._network, len(codes)
         noise = tuple(torch.zeros(count, 1, s, s, device=self._device) for s in network.noise_sizes)
-        if isinstance(network, StyledGenerator):
-            return network.synthesise(codes[:, None].expand(-1, network.layers, -1), noise)
-        images: torch.Tensor = network(Latent(codes, noise, self._classes(count)))
-        return images
+        return network.synthesise(network.repeated(codes), noise, self._classes(count))
 
     def __call__(self, name: str, target: torch.Tensor, progress: Progress = SILENT) -> Projection:
         """Projects one photograph.
@@ -288,13 +265,12 @@ def project(
         for name, target in targets:
             found.append(projector(name, target, progress))
         codes = {"codes": torch.stack([p.code for p in found])}
-        space = "w" if isinstance(network, StyledGenerator) else "z"
         save_checkpoint(
             folder / CODES,
             CODES_KIND,
-            {**codes, "run": run.id, "space": space, "label": label or ""},
+            {**codes, "run": run.id, "space": network.space, "label": label or ""},
         )
-        table = {"run": run.id, "space": space, "photographs": [p.to_json() for p in found]}
+        table = {"run": run.id, "space": network.space, "photographs": [p.to_json() for p in found]}
         atomic_write_text(folder / TABLE, json.dumps(table, indent=2, ensure_ascii=False))
         atomic_write_bytes(folder / SHEET, sheet(found))
     return tuple(found)

@@ -15,7 +15,7 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
 from hzsynth.data.loading import load_pixels
 from hzsynth.gan.evaluation import CopyRule
-from hzsynth.gan.sampling import read_generator
+from hzsynth.gan.generator_files import read_generator
 from hzsynth.score.extractors import create_extractor
 from hzsynth.score.selection import plausible
 
@@ -30,7 +30,7 @@ def checked_reject(how: str) -> Reject:
     for known in get_args(Reject):
         if how == known:
             return cast(Reject, known)
-    raise InputError(f"--reject is one of {', '.join(get_args(Reject))}, not '{how}'")
+    raise InputError(f"`reject` is one of {', '.join(get_args(Reject))}, not '{how}'")
 
 
 class Rejection:
@@ -38,8 +38,8 @@ class Rejection:
 
     Args:
         run: a finished GAN run.
-        images: a set that holds the photographs that the run learned from.
-        how: what is rejected.
+        against: a set that holds the photographs that the run learned from.
+        reject: what is rejected.
         compute: where features are computed.
 
     Attributes:
@@ -52,38 +52,38 @@ class Rejection:
     """
 
     def __init__(
-        self, run: RunDir, images: ImageSet, how: Reject, compute: Compute = CPU_FP32
+        self, run: RunDir, against: ImageSet, reject: Reject, compute: Compute = CPU_FP32
     ) -> None:
         network, config, labels = read_generator(run)
         learned = {image.sha256 for image in run.training_images()}
-        records = [r for r in images if r.sha256 in learned]
+        records = [r for r in against if r.sha256 in learned]
         if len({r.sha256 for r in records}) < len(learned):
             raise InputError(
-                f"--against '{images.root}' holds {len(records)} of the {len(learned)} photographs that "
+                f"`against` '{against.root}' holds {len(records)} of the {len(learned)} photographs that "
                 f"'{run.path}' learned from: name the set that it was trained on"
             )
         if len(records) < FEWEST_PHOTOGRAPHS:
             raise InputError(
-                f"--reject compares with the photographs learned from: there are {len(records)}, and "
+                f"`reject` compares with the photographs learned from: there are {len(records)}, and "
                 f"{FEWEST_PHOTOGRAPHS} are needed"
             )
-        photographs = ImageSet(images.root, records, images.lineage)
+        photographs = ImageSet(against.root, records, against.lineage)
         self._extractor = create_extractor(config.watch_features, compute=compute)
         self._train = self._extractor(load_pixels(photographs, network.resolution))
-        groups = [f"patient {r.group}" if r.group else f"image {r.sha256}" for r in records]
+        groups = [record.patient for record in records]
         self._rule = CopyRule(self._train, groups, self._train, groups)
-        self._how = how
+        self._reject = reject
         # A generator of all classes at once has one label that no photograph has.
         self._rows = [
-            torch.tensor([r.label == label or label not in images.labels for r in records])
+            torch.tensor([r.label == label or label not in against.labels for r in records])
             for label in labels
         ]
         few = [
             n for n, rows in zip(labels, self._rows, strict=True) if rows.sum() < FEWEST_PHOTOGRAPHS
         ]
-        if few and how != "copies":
+        if few and reject != "copies":
             raise InputError(
-                f"--reject {how} compares with the photographs of each class: of '{few[0]}' there are "
+                f"`reject` {reject} compares with the photographs of each class: of '{few[0]}' there are "
                 f"fewer than {FEWEST_PHOTOGRAPHS}"
             )
         self.copies = self.implausible = 0
@@ -101,11 +101,11 @@ class Rejection:
         # One image at a time: a larger batch could round differently, and decide differently.
         found = torch.cat([self._extractor(image[None]) for image in pixels])
         kept = torch.ones(len(pixels), dtype=torch.bool)
-        if self._how in ("copies", "both"):
+        if self._reject in ("copies", "both"):
             copied = self._rule(found)[1]
             self.copies += int(copied.sum())
             kept &= ~copied
-        if self._how in ("implausible", "both"):
+        if self._reject in ("implausible", "both"):
             for number in classes.unique().tolist():
                 own = classes == number
                 odd = ~plausible(found[own], self._train[self._rows[number]])

@@ -1,136 +1,115 @@
-"""What a run shows while it trains: sample sheets, curves, figures, and alarms."""
+"""Snapshots: what a run shows and judges of its generator now and then, and what it keeps."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-from torch.nn import functional
 
-from hzsynth.core.image_files import write_png
+from hzsynth.core.devices import Compute
 from hzsynth.core.run import RunDir
-from hzsynth.report.contact_sheet import contact_sheet
-from hzsynth.report.plots import Curve, learning_curves
-from hzsynth.report.style import save_figure
-from hzsynth.score.results import QUANTILE
+from hzsynth.gan.config import GanConfig
+from hzsynth.gan.evaluation import SampleJudge, classes_in_shares, pixel_diversity
+from hzsynth.gan.interfaces import GeneratorNetwork
+from hzsynth.gan.moments import Moment, MomentChoice
+from hzsynth.gan.photographs import Photographs
+from hzsynth.gan.real_views import LearnedImages
+from hzsynth.gan.snapshot_files import write_curves, write_sheet
+from hzsynth.gan.trained_generator import TrainedGenerator
+from hzsynth.score.extractors import create_extractor
 
 Score = Callable[[torch.Tensor], Mapping[str, float]]
 """Scores samples: uint8 N x 3 x H x W -> name -> value."""
 
-KID_CURVE, VARIETY_CURVE = "kid.png", "variety.png"
-_SHEET_IMAGES, _SHEET_COLUMNS = 64, 8
-_COARSE = 8
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a snapshot showed.
+
+    Attributes:
+        values: the figures of the moment.
+        best: whether the moment is the best so far (always without watching).
+        alarms: sentences for the user.
+    """
+
+    values: dict[str, float]
+    best: bool
+    alarms: tuple[str, ...]
 
 
-def classes_in_shares(counts: Sequence[int], images: int) -> list[int]:
-    """Classes for a number of samples, in the proportions of some counts, dealt in turn.
+class Snapshots:
+    """Takes and judges the snapshots of a run.
 
     Args:
-        counts: how many photographs each class has.
-        images: number of samples.
+        photographs: of the run.
+        learned: what the generator learns from.
+        config: the run's settings.
+        run: where sheets, figures and curves go.
+        compute: where samples and features are computed.
+        score: called with the samples; its values go to the metrics. None for none.
 
-    Returns:
-        A class for every sample; any first part has nearly the same proportions.
+    Attributes:
+        choice: the moments so far, which of them to keep and whether to stop.
     """
-    total, dealt = sum(counts), [0] * len(counts)
-    chosen = []
-    for number in range(1, images + 1):
-        lacking = [number * c / total - d for c, d in zip(counts, dealt, strict=True)]
-        chosen.append(int(np.argmax(lacking)))
-        dealt[chosen[-1]] += 1
-    return chosen
 
+    def __init__(
+        self,
+        photographs: Photographs,
+        learned: LearnedImages,
+        config: GanConfig,
+        run: RunDir,
+        *,
+        compute: Compute,
+        score: Score | None = None,
+    ) -> None:
+        self._config, self._run, self._compute, self._score = config, run, compute, score
+        self._pixels = learned.pixels
+        self._labels = photographs.labels
+        self._classes: list[int] | None = None
+        if learned.classes is not None:
+            counts = learned.classes.bincount(minlength=learned.class_count)
+            self._classes = classes_in_shares(counts.tolist(), config.snapshot_samples)
+        self.choice = MomentChoice(config.most_copies, config.patience)
+        self._judge: SampleJudge | None = None
+        if config.watch and len(learned.pixels) > 1:
+            held_out = photographs.held_out
+            self._judge = SampleJudge(
+                learned.pixels,
+                [record.patient for record in photographs.train],
+                photographs.pixels(held_out, config.resolution),
+                [record.patient for record in held_out],
+                create_extractor(config.watch_features, compute=compute),
+            )
 
-def pairwise_distance(pixels: torch.Tensor) -> float:
-    """Mean distance between two images of a batch, in grey levels, after pooling to 8 x 8.
-
-    A coarse alarm for collapse: 0 when all images are the same.
-
-    Args:
-        pixels: uint8 N x 3 x H x W.
-
-    Returns:
-        Root mean square difference a value, averaged over all pairs; 0 for a single image.
-    """
-    if len(pixels) < 2:
-        return 0.0
-    coarse = functional.adaptive_avg_pool2d(pixels.float(), _COARSE).flatten(1)
-    return float(torch.pdist(coarse).mean() / coarse.shape[1] ** 0.5)
-
-
-def pixel_diversity(samples: torch.Tensor, reals: torch.Tensor) -> dict[str, float]:
-    """``diversity`` from pooled pixels, for a run that is not watched in features.
-
-    Args:
-        samples: uint8 N x 3 x H x W.
-        reals: the training images, likewise.
-
-    Returns:
-        Mean pairwise distance of the samples by that of the reals (1 is as varied as they are, 0 is
-        collapse); nothing when the reals are all alike.
-    """
-    spread = pairwise_distance(reals)
-    return {"diversity": pairwise_distance(samples) / spread} if spread > 0 else {}
-
-
-def write_sheet(
-    run: RunDir, step: int, samples: torch.Tensor, captions: Sequence[str] | None = None
-) -> None:
-    """Writes ``samples/<step>.png``: the first 64 samples in a grid.
-
-    Args:
-        run: the run.
-        step: the step that the samples were made at.
-        samples: uint8 N x 3 x H x W.
-        captions: a line under each, or None.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    lines = None if captions is None else captions[:_SHEET_IMAGES]
-    sheet = contact_sheet(samples[:_SHEET_IMAGES], _SHEET_COLUMNS, lines)
-    write_png(run.path / "samples" / f"{step:07d}.png", sheet)
-
-
-def write_curves(run: RunDir, best: int | None, most_copies: float, reference: str) -> None:
-    """Writes ``kid.png`` and ``variety.png`` from the metrics of a watched run.
-
-    Args:
-        run: the run.
-        best: the step that is kept.
-        most_copies: the share of near-copies from which a moment is not worth keeping.
-        reference: what KID is measured to.
-
-    Raises:
-        InputError: a file cannot be written.
-    """
-    lines = [line for line in run.metrics() if "kid" in line]
-    if not lines:
-        return
-    steps = [line["step"] for line in lines]
-    closeness = [
-        Curve(
-            f"to the {reference} photographs",
-            steps,
-            [line["kid"] for line in lines],
-            [line["kid_error"] for line in lines],
+    def __call__(self, step: int, network: GeneratorNetwork) -> Snapshot:
+        """Judges a generator in evaluation mode; writes its sheet, figures and curves."""
+        samples = TrainedGenerator(network, self._compute).sample(
+            range(self._config.snapshot_samples), self._classes
         )
-    ]
-    if "kid_train" in lines[0]:
-        closeness.append(
-            Curve("to the training photographs", steps, [line["kid_train"] for line in lines])
+        captions = None if self._classes is None else [self._labels[c] for c in self._classes]
+        write_sheet(self._run, step, samples, captions)
+        if self._judge is None:
+            values = pixel_diversity(samples, self._pixels)
+        else:
+            values = self._judge(samples)
+        if self._score is not None:
+            values |= {name: float(value) for name, value in self._score(samples).items()}
+        if values:
+            self._run.log(step, **values)
+        if self._judge is None:
+            return Snapshot(values, True, ())
+        moment = Moment(
+            step,
+            values["kid"],
+            values["kid_error"],
+            values["copies"],
+            values.get("diversity", 1.0),
         )
-    title = "Closeness (KID, lower is closer)\nband: one standard error of the samples"
-    figure = learning_curves(closeness, title=title, y_label="KID", best=best)
-    save_figure(figure, run.path / KID_CURVE)
-    shares = [
-        Curve("near-copies", steps, [line["copies"] for line in lines]),
-        Curve(f"at most by chance ({QUANTILE:.0%})", steps, [QUANTILE] * len(steps)),
-        Curve(f"too many ({most_copies:.0%})", steps, [most_copies] * len(steps)),
-        Curve("diversity", steps, [line.get("diversity", float("nan")) for line in lines]),
-    ]
-    for name in ("precision", "recall"):
-        if name in lines[0]:
-            shares.append(Curve(name, steps, [line.get(name, float("nan")) for line in lines]))
-    title = "Copying and variety\ndiversity: distance of two samples over that of two photographs"
-    figure = learning_curves(shares, title=title, y_label="share", best=best)
-    save_figure(figure, run.path / VARIETY_CURVE)
+        best = self.choice.add(moment)
+        alarms = self.choice.alarms(moment)
+        if alarms:
+            self._run.log(step, alarms="; ".join(alarms))
+        assert self.choice.best is not None  # a moment was added
+        write_curves(
+            self._run, self.choice.best.step, self._config.most_copies, self._judge.reference
+        )
+        return Snapshot(values, best, alarms)

@@ -11,7 +11,9 @@ import math
 import torch
 from torch import nn
 
-from hzsynth.gan.latent import ClassEmbedding, ColourHead, Latent, on_sphere
+from hzsynth.core.errors import InputError
+from hzsynth.gan.interfaces import DiscriminatorNetwork, GeneratorNetwork, Observation
+from hzsynth.gan.latent import ClassEmbedding, ColourHead, on_sphere
 from hzsynth.gan.layers import (
     ClassProjection,
     EqualizedConv2d,
@@ -110,7 +112,7 @@ class ToRGB(nn.Module):
         return rgb + self.bias[:, None, None]
 
 
-class StyleGAN2Generator(nn.Module):
+class StyleGAN2Generator(GeneratorNetwork):
     """Mapping and skip-RGB synthesis.
 
     Args:
@@ -157,33 +159,41 @@ class StyleGAN2Generator(nn.Module):
         self.layers = len(convolutions) + 1
         self.colour = ColourHead(gain=0.2)
 
-    def styles(self, z: torch.Tensor, classes: torch.Tensor | None = None) -> torch.Tensor:
-        """N x latent_width and, if conditional, int64 N -> N x layers x STYLE_WIDTH, all alike."""
+    def set_colour(self, mean: torch.Tensor) -> None:
+        """See `ColourHead.set_colour`."""
+        self.colour.set_colour(mean)
+
+    def code(self, z: torch.Tensor, classes: torch.Tensor | None = None) -> torch.Tensor:
+        """N x latent_width and, if conditional, int64 N -> w of N x STYLE_WIDTH."""
         x = on_sphere(z)
         if self.embedding is not None:
             assert classes is not None  # whoever draws for such a network draws classes
             x = self.embedding(x, classes)
         w: torch.Tensor = self.mapping(x)
-        return w[:, None].expand(-1, self.layers, -1)
+        return w
 
-    def synthesise(self, w: torch.Tensor, noise: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        """One w a layer and image, N x layers x STYLE_WIDTH -> N x 3 x H x W in [-1, 1]."""
-        x = self.constant.expand(w.shape[0], -1, -1, -1)
+    def synthesise(
+        self,
+        codes: torch.Tensor,
+        noise: tuple[torch.Tensor, ...],
+        classes: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """One w a layer and image, N x layers x STYLE_WIDTH -> N x 3 x H x W in [-1, 1].
+
+        The class is in w; `classes` is not used.
+        """
+        x = self.constant.expand(codes.shape[0], -1, -1, -1)
         x = x.contiguous(memory_format=torch.channels_last)
-        x = self.convolutions[0](x, w[:, 0], noise[0])
-        rgb = self.to_rgb[0](x, w[:, 1])
+        x = self.convolutions[0](x, codes[:, 0], noise[0])
+        rgb = self.to_rgb[0](x, codes[:, 1])
         for stage, to_rgb in enumerate(list(self.to_rgb)[1:]):
             first = 1 + 2 * stage
-            x = self.convolutions[first](x, w[:, first], noise[first])
-            x = self.convolutions[first + 1](x, w[:, first + 1], noise[first + 1])
+            x = self.convolutions[first](x, codes[:, first], noise[first])
+            x = self.convolutions[first + 1](x, codes[:, first + 1], noise[first + 1])
             # The RGB layer shares its w with the next stage's first convolution.
-            rgb = upsample(rgb) + to_rgb(x, w[:, first + 2])
+            rgb = upsample(rgb) + to_rgb(x, codes[:, first + 2])
         image: torch.Tensor = self.colour(rgb.float())
         return image
-
-    def forward(self, latent: Latent) -> torch.Tensor:
-        """N latents -> N x 3 x resolution x resolution in [-1, 1]."""
-        return self.synthesise(self.styles(latent.z, latent.classes), latent.noise)
 
 
 def mix_styles(w: torch.Tensor, other: torch.Tensor, crossover: torch.Tensor) -> torch.Tensor:
@@ -242,7 +252,7 @@ class ResidualBlock(nn.Module):
         return summed
 
 
-class StyleGAN2Discriminator(nn.Module):
+class StyleGAN2Discriminator(DiscriminatorNetwork):
     """The residual discriminator; it observes the pixels themselves.
 
     Args:
@@ -251,7 +261,7 @@ class StyleGAN2Discriminator(nn.Module):
         classes: number of classes to judge by, else 0.
     """
 
-    costly_observation = False
+    compared_images = STDDEV_GROUP
 
     def __init__(self, resolution: int, multiplier: float = 1.0, classes: int = 0) -> None:
         super().__init__()
@@ -264,12 +274,8 @@ class StyleGAN2Discriminator(nn.Module):
         self.logit = EqualizedLinear(widths[4], 1)
         self.projection = ClassProjection(classes, widths[4]) if classes else None
 
-    def observe(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Nothing is frozen here: the images are what is judged."""
-        return (images,)
-
     def forward(
-        self, observation: tuple[torch.Tensor, ...], classes: torch.Tensor | None = None
+        self, observation: Observation, classes: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Logits of real (and, if conditional, of the class: int64 N), N x 1."""
         x = self.blocks(leaky_relu(self.from_rgb(observation[0])))
@@ -281,6 +287,20 @@ class StyleGAN2Discriminator(nn.Module):
             logits = logits + self.projection(hidden, classes)
         return logits.float()
 
-    def state_to_keep(self) -> dict[str, torch.Tensor]:
-        """The whole state."""
-        return self.state_dict()
+    def freeze_first_blocks(self, count: int) -> None:
+        """The layers nearest to the image learn nothing: FreezeD (Mo et al. 2020, arXiv:2002.10964).
+
+        Args:
+            count: number of residual blocks; the first convolution is frozen with them.
+
+        Raises:
+            InputError: there are not so many.
+        """
+        if count > len(self.blocks):
+            raise InputError(
+                f"`freeze_d` is at most {len(self.blocks)} at this resolution, not {count}"
+            )
+        if count:
+            self.from_rgb.requires_grad_(False)
+            for block in list(self.blocks)[:count]:
+                block.requires_grad_(False)

@@ -32,7 +32,7 @@ from hzsynth.release.config import ReleaseConfig
 from hzsynth.release.evidence import Evidence, gather_evidence, read_audit
 from hzsynth.release.facts import Facts
 
-_GENERATED = ("stylegan2", "cyclegan", "diffusion", "external")
+_GENERATED = ("light", "stylegan2", "cyclegan", "diffusion", "external")
 README, METRICS = "README.md", "metrics.json"
 
 

@@ -8,9 +8,9 @@ from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.core.tracking import open_tracker
 from hzsynth.gan import training
+from hzsynth.gan.backends.stylegan2_pytorch.checkpoint import read_checkpoint
+from hzsynth.gan.backends.stylegan2_pytorch.importing import import_generator, imported_config
 from hzsynth.gan.config import GanConfig
-from hzsynth.gan.importing import import_generator, imported_config
-from hzsynth.gan.lucidrains import read_checkpoint
 from hzsynth.gan.photographs import training_photographs
 from hzsynth.gan.presets import PresetName, choose_preset
 from hzsynth.stages.classes import known_label

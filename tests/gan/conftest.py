@@ -10,8 +10,8 @@ import pytest
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.run import RunDir
+from hzsynth.gan.backends.stylegan2_pytorch.package import import_package
 from hzsynth.gan.config import GanConfig
-from hzsynth.gan.lucidrains import import_package
 from hzsynth.gan.training import train_gan
 
 

@@ -7,14 +7,9 @@ import pytest
 import torch
 
 import hzsynth.nets  # noqa: F401  (torchvision can be imported only after it)
-from hzsynth.gan import adaptive_augmentation as ada
-from hzsynth.gan.adaptive_augmentation import (
-    AdaptiveAugmentation,
-    AdaptiveStrength,
-    Operators,
-    apply,
-    draw,
-)
+from hzsynth.gan import affine_resampling
+from hzsynth.gan.adaptive_augmentation import AdaptiveAugmentation, Operators, apply, draw
+from hzsynth.gan.adaptive_strength import AdaptiveStrength
 
 SIDE = 32
 
@@ -131,7 +126,7 @@ def test_composed_geometry_against_the_function_that_was_sampled() -> None:
 
 
 def test_the_low_pass_is_an_orthonormal_wavelet_filter() -> None:
-    taps = np.array(ada._LOW_PASS)
+    taps = np.array(affine_resampling._LOW_PASS)
     for shift in range(6):
         product = (taps[2 * shift :] * taps[: 12 - 2 * shift]).sum()
         assert product == pytest.approx(float(shift == 0), abs=1e-11)
@@ -145,7 +140,9 @@ def test_sampling_twice_as_finely_and_halving_again_changes_nothing_inside() -> 
     x = pictures()
     still = torch.eye(2, 3, dtype=torch.float64)[None]
     inside = (..., slice(4, -4), slice(4, -4))
-    torch.testing.assert_close(ada.resample(x, still)[inside], x[inside], atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        affine_resampling.resample(x, still)[inside], x[inside], atol=1e-5, rtol=0
+    )
 
 
 def test_shrinking_a_fine_pattern_does_not_alias(vision: ModuleType) -> None:

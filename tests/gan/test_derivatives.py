@@ -131,7 +131,7 @@ def test_path_lengths_of_the_generator() -> None:
     network = StyleGAN2Generator(16, 0.05).double()
     latent = draw_latent(2, network.latent_width, network.noise_sizes, torch.Generator())
     noise = tuple(n.double() for n in latent.noise)
-    w = network.styles(latent.z.double()).detach().clone().requires_grad_()
+    w = network.codes(latent.z.double()).detach().clone().requires_grad_()
     direction = seeded(2, 3, 16, 16, seed=7)
 
     def projected(given: torch.Tensor) -> torch.Tensor:

@@ -7,10 +7,14 @@ import torch
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
-from hzsynth.gan.evaluation import Nearness, SampleJudge, distances_to_others
+from hzsynth.gan.evaluation import (
+    NearestPhotographs,
+    SampleJudge,
+    classes_in_shares,
+    distances_to_others,
+)
+from hzsynth.gan.moments import Moment, MomentChoice
 from hzsynth.gan.photographs import choose_photographs
-from hzsynth.gan.selection import Moment, Selection
-from hzsynth.gan.snapshots import classes_in_shares
 from hzsynth.gan.training import train_gan
 
 from .conftest import tiny, write_pictures
@@ -73,7 +77,7 @@ def test_few_held_out_photographs_leave_kid_to_the_training_photographs() -> Non
 def test_photographs_of_one_patient_are_no_copies_of_each_other() -> None:
     features = torch.tensor([[0.0], [0.1], [5.0], [9.0]])
     groups = ["a", "a", "b", "c"]
-    found = Nearness.of(distances_to_others(features, groups, features, groups))
+    found = NearestPhotographs.of(distances_to_others(features, groups, features, groups))
     assert found.nearest.tolist() == pytest.approx([5.0, 4.9, 4.0, 4.0])
     means = [9.0, 8.9, (4.9 + 5.0) / 2, (8.9 + 9.0) / 2]
     assert found.relative.tolist() == pytest.approx(
@@ -81,8 +85,8 @@ def test_photographs_of_one_patient_are_no_copies_of_each_other() -> None:
     )
     alone = distances_to_others(features[:2], groups[:2], features[:2], groups[:2])
     assert torch.isinf(alone).all()
-    assert len(Nearness.of(alone).nearest) == 0
-    assert Nearness.of(torch.tensor([[3.0, float("inf")]])).relative.tolist() == [1.0]
+    assert len(NearestPhotographs.of(alone).nearest) == 0
+    assert NearestPhotographs.of(torch.tensor([[3.0, float("inf")]])).relative.tolist() == [1.0]
 
 
 class Pixels:
@@ -112,7 +116,7 @@ def moments(kids: list[float], copies: list[float] | None = None) -> list[Moment
 
 
 def test_training_ends_when_nothing_is_gained_for_a_while() -> None:
-    selection = Selection(most_copies=0.15, patience=3)
+    selection = MomentChoice(most_copies=0.15, patience=3)
     kept = []
     for moment in moments([0.5, 0.3, 0.295, 0.296, 0.294, 0.1]):
         kept.append(selection.add(moment))
@@ -121,11 +125,11 @@ def test_training_ends_when_nothing_is_gained_for_a_while() -> None:
     assert kept == [True, True, True, False, True]  # smaller than an error: kept, but no gain
     assert selection.best is not None
     assert selection.best.step == 4
-    assert not Selection(0.15, 0).stop
+    assert not MomentChoice(0.15, 0).stop
 
 
 def test_a_copier_is_not_kept_and_does_not_count_as_a_gain() -> None:
-    selection = Selection(most_copies=0.15, patience=2)
+    selection = MomentChoice(most_copies=0.15, patience=2)
     for moment in moments([0.5, 0.3, 0.1, 0.05], [0, 0.1, 0.5, 0.9]):
         selection.add(moment)
     assert selection.best is not None
@@ -133,10 +137,10 @@ def test_a_copier_is_not_kept_and_does_not_count_as_a_gain() -> None:
     alarms = selection.alarms(Moment(9, 0.1, 0.01, 0.5, 0.2))
     assert [alarm.split(":")[0] for alarm in alarms] == ["collapse", "copying"]
     assert selection.alarms(Moment(9, 0.1, 0.01, 0.15, 0.5)) == ()
-    again = Selection(0.15, 2)
-    again.load(selection.state())
+    again = MomentChoice(0.15, 2)
+    again.load_state_dict(selection.state_dict())
     assert again == selection
-    only_copiers = Selection(0.15, 2)
+    only_copiers = MomentChoice(0.15, 2)
     assert [only_copiers.add(m) for m in moments([0.3, 0.2, 0.1], [0.9, 0.4, 0.5])] == [
         True,
         True,

@@ -10,7 +10,7 @@ from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.run import RunDir
 from hzsynth.gan import export
 from hzsynth.gan.export import export_generator, graph_inputs
-from hzsynth.gan.sampling import load_generator, open_generator, read_generator
+from hzsynth.gan.generator_files import load_generator, open_generator, read_generator
 
 from .conftest import saved, write_pictures
 
@@ -75,7 +75,7 @@ def test_a_taken_place_is_refused(trained: Runs, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="truncation"):
         export_generator(trained["light"], tmp_path / "out", truncation=0.5)
     export_generator(trained["light"], tmp_path / "out")
-    with pytest.raises(InputError, match="--force"):
+    with pytest.raises(InputError, match="`force`"):
         export_generator(trained["light"], tmp_path / "out")
     export_generator(trained["light"], tmp_path / "out", force=True)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hzsynth.core.image_set import ImageSet
-from hzsynth.gan.sampling import load_generator
+from hzsynth.gan.generator_files import load_generator
 
 from .conftest import tiny
 from .test_training import PowerCutError, StopsAt, assert_bitwise_equal, train

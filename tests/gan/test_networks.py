@@ -9,14 +9,9 @@ from torch.nn import functional
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.latent import ColourHead, draw_latent, latent_of_seeds, on_sphere
 from hzsynth.gan.layers import trunk_widths
-from hzsynth.gan.light import (
-    LightGenerator,
-    NearestUpConv2d,
-    bake_spectral_norm,
-    gated_linear_unit,
-)
+from hzsynth.gan.light import LightGenerator, NearestUpConv2d, bake_spectral_norm, gated_linear_unit
 from hzsynth.gan.networks import build_discriminator, build_generator, to_float, to_uint8
-from hzsynth.gan.projected import FrozenFeatures, ProjectedDiscriminator
+from hzsynth.gan.projected_discriminator import FrozenFeatures, ProjectedDiscriminator
 from hzsynth.gan.stylegan2 import (
     MappingNetwork,
     StyleGAN2Discriminator,
@@ -74,7 +69,7 @@ def test_first_images_have_the_colour_of_the_reals_and_are_not_saturated() -> No
         config = GanConfig(resolution=32, generator=generator)
         network = build_generator(config)
         colour = torch.tensor([0.5, 0.1, -0.2])
-        network.colour.set_colour(colour)
+        network.set_colour(colour)
         latent = draw_latent(
             16, network.latent_width, network.noise_sizes, torch.Generator().manual_seed(0)
         )

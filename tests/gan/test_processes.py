@@ -12,7 +12,7 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.run import RunDir
 from hzsynth.gan.config import GanConfig
-from hzsynth.gan.sampling import load_generator
+from hzsynth.gan.generator_files import load_generator
 from hzsynth.gan.training import train_gan
 
 from ..launching import launched

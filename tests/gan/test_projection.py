@@ -11,17 +11,11 @@ from PIL import Image
 from hzsynth.core.checkpoint import load_checkpoint
 from hzsynth.core.errors import InputError
 from hzsynth.core.run import RunDir
+from hzsynth.gan.config import ProjectionConfig
+from hzsynth.gan.generator_files import network_of_class
 from hzsynth.gan.networks import to_float, to_uint8
-from hzsynth.gan.projected import FrozenFeatures
-from hzsynth.gan.projection import (
-    CODES_KIND,
-    PerceptualDistance,
-    ProjectionConfig,
-    Projector,
-    project,
-    ramp,
-)
-from hzsynth.gan.sampling import network_of_class
+from hzsynth.gan.projected_discriminator import FrozenFeatures
+from hzsynth.gan.projection import CODES_KIND, PerceptualDistance, Projector, project, ramp
 
 Runs = dict[str, RunDir]
 
@@ -111,6 +105,6 @@ def test_what_cannot_be_projected_is_refused(trained: Runs, tmp_path: Path) -> N
     ):
         with pytest.raises(InputError, match=message):
             project(trained["light"], files, tmp_path / "out", config)
-    with pytest.raises(InputError, match="--label"):
+    with pytest.raises(InputError, match="`label`"):
         project(trained["stylegan2"], [broken], tmp_path / "out", config)
     assert not (tmp_path / "out").exists()

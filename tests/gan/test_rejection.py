@@ -77,5 +77,5 @@ def test_another_set_and_too_few_photographs_are_refused(trained: Runs, tmp_path
         Rejection(run, few, "copies")
     with pytest.raises(InputError, match="of 'eczema' there are fewer than 5"):
         Rejection(trained["stylegan2"], images, "both")
-    with pytest.raises(InputError, match="--reject is one of"):
+    with pytest.raises(InputError, match="`reject` is one of"):
         checked_reject("some")

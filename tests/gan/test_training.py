@@ -16,22 +16,22 @@ from PIL import Image
 
 from hzsynth.core.checkpoint import load_checkpoint
 from hzsynth.core.devices import Compute
-from hzsynth.core.errors import InputError
+from hzsynth.core.errors import InputError, TrainingDivergedError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.progress import Progress, Task
 from hzsynth.core.run import RunDir
+from hzsynth.core.training_loop import TrainingLoop
+from hzsynth.gan.adversarial_step import AdversarialStep
 from hzsynth.gan.config import GanConfig
+from hzsynth.gan.generator_files import load_generator
+from hzsynth.gan.interfaces import ObservedImages
 from hzsynth.gan.layers import trunk_widths
-from hzsynth.gan.objectives import AdversarialStep
 from hzsynth.gan.photographs import training_photographs
-from hzsynth.gan.reals import Reals, Seen, bank_size
-from hzsynth.gan.sampling import generate, load_generator
-from hzsynth.gan.training import (
-    GanResult,
-    TrainingDivergedError,
-    train_gan,
-)
+from hzsynth.gan.real_views import RealViews, bank_size
+from hzsynth.gan.sampling import generate
+from hzsynth.gan.training import train_gan
+from hzsynth.gan.training_result import GanResult
 
 from .conftest import tiny, write_pictures
 
@@ -182,7 +182,7 @@ def test_the_whole_life_of_a_run(tmp_path: Path, pictures: ImageSet) -> None:
     ]
     assert [len(s) for s in seen] == [4, 4]
     assert torch.equal(load_generator(run).sample(range(4)), seen[-1])
-    line = run.metrics()[0]
+    line = next(line for line in run.metrics() if "brightness" in line)
     assert {"loss_generator", "loss_discriminator", "images_per_second", "saturated"} <= {
         key for line in run.metrics() for key in line
     }
@@ -194,7 +194,7 @@ def test_the_whole_life_of_a_run(tmp_path: Path, pictures: ImageSet) -> None:
     record = made.records[0]
     assert (record.label, record.origin, record.run, record.parents) == (
         "zoster",
-        "stylegan2",
+        "light",
         run.id,
         (),
     )
@@ -289,15 +289,16 @@ def test_minutes_stop_by_the_clock_and_a_resumed_run_uses_what_is_left(
     tmp_path: Path, pictures: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = iter(float(i) for i in range(10**6))
-    monkeypatch.setattr("hzsynth.gan.training.time.monotonic", lambda: next(now))
+    settings = TrainingLoop.__init__.__kwdefaults__
+    monkeypatch.setitem(settings, "clock", lambda: next(now))
     config = tiny(minutes=1.0, snapshot_kimg=1.0)
     with pytest.raises(PowerCutError):
         train(tmp_path / "run", pictures, config, progress=StopsAt(5))
     saved = RunDir.load(tmp_path / "run").load_checkpoint()
-    assert 0 < saved["seconds"] < 60
+    assert 0 < saved["loop"]["seconds"] < 60
     result = train(tmp_path / "run", pictures, config)
     assert 60 <= result.seconds < 66
-    assert result.steps > saved["step"]
+    assert result.steps > saved["loop"]["step"]
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
@@ -312,7 +313,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
     monkeypatch.setattr(AdversarialStep, "__call__", poisoned)
     with pytest.raises(TrainingDivergedError, match="loss_generator is not a number"):
         train(tmp_path / "run", pictures, tiny())
-    assert RunDir.load(tmp_path / "run").load_checkpoint()["step"] == 4
+    assert RunDir.load(tmp_path / "run").load_checkpoint()["loop"]["step"] == 4
     monkeypatch.undo()
     assert train(tmp_path / "run", pictures, tiny()).steps == 6
 
@@ -321,9 +322,9 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
 def test_a_poisoned_batch_spoils_neither_checkpoint_nor_model(
     tmp_path: Path, pictures: ImageSet, monkeypatch: pytest.MonkeyPatch, discriminator: str
 ) -> None:
-    normal = Reals.observation
+    normal = RealViews.observation
 
-    def poisoned(self: Reals, step: int) -> Seen:
+    def poisoned(self: RealViews, step: int) -> ObservedImages:
         seen = normal(self, step)
         if step == 3:
             seen.observation[0][0] = float("nan")
@@ -331,11 +332,11 @@ def test_a_poisoned_batch_spoils_neither_checkpoint_nor_model(
 
     # A snapshot falls due before the next report.
     config = tiny(discriminator=discriminator, snapshot_kimg=0.016, checkpoint_seconds=0.0)
-    monkeypatch.setattr(Reals, "observation", poisoned)
+    monkeypatch.setattr(RealViews, "observation", poisoned)
     with pytest.raises(TrainingDivergedError, match="is not a number"):
         train(tmp_path / "run", pictures, config)
     run = RunDir.load(tmp_path / "run")
-    assert run.load_checkpoint()["step"] == 3
+    assert run.load_checkpoint()["loop"]["step"] == 3
     assert not (run.path / "model.safetensors").exists()
     monkeypatch.undo()
     resumed = train(tmp_path / "run", pictures, config).run
@@ -372,5 +373,5 @@ def test_generate_refuses_what_cannot_be(tmp_path: Path, pictures: ImageSet) -> 
     run = start(tmp_path / "run", pictures, config)
     with pytest.raises(InputError, match="no trained generator"):
         load_generator(run)
-    with pytest.raises(InputError, match="--count"):
+    with pytest.raises(InputError, match="`count`"):
         generate(run, 0, tmp_path / "none")

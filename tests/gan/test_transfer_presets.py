@@ -7,11 +7,13 @@ from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
 from hzsynth.gan.config import GanConfig
+from hzsynth.gan.generator_files import load_generator
 from hzsynth.gan.networks import build_generator
 from hzsynth.gan.presets import choose_preset
-from hzsynth.gan.sampling import generate, load_generator
+from hzsynth.gan.sampling import generate
 from hzsynth.gan.stylegan2 import StyleGAN2Generator
-from hzsynth.gan.training import GanResult, train_gan
+from hzsynth.gan.training import train_gan
+from hzsynth.gan.training_result import GanResult
 
 from .conftest import tiny
 
@@ -108,7 +110,7 @@ def test_starting_points_that_do_not_fit_are_refused(tmp_path: Path, pictures: I
         train(tmp_path / "b", pictures, tiny(init=tmp_path / "first"))
     with pytest.raises(InputError, match="not a run"):
         train(tmp_path / "c", pictures, tiny(init=tmp_path / "none"))
-    with pytest.raises(InputError, match="freeze_d needs init"):
+    with pytest.raises(InputError, match="`freeze_d` needs `init`"):
         tiny(freeze_d=1, generator="stylegan2", discriminator="stylegan2")
 
 
@@ -119,7 +121,7 @@ def test_ada_watches_the_reals_and_reports_its_strength(tmp_path: Path, pictures
     run = train(tmp_path / "run", pictures, config).run
     strengths = [line["augment_p"] for line in run.metrics() if "augment_p" in line]
     assert strengths
-    assert all(0 <= p <= 0.8 for p in strengths)
+    assert all(0 <= p <= 0.8 * (1 + 1e-7) for p in strengths)  # reported in float32
     assert run.load_checkpoint()["augment"]["sureness"] != 0
 
 

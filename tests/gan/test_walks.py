@@ -9,9 +9,15 @@ from PIL import Image
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.run import RunDir
-from hzsynth.gan.interpolation import Walk, _write_animation, frames_of, great_circle, write_walk
-from hzsynth.gan.mixing import chosen_crossover, mixing_grid, write_mixing
-from hzsynth.gan.sampling import load_generator, open_generator
+from hzsynth.gan.generator_files import load_generator, open_generator
+from hzsynth.gan.interpolation import (
+    LatentWalk,
+    _write_animation,
+    frames_of,
+    great_circle,
+    write_walk,
+)
+from hzsynth.gan.style_mixing import chosen_crossover, mixing_grid, write_mixing
 
 Runs = dict[str, RunDir]
 
@@ -38,7 +44,7 @@ def test_a_walk_begins_at_the_image_of_its_first_seed(
     trained: Runs, name: str, label: str | None
 ) -> None:
     generator, number = open_generator(trained[name], label)
-    walk = Walk((5, 6), frames=4)
+    walk = LatentWalk((5, 6), frames=4)
     pictures = list(walk.pictures(generator, number))
     assert len(pictures) == walk.length == 5
     classes = None if number is None else [number]
@@ -51,17 +57,17 @@ def test_a_walk_begins_at_the_image_of_its_first_seed(
 
 def test_a_loop_ends_before_its_beginning(trained: Runs) -> None:
     generator, _ = open_generator(trained["light"])
-    walk = Walk((1, 2, 3), frames=2, loop=True)
+    walk = LatentWalk((1, 2, 3), frames=2, loop=True)
     assert walk.legs == [(0, 1), (1, 2), (2, 0)]
     pictures = list(walk.pictures(generator))
     assert len(pictures) == walk.length == 6
-    again = list(Walk((1, 2), frames=2).pictures(generator))
+    again = list(LatentWalk((1, 2), frames=2).pictures(generator))
     assert torch.equal(pictures[1], again[1])
 
 
 def test_every_format_shows_all_pictures(trained: Runs, tmp_path: Path) -> None:
     generator, _ = open_generator(trained["light"])
-    walk = Walk((1, 2), frames=5)
+    walk = LatentWalk((1, 2), frames=5)
     for ending in ("png", "gif", "webp", "mp4"):
         write_walk(walk, generator, tmp_path / f"walk.{ending}")
     with Image.open(tmp_path / "walk.png") as strip:
@@ -77,7 +83,7 @@ def test_an_animation_holds_every_picture(tmp_path: Path, ending: str) -> None:
     generator = torch.Generator().manual_seed(0)
     pictures = torch.randint(256, (6, 3, 16, 16), generator=generator).to(torch.uint8)
     file = tmp_path / f"walk.{ending}"
-    _write_animation(Walk((1, 2), frames=5), iter(pictures), file, 16)
+    _write_animation(LatentWalk((1, 2), frames=5), iter(pictures), file, 16)
     with Image.open(file) as animation:
         assert animation.n_frames == 6  # type: ignore[attr-defined]
         assert animation.info["loop"] == 0
@@ -86,14 +92,14 @@ def test_an_animation_holds_every_picture(tmp_path: Path, ending: str) -> None:
 def test_what_cannot_be_walked_is_refused(trained: Runs, tmp_path: Path) -> None:
     generator, _ = open_generator(trained["light"])
     with pytest.raises(InputError, match="two seeds"):
-        Walk((1,))
-    with pytest.raises(InputError, match="--frames"):
-        Walk((1, 2), frames=0)
+        LatentWalk((1,))
+    with pytest.raises(InputError, match="`frames`"):
+        LatentWalk((1, 2), frames=0)
     with pytest.raises(InputError, match="ends in"):
-        write_walk(Walk((1, 2)), generator, tmp_path / "walk.jpg")
+        write_walk(LatentWalk((1, 2)), generator, tmp_path / "walk.jpg")
     with pytest.raises(InputError, match="too many"):
-        write_walk(Walk((1, 2), frames=1_000_000), generator, tmp_path / "walk.gif")
-    with pytest.raises(InputError, match="--label"):
+        write_walk(LatentWalk((1, 2), frames=1_000_000), generator, tmp_path / "walk.gif")
+    with pytest.raises(InputError, match="`label`"):
         open_generator(trained["stylegan2"])
     with pytest.raises(InputError, match="not 'acne'"):
         open_generator(trained["light"], "acne")
@@ -122,7 +128,7 @@ def test_the_crossover_decides_how_much_is_fine(trained: Runs) -> None:
     )
     coarse = generator.sample([1], [number])[0].float()  # type: ignore[list-item]
     assert (late - coarse).abs().mean() < (early - coarse).abs().mean()
-    with pytest.raises(InputError, match="--crossover"):
+    with pytest.raises(InputError, match="`crossover`"):
         chosen_crossover(generator, generator.layers)
     with pytest.raises(InputError, match="no styles"):
         chosen_crossover(open_generator(trained["light"])[0], None)

@@ -8,7 +8,6 @@ pixels) and overall colour (one on 8 x 8 colour means).
 """
 
 import copy
-from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -16,11 +15,9 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.parametrizations import spectral_norm
 
+from hzsynth.gan.interfaces import DiscriminatorNetwork, Observation
 from hzsynth.gan.layers import ClassProjection
 from hzsynth.nets.backbones import lite_features
-
-Observation = tuple[torch.Tensor, ...]
-"""What a discriminator derives from images before anything trainable: N x C x H x W maps."""
 
 HEAD_WIDTHS = (64, 64, 128, 128)
 COLOUR_GRID = 8
@@ -147,7 +144,7 @@ def _colour_head(width: int, classes: int) -> Head:
     return Head(trunk, spectral_norm(nn.Conv2d(width, 1, 3, padding=1)), width, classes)
 
 
-class ProjectedDiscriminator(nn.Module):
+class ProjectedDiscriminator(DiscriminatorNetwork):
     """Four heads on frozen features, a patch and a colour discriminator on pixels.
 
     Args:
@@ -156,7 +153,7 @@ class ProjectedDiscriminator(nn.Module):
         classes: number of classes to judge by, else 0.
     """
 
-    costly_observation = True
+    has_frozen_features = True
 
     def __init__(self, multiplier: float = 1.0, size: int = 128, classes: int = 0) -> None:
         super().__init__()
@@ -205,7 +202,7 @@ class ProjectedDiscriminator(nn.Module):
         return (*standardised, images)
 
     def forward(
-        self, observation: Sequence[torch.Tensor], classes: torch.Tensor | None = None
+        self, observation: Observation, classes: torch.Tensor | None = None
     ) -> torch.Tensor:
         """The trainable part: logits of real, N x K, one for every place that a head looks at.
 

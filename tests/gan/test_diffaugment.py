@@ -5,18 +5,18 @@ import pytest
 import torch
 from scipy import ndimage
 
-from hzsynth.gan.augmentation import (
-    Augmentation,
+from hzsynth.gan.diffaugment import (
+    ColourShiftCutout,
     adjust_colour,
-    augment,
-    draw_augmentation,
+    apply,
+    draw,
     kept_by_cutout,
     translate,
 )
 
 
-def nothing(count: int) -> Augmentation:
-    return Augmentation(
+def nothing(count: int) -> ColourShiftCutout:
+    return ColourShiftCutout(
         brightness=torch.zeros(count),
         saturation=torch.ones(count),
         contrast=torch.ones(count),
@@ -32,7 +32,7 @@ def pictures(count: int = 2, side: int = 16) -> torch.Tensor:
 
 def test_nothing_drawn_changes_nothing() -> None:
     x = pictures()
-    torch.testing.assert_close(augment(x, nothing(2)), x)
+    torch.testing.assert_close(apply(x, nothing(2)), x)
 
 
 def test_contrast_against_the_definition_and_brightness_is_added() -> None:
@@ -56,7 +56,7 @@ def test_saturation_is_a_linear_map_of_every_pixel() -> None:
 def test_no_operation_changes_the_hue_of_a_red_patch() -> None:
     x = torch.full((64, 3, 8, 8), -0.2)
     x[:, 0] = 0.3
-    seen = adjust_colour(x, draw_augmentation(64, torch.Generator().manual_seed(0)))
+    seen = adjust_colour(x, draw(64, torch.Generator().manual_seed(0)))
     red, green, blue = seen[:, 0], seen[:, 1], seen[:, 2]
     assert bool((red > green).all())
     torch.testing.assert_close(green, blue)
@@ -84,20 +84,20 @@ def test_cutout_erases_a_square_of_half_the_side() -> None:
 
 def test_the_gradient_passes() -> None:
     x = pictures().double().requires_grad_()
-    drawn = draw_augmentation(2, torch.Generator().manual_seed(3))
-    doubled = Augmentation(
+    drawn = draw(2, torch.Generator().manual_seed(3))
+    doubled = ColourShiftCutout(
         **{
             f.name: getattr(drawn, f.name).double() if f.name != "erased" else drawn.erased
             for f in dataclasses.fields(drawn)
         }
     )
     small = x[:, :, :4, :4].detach().requires_grad_()
-    assert torch.autograd.gradcheck(lambda v: augment(v, doubled), (small,))
+    assert torch.autograd.gradcheck(lambda v: apply(v, doubled), (small,))
 
 
 def test_the_draw_depends_on_its_generator_alone() -> None:
-    first = draw_augmentation(4, torch.Generator().manual_seed(5))
-    second = draw_augmentation(4, torch.Generator().manual_seed(5))
+    first = draw(4, torch.Generator().manual_seed(5))
+    second = draw(4, torch.Generator().manual_seed(5))
     for field in dataclasses.fields(first):
         assert torch.equal(getattr(first, field.name), getattr(second, field.name))
     assert first.shift.abs().max() <= 1 / 8

@@ -13,10 +13,10 @@ import torch
 from hzsynth.core.devices import Compute
 from hzsynth.core.progress import Progress
 from hzsynth.core.seeding import torch_generator
-from hzsynth.gan.augmenting import Augmenter, Share
+from hzsynth.gan.augmentation import BatchShare, DiscriminatorAugmentation
 from hzsynth.gan.config import GanConfig
-from hzsynth.gan.networks import DiscriminatorNetwork, to_float
-from hzsynth.gan.projected import Observation, ProjectedDiscriminator
+from hzsynth.gan.interfaces import DiscriminatorNetwork, ObservedImages
+from hzsynth.gan.networks import to_float
 
 BANK_PART = 32
 """Views observed at once; fixed, so that the bank does not depend on the machine."""
@@ -31,15 +31,17 @@ class LearnedImages:
     Attributes:
         pixels: uint8 N x 3 x S x S.
         classes: int64 N, which class each is of; None when the model is not told.
+        class_count: how many classes the model is told; some may have no image here.
     """
 
     pixels: torch.Tensor
     classes: torch.Tensor | None = None
+    class_count: int = 0
 
     def to(self, device: torch.device) -> "LearnedImages":
         """The same on another device."""
         classes = None if self.classes is None else self.classes.to(device)
-        return LearnedImages(self.pixels.to(device), classes)
+        return LearnedImages(self.pixels.to(device), classes, self.class_count)
 
     def draw(self, count: int, generator: torch.Generator) -> torch.Tensor:
         """Draws rows with replacement, int64; with classes each class is as likely as any other."""
@@ -54,21 +56,13 @@ class LearnedImages:
         )
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What the discriminator is shown: an observation and, if conditional, int64 N classes."""
-
-    observation: Observation
-    classes: torch.Tensor | None = None
-
-
 def real_views(
     images: LearnedImages,
     flip: bool,
-    augment: Augmenter,
+    augment: DiscriminatorAugmentation,
     count: int,
     generator: torch.Generator,
-    share: Share | None = None,
+    share: BatchShare | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Draws augmented views of the reals, with replacement.
 
@@ -108,7 +102,7 @@ def bank_size(config: GanConfig, values_per_view: int) -> int:
     return max(BANK_PART, size // BANK_PART * BANK_PART)
 
 
-class Reals:
+class RealViews:
     """Gives every step its real observation.
 
     Args:
@@ -126,16 +120,16 @@ class Reals:
         images: LearnedImages,
         config: GanConfig,
         discriminator: DiscriminatorNetwork,
-        augment: Augmenter,
+        augment: DiscriminatorAugmentation,
         compute: Compute,
         progress: Progress,
-        share: Share | None = None,
+        share: BatchShare | None = None,
     ) -> None:
         self._images = images.to(compute.device)
         self._config, self._augment, self._share = config, augment, share
         self._discriminator = discriminator
-        self._bank: Seen | None = None
-        if discriminator.costly_observation and augment.strength is None:
+        self._bank: ObservedImages | None = None
+        if discriminator.has_frozen_features and augment.strength is None:
             self._bank = self._observe_bank(progress)
 
     def _views(self, part: int) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -143,7 +137,7 @@ class Reals:
         return real_views(self._images, self._config.flip, self._augment, BANK_PART, generator)
 
     @torch.no_grad()
-    def _observe_bank(self, progress: Progress) -> Seen:
+    def _observe_bank(self, progress: Progress) -> ObservedImages:
         views, drawn = self._views(0)
         observed = self._discriminator.observe(views)
         classes = [] if drawn is None else [drawn]
@@ -163,10 +157,10 @@ class Reals:
                 for kept, part in zip(bank, observed, strict=True):
                     kept[start : start + BANK_PART] = part
                 task.advance(BANK_PART)
-        return Seen(bank, torch.cat(classes) if classes else None)
+        return ObservedImages(bank, torch.cat(classes) if classes else None)
 
     @torch.no_grad()
-    def observation(self, step: int) -> Seen:
+    def observation(self, step: int) -> ObservedImages:
         """What the discriminator is shown of the reals at a step: maps of `batch` views."""
         generator = torch_generator(self._config.seed, "gan-reals", step)
         if self._bank is None:
@@ -178,7 +172,7 @@ class Reals:
                 generator,
                 self._share,
             )
-            return Seen(self._discriminator.observe(views), classes)
+            return ObservedImages(self._discriminator.observe(views), classes)
         bank = self._bank.observation
         # The bank itself was drawn with every class as often.
         index = torch.randint(len(bank[0]), (self._config.batch,), generator=generator)
@@ -188,14 +182,18 @@ class Reals:
         shown = tuple(
             part[index].float().contiguous(memory_format=torch.channels_last) for part in bank
         )
-        return Seen(shown, None if self._bank.classes is None else self._bank.classes[index])
+        return ObservedImages(
+            shown, None if self._bank.classes is None else self._bank.classes[index]
+        )
 
 
 def prepare_discriminator(
     discriminator: DiscriminatorNetwork, images: LearnedImages, config: GanConfig
 ) -> None:
-    """Fits a projected discriminator's statistics to 128 augmented views of the reals."""
-    if isinstance(discriminator, ProjectedDiscriminator):
+    """Fits the statistics of frozen features to 128 augmented views of the reals."""
+    if discriminator.has_frozen_features:
         generator = torch_generator(config.seed, "gan-statistics")
-        views, _ = real_views(images, config.flip, Augmenter(config), 128, generator)
+        views, _ = real_views(
+            images, config.flip, DiscriminatorAugmentation(config), 128, generator
+        )
         discriminator.fit_statistics(views)

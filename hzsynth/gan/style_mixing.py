@@ -12,8 +12,8 @@ from hzsynth.core.errors import InputError
 from hzsynth.core.image_files import write_png
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.gan.interpolation import name_of
-from hzsynth.gan.sampling import TrainedGenerator
 from hzsynth.gan.stylegan2 import mix_styles
+from hzsynth.gan.trained_generator import TrainedGenerator
 from hzsynth.report.contact_sheet import contact_sheet
 
 _MOST_PIXELS = 50_000_000
@@ -31,21 +31,21 @@ def chosen_crossover(generator: TrainedGenerator, crossover: int | None) -> int:
         InputError: the generator has no w, or not so many layers.
     """
     layers = generator.layers
-    if not layers:
+    if not generator.has_styles:
         raise InputError(
             "the light generator has no styles to mix: its z goes in once, at the coarsest layer; "
-            "train with --generator stylegan2"
+            "train with `generator` stylegan2"
         )
     if crossover is None:
         return max(1, round(layers / 3))
     if not 1 <= crossover < layers:
-        raise InputError(f"--crossover is a layer from 1 to {layers - 1} here, not {crossover}")
+        raise InputError(f"`crossover` is a layer from 1 to {layers - 1} here, not {crossover}")
     return crossover
 
 
 def mixing_grid(
     generator: TrainedGenerator,
-    rows: Sequence[int],
+    seeds: Sequence[int],
     columns: Sequence[int],
     crossover: int | None = None,
     number: int | None = None,
@@ -55,7 +55,7 @@ def mixing_grid(
 
     Args:
         generator: one with w.
-        rows: seeds of the coarse sources, which also give the noise.
+        seeds: of the coarse sources, which also give the noise.
         columns: seeds of the fine sources.
         crossover: see `chosen_crossover`.
         number: of a class-conditional generator: the class.
@@ -69,22 +69,22 @@ def mixing_grid(
         InputError: a generator without w, a layer that it has not, no seeds, or too many.
     """
     layer = chosen_crossover(generator, crossover)
-    side, cells = generator.resolution, (len(rows) + 1) * (len(columns) + 1)
-    if not rows or not columns:
-        raise InputError("--seeds and --columns name one seed each at least")
+    side, cells = generator.resolution, (len(seeds) + 1) * (len(columns) + 1)
+    if not seeds or not columns:
+        raise InputError("`seeds` and `columns` name one seed each at least")
     if cells * side**2 > _MOST_PIXELS:
         raise InputError(
             f"a grid of {cells} pictures of {side} px is too large, at most are "
-            f"{_MOST_PIXELS // side**2}: name fewer --seeds or --columns"
+            f"{_MOST_PIXELS // side**2}: name fewer `seeds` or `columns`"
         )
-    grid = torch.full((len(rows) + 1, len(columns) + 1, 3, side, side), _WHITE, dtype=torch.uint8)
-    coarse, fine = generator.codes(rows, number), generator.codes(columns, number)
+    grid = torch.full((len(seeds) + 1, len(columns) + 1, 3, side, side), _WHITE, dtype=torch.uint8)
+    coarse, fine = generator.codes(seeds, number), generator.codes(columns, number)
     crossovers = torch.full((len(columns),), layer, device=fine.device)
     with progress.task("mixing styles", cells - 1, unit="img") as task:
         for column, seed in enumerate(columns):
             grid[0, column + 1] = generator.render(fine[column, None], seed, number)[0]
         task.advance(len(columns))
-        for row, seed in enumerate(rows):
+        for row, seed in enumerate(seeds):
             mixed = mix_styles(coarse[row].expand_as(fine), fine, crossovers)
             codes = torch.cat([coarse[row, None], mixed])
             grid[row + 1] = generator.render(codes, seed, number)
@@ -93,13 +93,13 @@ def mixing_grid(
 
 
 def write_mixing(
-    grid: torch.Tensor, rows: Sequence[int], columns: Sequence[int], out: Path
+    grid: torch.Tensor, seeds: Sequence[int], columns: Sequence[int], out: Path
 ) -> None:
     """Writes a grid as a captioned PNG.
 
     Args:
         grid: from `mixing_grid`.
-        rows: seeds of the coarse sources.
+        seeds: of the coarse sources.
         columns: seeds of the fine sources.
         out: the file.
 
@@ -107,6 +107,6 @@ def write_mixing(
         InputError: the place cannot be written to.
     """
     captions = ["", *(f"fine: {name_of(seed, place)}" for place, seed in enumerate(columns))]
-    for place, seed in enumerate(rows):
+    for place, seed in enumerate(seeds):
         captions += [f"coarse: {name_of(seed, place)}", *[""] * len(columns)]
     write_png(out, contact_sheet(grid.flatten(0, 1), grid.shape[1], captions))

@@ -38,7 +38,7 @@ class Moment:
 
 
 @dataclass
-class Selection:
+class MomentChoice:
     """The evaluations of a run so far.
 
     Attributes:
@@ -96,12 +96,12 @@ class Selection:
             )
         return tuple(found)
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
         best = None if self.best is None else asdict(self.best)
         return {"best": best, "waited": self.waited, "reached": self._reached}
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes up a checkpoint's state."""
         best = state["best"]
         self.best = None if best is None else Moment(**best)
