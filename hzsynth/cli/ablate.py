@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hzsynth.ablate.design import AblateConfig
+from hzsynth.ablate.config import AblateConfig
 from hzsynth.cli.arguments import RunPath, SetPath, open_set
 from hzsynth.cli.commands import command, group
 from hzsynth.cli.session import Session

@@ -6,12 +6,11 @@ from typing import Annotated
 
 import typer
 
-from hzsynth.augment.build import BuildConfig
+from hzsynth.augment.config import BuildConfig
 from hzsynth.cli.arguments import Workers, open_set
 from hzsynth.cli.commands import command
 from hzsynth.cli.session import Session
-from hzsynth.core.image_set_writer import refuse_existing
-from hzsynth.score.selection import Filter
+from hzsynth.score.config import Filter
 
 
 @command(
@@ -49,6 +48,7 @@ def build(
     workers: Workers = 0,
 ) -> None:
     """Fills the target class with real, synthetic and augmented images; proves lineage."""
+    from hzsynth.core.image_set_writer import refuse_existing
     from hzsynth.stages.build_dataset import SHEET, build_dataset, mixture_sentence, read_drop_list
 
     config = session.resolve(BuildConfig)

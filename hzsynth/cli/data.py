@@ -11,11 +11,7 @@ from hzsynth.cli.commands import command, group
 from hzsynth.cli.options import completion_of
 from hzsynth.cli.session import Session
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set_writer import refuse_existing
-from hzsynth.data.duplicates import Conflicts
-from hzsynth.data.export import Form
-from hzsynth.data.preprocess_image import PreprocessConfig
-from hzsynth.data.sources.phantom import PhantomConfig
+from hzsynth.data.config import Conflicts, Form, PhantomConfig, PreprocessConfig
 from hzsynth.data.sources.registry import KINDS, PHANTOM
 
 if TYPE_CHECKING:
@@ -80,6 +76,7 @@ def import_(
     workers: Workers = 0,
 ) -> None:
     """Brings a published collection into an image set."""
+    from hzsynth.core.image_set_writer import refuse_existing
     from hzsynth.data.importing import import_images
     from hzsynth.data.sources.registry import source_of
 
@@ -120,6 +117,7 @@ def merge(
     workers: Workers = 0,
 ) -> None:
     """Puts several sets into one, with one vocabulary of class names."""
+    from hzsynth.core.image_set_writer import refuse_existing
     from hzsynth.data.importing import import_images
     from hzsynth.data.merging import merged
 

@@ -2,7 +2,7 @@
 
 from hzsynth.cli.commands import command
 from hzsynth.cli.session import Session
-from hzsynth.demo.walk import DemoConfig
+from hzsynth.demo.config import DemoConfig
 
 
 @command("demo", DemoConfig, usual=("fast",))
