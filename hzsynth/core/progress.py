@@ -1,5 +1,6 @@
-"""One progress bar for every long job: rich on a terminal, plain lines elsewhere."""
+"""One progress bar for every long job: rich on a terminal and in notebooks, plain lines elsewhere."""
 
+import importlib.util
 import sys
 import time
 from collections.abc import Iterator
@@ -135,7 +136,12 @@ class LineProgress(Progress):
 
 
 def choose_progress(quiet: bool = False) -> Progress:
-    """A bar when standard error is a terminal, plain lines otherwise, nothing when `quiet`."""
+    """A bar on a terminal or in a notebook, plain lines otherwise, nothing when `quiet`."""
     if quiet:
         return SILENT
-    return TerminalProgress() if sys.stderr.isatty() else LineProgress()
+    return TerminalProgress() if sys.stderr.isatty() or _notebook_shows_bars() else LineProgress()
+
+
+def _notebook_shows_bars() -> bool:
+    """Whether this is a notebook's kernel with the widgets in which rich draws its bars."""
+    return "ipykernel" in sys.modules and importlib.util.find_spec("ipywidgets") is not None

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import hzsynth
 from hzsynth.core.checkpoint import load_checkpoint, save_checkpoint
 from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError
@@ -28,6 +27,7 @@ from hzsynth.core.image_record import (
     training_images_csv,
 )
 from hzsynth.core.tracking import Tracker
+from hzsynth.version import __version__
 
 if TYPE_CHECKING:
     from hzsynth.core.processes import Processes
@@ -84,7 +84,7 @@ class RunDir:
         header = {
             "format": FORMAT,
             "id": f"{kind}-{uuid.uuid4().hex[:12]}",
-            "version": hzsynth.__version__,
+            "version": __version__,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             **asked,
         }

@@ -13,10 +13,10 @@ class Scale:
         korean_patients: patients with normal skin in the Korean cohort, the target of translation.
         duplicates: disguised copies that dedup has to find.
         gan_resolution: side of generated images, pixels.
-        gan_minutes: training time of the generator.
+        gan_kimg: thousands of images shown to the discriminator.
         generated: images drawn from it.
         translation_resolution: side at which CycleGAN is trained, pixels.
-        translation_minutes: training time of CycleGAN.
+        translation_steps: optimiser steps of CycleGAN.
         classifier_size: side of the classifiers' input, pixels.
         ratios: ratios of the mixtures and of the ablation.
         teachers: members of the ensemble.
@@ -32,10 +32,10 @@ class Scale:
     korean_patients: int
     duplicates: int
     gan_resolution: int
-    gan_minutes: float
+    gan_kimg: float
     generated: int
     translation_resolution: int
-    translation_minutes: float
+    translation_steps: int
     classifier_size: int
     ratios: tuple[float, ...]
     teachers: tuple[str, ...]
@@ -59,10 +59,10 @@ FULL = Scale(
     korean_patients=24,
     duplicates=12,
     gan_resolution=64,
-    gan_minutes=2.5,
+    gan_kimg=4.32,
     generated=200,
     translation_resolution=64,
-    translation_minutes=1.25,
+    translation_steps=390,
     classifier_size=96,
     ratios=(0.0, 1.0, 4.0),
     teachers=("efficientnet-lite0", "efficientnet-lite1"),
@@ -79,10 +79,10 @@ FAST = Scale(
     korean_patients=6,
     duplicates=4,
     gan_resolution=32,
-    gan_minutes=0.25,
+    gan_kimg=0.96,
     generated=110,
     translation_resolution=32,
-    translation_minutes=0.1,
+    translation_steps=60,
     classifier_size=64,
     ratios=(0.0, 1.0),
     teachers=("efficientnet-lite0",),

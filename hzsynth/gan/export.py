@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-import hzsynth
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.files import atomic_write_bytes, atomic_write_text, replacing_folder
 from hzsynth.core.onnx_files import open_session
@@ -29,6 +28,7 @@ from hzsynth.gan.model_card import INTENDED_USE, model_card
 from hzsynth.gan.networks import to_uint8
 from hzsynth.gan.trained_generator import TrainedGenerator
 from hzsynth.nets.onnx_graphs import onnx_graph
+from hzsynth.version import __version__
 
 MODEL_FILE, CARD_FILE, RESULT_FILE = "generator.onnx", "MODEL_CARD.md", "export.json"
 METADATA_KEY = "hzsynth"
@@ -174,11 +174,11 @@ def export_generator(
         mean_difference=float(difference.mean()),
         checked_images=len(seeds),
         megabytes=proto.ByteSize() / 1e6,
-        version=hzsynth.__version__,
+        version=__version__,
     )
     facts = json.dumps(result.to_json(), ensure_ascii=False)
     onnx.helper.set_model_props(proto, {METADATA_KEY: facts, "use": INTENDED_USE})
-    proto.producer_name, proto.producer_version = "hzsynth", hzsynth.__version__
+    proto.producer_name, proto.producer_version = "hzsynth", __version__
     proto.doc_string = INTENDED_USE
     onnx.checker.check_model(proto)
     with replacing_folder(out) as folder:

@@ -6,9 +6,9 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-import hzsynth
 from hzsynth.core.run import RunDir
 from hzsynth.gan.backends import backend_named
+from hzsynth.version import __version__
 
 FILE = "MODEL_CARD.md"
 INTENDED_USE = (
@@ -42,7 +42,7 @@ def model_card(
         "labels": result["labels"],
         "intended_use": INTENDED_USE,
         "run": run.id,
-        "version": hzsynth.__version__,
+        "version": __version__,
         "created": run.created,
         "config": config,
         "networks": backend_named(config["backend"]).description(config),

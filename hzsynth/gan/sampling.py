@@ -33,6 +33,7 @@ def generate(
     truncation: float | None = None,
     keep: Keep | None = None,
     compute: Compute = CPU_FP32,
+    force: bool = False,
     progress: Progress = SILENT,
 ) -> ImageSet:
     """Writes new images as an ImageSet, in bounded memory.
@@ -48,6 +49,7 @@ def generate(
         keep: says which images may stay (see `rejection.Rejection`); others take the place of those that
             may not. None keeps all.
         compute: where.
+        force: replace a set that is already there.
         progress: shows the work.
 
     Returns:
@@ -68,7 +70,10 @@ def generate(
     generator = TrainedGenerator(network.to(compute.device), compute, truncation)
     source = f"gan {backend_named(config.backend).source(config)}"
     training_images = run.training_images()
-    with ImageSetWriter(out) as writer, progress.task("generating", count, unit="img") as task:
+    with (
+        ImageSetWriter(out, force) as writer,
+        progress.task("generating", count, unit="img") as task,
+    ):
         for part in _parts(generator, made, count, seed, keep):
             for image_seed, number, image in part:
                 writer.add(

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import hzsynth
 from hzsynth.core.errors import RefusedError
 from hzsynth.core.files import explain_os_error
 from hzsynth.core.image_files import encode_png, write_below
@@ -31,6 +30,7 @@ from hzsynth.release.checklist import checklist
 from hzsynth.release.config import ReleaseConfig
 from hzsynth.release.evidence import Evidence, gather_evidence, read_audit
 from hzsynth.release.facts import Facts
+from hzsynth.version import __version__
 
 _GENERATED = ("light", "stylegan2", "cyclegan", "diffusion", "external")
 README, METRICS = "README.md", "metrics.json"
@@ -107,7 +107,7 @@ def _facts(
         classes=dict(sorted(Counter(row.label for row in rows).items())),
         sizes=tuple(sorted({(row.width, row.height) for row in rows})),
         metrics={
-            "hzsynth": hzsynth.__version__,
+            "hzsynth": __version__,
             "released": len(rows),
             "audit": evidence.audit,
             "scores": list(evidence.scores),

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hzsynth.ablate import runner
-from hzsynth.ablate.config import AblateConfig
-from hzsynth.ablate.design import plan, plan_text
-from hzsynth.ablate.report import write_ablation_report
+from hzsynth.ablate.design import AblateConfig, plan, plan_text
+from hzsynth.ablate.report import ablation_plot, arms_table, write_ablation_report
 from hzsynth.core.devices import Compute
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.stages.places import Place
+from hzsynth.stages.showing import notebook_html
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ablation:
     """A finished ablation.
 
@@ -28,6 +28,23 @@ class Ablation:
     run: RunDir
     result: runner.AblationResult
     page: Path
+
+    @property
+    def verdict(self) -> str:
+        """The answer in one sentence."""
+        return self.result.analysis.verdict.sentence
+
+    def __repr__(self) -> str:
+        return self.verdict
+
+    def _repr_html_(self) -> str:
+        """The verdict, the arms and the figure."""
+        return notebook_html(
+            "verdict",
+            sentences=(self.verdict,),
+            rows=arms_table(self.result),
+            picture=ablation_plot(self.result),
+        )
 
 
 def ablate(

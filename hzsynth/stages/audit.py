@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hzsynth.audit.config import AuditConfig
 from hzsynth.audit.gate import audit_images
-from hzsynth.audit.page import write_audit
+from hzsynth.audit.page import closest_sheet, write_audit
 from hzsynth.audit.result import AuditResult
 from hzsynth.audit.training_lists import check_training_lists
 from hzsynth.core.devices import Compute
@@ -16,11 +16,12 @@ from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.stages.classes import known_label
 from hzsynth.stages.discriminator import open_discriminator
+from hzsynth.stages.showing import notebook_html
 
 _HELD_OUT = ("val", "test")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit:
     """An audit, with the images that it looked at.
 
@@ -37,6 +38,22 @@ class Audit:
     members: ImageSet
     held_out: ImageSet
     remarks: Sequence[str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gate passes."""
+        return self.result.passed
+
+    def __repr__(self) -> str:
+        return self.result.sentence()
+
+    def _repr_html_(self) -> str:
+        """The verdict, and the pairs that are nearest to each other."""
+        return notebook_html(
+            "the gate passes" if self.passed else "the gate fails",
+            sentences=(self.result.sentence(), *self.remarks),
+            picture=closest_sheet(self.result, self.generated, self.members, self.held_out),
+        )
 
     def write(self, folder: Path) -> Path:
         """Writes the report; returns its page.

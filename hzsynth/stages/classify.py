@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from hzsynth.classify.evaluate import evaluation
 from hzsynth.classify.evaluate.continued import measure_known
 from hzsynth.classify.evaluate.evaluation_page import short_metrics, write_evaluation
@@ -23,6 +25,7 @@ from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.stages.classes import known_label
 from hzsynth.stages.places import Place
+from hzsynth.stages.showing import notebook_html
 
 TEST = "test"
 """The folder in a KDE-CT run that holds its evaluation."""
@@ -149,7 +152,7 @@ def train_kdect(
     return run
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluated:
     """An evaluation and the run of its classifier.
 
@@ -160,6 +163,14 @@ class Evaluated:
 
     evaluation: evaluation.Evaluation
     run: RunDir
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}: {text}" for name, text in self.short().items())
+
+    def _repr_html_(self) -> str:
+        """The figures with their intervals."""
+        rows = pd.DataFrame(list(self.short().items()), columns=["figure", "value"])
+        return notebook_html(f"evaluation of {self.evaluation.label}", rows=rows)
 
     def write(self, folder: Path) -> Path:
         """Writes tables, plots and the page; returns the page.

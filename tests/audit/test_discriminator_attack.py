@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from hzsynth.audit import gate
 from hzsynth.audit.config import AuditConfig
 from hzsynth.audit.discriminator_attack import Judge, discriminator_attack
 from hzsynth.audit.feature_spaces import FeatureSpace, pixel_vectors
@@ -106,7 +107,7 @@ def trained(request, tmp_path_factory) -> tuple[Path, Path, Path, Path]:
 
 
 def test_the_command_asks_the_discriminator_of_a_run(trained, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("hzsynth.audit.gate.default_feature_spaces", lambda compute: (PIXELS,))
+    monkeypatch.setattr(gate, "default_feature_spaces", lambda compute: (PIXELS,))
     run, fake, train, held_out = map(str, trained)
     sets = [fake, "--train", train, "--holdout", held_out, "--quiet", "--device", "cpu"]
     with pytest.raises(SystemExit) as ended:

@@ -6,13 +6,14 @@ from typing import Annotated
 import pytest
 import typer
 
-from hzsynth.cli.commands import command
-from hzsynth.cli.session import Session
+from hzsynth.cli.session import Session, command, group
 from hzsynth.core.errors import InputError
 
 
 def _explained(sentence: str) -> str:
-    @command("score")
+    app = group("For the test.")
+
+    @command(app, "score")
     def score(
         session: Session,
         images: Annotated[list[Path], typer.Argument(metavar="SET...")],
@@ -21,8 +22,9 @@ def _explained(sentence: str) -> str:
     ) -> None:
         raise InputError(sentence)
 
+    command(app, "other")(lambda session: None)
     with pytest.raises(InputError) as error:
-        score.build()(["photos"], standalone_mode=False)
+        typer.main.get_command(app)(["score", "photos"], standalone_mode=False)
     return str(error.value)
 
 

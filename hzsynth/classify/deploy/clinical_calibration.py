@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import hzsynth
 from hzsynth.classify.deploy.onnx_classifier import ModelFacts
 from hzsynth.classify.evaluate.calibration import (
     Temperature,
@@ -27,6 +26,7 @@ from hzsynth.core.lineage import check_lineage
 from hzsynth.core.onnx_files import OPSET
 from hzsynth.core.run import RunDir
 from hzsynth.data.loading import load_pixels
+from hzsynth.version import __version__
 
 Pixels = NDArray[np.uint8]
 
@@ -136,7 +136,7 @@ def model_facts(
         run=run.id,
         training_digest=run.inputs.get("images", ""),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        version=hzsynth.__version__,
+        version=__version__,
         opset=OPSET,
         licence="The weights follow from the training photographs and the pretrained weights; "
         f"their terms hold for this file, too. Made with hzsynth (Apache-2.0).{terms}",

@@ -7,6 +7,7 @@ import torch
 from hzsynth.core.errors import InputError
 from hzsynth.core.seeding import derive_seed
 from hzsynth.score.floors import floor_of
+from hzsynth.score.metrics import kid as kid_module
 from hzsynth.score.metrics.kid import (
     default_subset_size,
     kid,
@@ -98,7 +99,7 @@ def test_kid_equals_torch_fidelity(monkeypatch, largest):
     # Here, since torchvision is importable only after hzsynth.core.
     from torch_fidelity.metric_kid import kid_features_to_metric
 
-    monkeypatch.setattr("hzsynth.score.metrics.kid._LARGEST_TABLE", largest)
+    monkeypatch.setattr(kid_module, "_LARGEST_TABLE", largest)
     x, y = gaussian(34, 40, dim=16), gaussian(35, 30, dim=16, shift=0.3)
     theirs = kid_features_to_metric(
         x,

@@ -1,0 +1,1 @@
+"""What `import hzsynth` offers: the path in Python, for scripts and notebooks."""
