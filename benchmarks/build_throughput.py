@@ -33,7 +33,8 @@ from common import (
 )
 from PIL import Image
 
-from hzsynth.augment.build import BuildConfig, build_dataset
+from hzsynth.augment.build import build_dataset
+from hzsynth.augment.config import BuildConfig
 from hzsynth.augment.strategies import STRATEGIES, Augmenter
 from hzsynth.core.image_files import encode_png
 from hzsynth.core.image_set import ImageSet

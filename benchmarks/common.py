@@ -77,8 +77,9 @@ def versions() -> dict[str, str]:
 def photographs(data: Path | None, out: Path) -> "ImageSet":
     """The photographs of a folder; without one phantoms below `out`, drawn the first time only."""
     from hzsynth.core.image_set import ImageSet
+    from hzsynth.data.config import PhantomConfig
     from hzsynth.data.loading import open_images
-    from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
+    from hzsynth.data.sources.phantom import import_phantom
 
     if data is not None:
         return open_images(data)

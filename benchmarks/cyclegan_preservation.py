@@ -29,8 +29,9 @@ from hzsynth.cyclegan.config import ComparisonConfig, CycleGanConfig
 from hzsynth.cyclegan.gate import MODEL, Row
 from hzsynth.cyclegan.training import load_generator, train_cyclegan
 from hzsynth.cyclegan.translation import translate_pixels
+from hzsynth.data.config import PhantomConfig
 from hzsynth.data.loading import open_images
-from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
+from hzsynth.data.sources.phantom import import_phantom
 from hzsynth.data.splits import split_images
 
 PLAIN = {

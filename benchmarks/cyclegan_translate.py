@@ -23,8 +23,9 @@ from hzsynth.core.seeding import numpy_generator
 from hzsynth.cyclegan.config import CycleGanConfig
 from hzsynth.cyclegan.training import train_cyclegan
 from hzsynth.cyclegan.translation import translate
+from hzsynth.data.config import PhantomConfig
 from hzsynth.data.loading import scan_images
-from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
+from hzsynth.data.sources.phantom import import_phantom
 
 GOAL = 1.1
 SMALLEST, LARGEST = 100, 3000

@@ -24,9 +24,10 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.phash import hash_bits, orientations
 from hzsynth.core.seeding import derive_seed
+from hzsynth.data.config import LABELS
 from hzsynth.data.copy_search import find_copies
 from hzsynth.data.hash_pairs import near_pairs
-from hzsynth.data.sources.phantom import LABELS, render_phantom
+from hzsynth.data.sources.phantom import render_phantom
 from hzsynth.statistics.intervals import proportion_interval
 
 _SIDE = 224

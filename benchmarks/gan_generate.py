@@ -16,7 +16,8 @@ from common import PeakMemory, hardware, in_own_process, versions
 
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
-from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
+from hzsynth.data.config import PhantomConfig
+from hzsynth.data.sources.phantom import import_phantom
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.generator_files import load_generator
 from hzsynth.gan.sampling import generate

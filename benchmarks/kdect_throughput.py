@@ -42,7 +42,8 @@ from hzsynth.classify.train.selection import validation_scores
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.seeding import torch_generator
-from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
+from hzsynth.data.config import PhantomConfig
+from hzsynth.data.sources.phantom import import_phantom
 from hzsynth.data.splits import split_images
 
 LABEL = "herpes_zoster"

@@ -21,8 +21,9 @@ from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT
 from hzsynth.core.seeding import derive_seed
+from hzsynth.data.config import LABELS
 from hzsynth.data.loading import open_images
-from hzsynth.data.sources.phantom import LABELS, render_phantom
+from hzsynth.data.sources.phantom import render_phantom
 from hzsynth.nets.backbones import create_backbone
 from hzsynth.score.config import ScoreConfig
 from hzsynth.score.extractors import create_extractor

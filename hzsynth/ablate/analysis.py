@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from hzsynth.ablate.cells import CellResult
-from hzsynth.ablate.design import AUGMENTED, AblateConfig, AblationArm
+from hzsynth.ablate.config import AblateConfig
+from hzsynth.ablate.design import AUGMENTED, AblationArm
 from hzsynth.ablate.verdict import Verdict, judge
 from hzsynth.core.errors import InputError
 from hzsynth.core.seeding import numpy_generator

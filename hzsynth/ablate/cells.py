@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from hzsynth.ablate.design import AblateConfig, Cell
-from hzsynth.augment.build import BuildConfig, build_dataset
+from hzsynth.ablate.config import AblateConfig
+from hzsynth.ablate.design import Cell
+from hzsynth.augment.build import build_dataset
+from hzsynth.augment.config import BuildConfig
 from hzsynth.augment.mixture import ClassPlan
 from hzsynth.classify.answers import answers_of
 from hzsynth.classify.models import load_classifier

@@ -23,14 +23,8 @@ from hzsynth.ablate.cells import (
     build_cell,
     train_cell,
 )
-from hzsynth.ablate.design import (
-    AblateConfig,
-    AblationArm,
-    Cell,
-    chosen_generators,
-    plan,
-    target_plan,
-)
+from hzsynth.ablate.config import AblateConfig
+from hzsynth.ablate.design import AblationArm, Cell, chosen_generators, plan, target_plan
 from hzsynth.augment.mixture import plan_target
 from hzsynth.core.config import Config
 from hzsynth.core.devices import CPU_FP32, Compute

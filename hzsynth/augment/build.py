@@ -4,16 +4,13 @@ import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
-
-from hzsynth.augment.mixing import Mix
-from hzsynth.augment.mixture import Arm, ClassPlan, plan_other, plan_target
+from hzsynth.augment.config import BuildConfig
+from hzsynth.augment.mixture import ClassPlan, plan_other, plan_target
 from hzsynth.augment.pool import draw_synthetic
 from hzsynth.augment.recipes import Ingredient, Recipe, follow
-from hzsynth.augment.strategies import ONE_IMAGE_NAMES, Augmenter
-from hzsynth.core.config import Config
+from hzsynth.augment.strategies import Augmenter
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_files import mask_name
 from hzsynth.core.image_record import ImageRecord, TrainingImage
@@ -26,50 +23,6 @@ from hzsynth.core.seeding import derive_seed, numpy_generator
 
 Describe = Callable[[ImageSet], Mapping[str, bytes]]
 """Looks at a set that is whole but not yet published, and gives files to publish with it."""
-
-
-class BuildConfig(Config):
-    """Settings of `build_dataset`."""
-
-    label: str = Field("herpes_zoster", description="target class, which is filled")
-    ratio: float = Field(1.0, ge=0, description="synthetic images per real one of the target class")
-    multiplier: int = Field(10, ge=1, description="the class is filled to multiplier x n images")
-    arm: Arm = Field(
-        "mixture", description="mixture, or a control: real, duplicated, synthetic-only"
-    )
-    balance: Literal["none", "target", "all"] = Field(
-        "target",
-        description=(
-            "which classes are filled: target; all (each up to the largest class); "
-            "none (each to multiplier x its own n, so that the proportions stay)"
-        ),
-    )
-    synthetic_classes: Literal["target", "every"] = Field(
-        "target",
-        description=(
-            "which classes get synthetic images; every: each at the same ratio, so that being "
-            "synthetic does not predict the class"
-        ),
-    )
-    weights: tuple[float, ...] = Field(
-        (), description="how much is drawn from each synthetic set; empty: as much as it has"
-    )
-    strategies: tuple[str, ...] = Field(
-        ONE_IMAGE_NAMES, min_length=1, description="classical augmentations"
-    )
-    strength: float = Field(1.0, gt=0, le=2, description="scales every augmentation")
-    mix: Mix = Field("none", description="mix half of the augmented images with another one")
-    mix_classes: Literal["own", "any"] = Field(
-        "own",
-        description=(
-            "whom an image is mixed with: one of its own class, or a photograph of any class, "
-            "each class equally likely (the mixed image then has a soft label)"
-        ),
-    )
-    size: int | None = Field(
-        None, ge=16, le=2048, description="side of the written training images; None keeps each"
-    )
-    seed: int = Field(0, ge=0, description="of the choice of images and of augmentations")
 
 
 def build_dataset(

@@ -5,12 +5,12 @@
 """
 
 import json
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Mix = Literal["none", "mixup", "cutmix"]
+from hzsynth.augment.config import Mix
+
 SOFT_LABEL = "soft_label"
 """Column of a set: the classes of a mixed image with their shares, as JSON; empty where one is."""
 

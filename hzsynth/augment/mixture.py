@@ -7,11 +7,10 @@ pure synthetic fill, and the size is the same in every arm.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
+from hzsynth.augment.config import Arm
 from hzsynth.core.errors import InputError
 
-Arm = Literal["mixture", "real", "duplicated", "synthetic-only"]
 ARMS: tuple[Arm, ...] = ("mixture", "real", "duplicated", "synthetic-only")
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hzsynth.augment.mixing import Mix, mix_pair
+from hzsynth.augment.config import Mix
+from hzsynth.augment.mixing import mix_pair
 from hzsynth.augment.strategies import STRATEGIES, Augmenter, check_names
 from hzsynth.core.errors import InputError
 from hzsynth.core.seeding import derive_seed, numpy_generator

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hzsynth.augment.mixing import SOFT_LABEL, Mix, mix_pair, soft_label
+from hzsynth.augment.config import Mix
+from hzsynth.augment.mixing import SOFT_LABEL, mix_pair, soft_label
 from hzsynth.augment.strategies import SETTINGS, Augmenter
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_files import CopyOrder, copy_files, encode_png, write_below

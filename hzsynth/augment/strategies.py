@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hzsynth.augment.config import ONE_IMAGE_NAMES
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_record import ImageRecord
 
@@ -131,8 +132,6 @@ STRATEGIES = (
     Strategy("mixing", "MixUp or CutMix with another image (see `augment.mixing`)", _mixing),
 )
 STRATEGY_NAMES = tuple(strategy.name for strategy in STRATEGIES)
-ONE_IMAGE_NAMES = STRATEGY_NAMES[:-1]
-"""Strategies that need no second image."""
 
 
 def check_names(names: Sequence[str]) -> None:

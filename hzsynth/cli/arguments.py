@@ -17,8 +17,6 @@ SetPath = Annotated[
 RunPath = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run's directory.", show_default=False)
 ]
-Label = Annotated[str | None, typer.Option("--label", help="Class name.", show_default=False)]
-
 Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 takes every processor.")]
 
 
@@ -27,3 +25,8 @@ def open_set(path: Path) -> "ImageSet":
     from hzsynth.data.loading import open_images
 
     return open_images(path)
+
+
+def parts(text: str) -> tuple[str, ...]:
+    """The words between the commas of an option, each once."""
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))

@@ -4,15 +4,15 @@ from typing import Annotated
 
 import typer
 
-from hzsynth.cli.arguments import SetPath, open_set
-from hzsynth.cli.session import Session, command
+from hzsynth.cli.arguments import SetPath, open_set, parts
+from hzsynth.cli.commands import command, group
+from hzsynth.cli.session import Session
 from hzsynth.core.errors import InputError
 
-app = typer.Typer(no_args_is_help=True, help="Classical augmentations, to be looked at.")
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-@command(app, "preview")
+@command("preview")
 def preview(
     session: Session,
     images: SetPath,
@@ -20,7 +20,7 @@ def preview(
     strategies: Annotated[
         str | None, typer.Option(help="Comma-separated; by default all nine.")
     ] = None,
-    strength: Annotated[float, typer.Option(help="Scales every augmentation, up to 2.")] = 1.0,
+    strength: Annotated[float, typer.Option(max=2, help="Scales every augmentation.")] = 1.0,
     columns: Annotated[int, typer.Option(min=1, max=24, help="Photographs to show.")] = 8,
     size: Annotated[int, typer.Option(min=32, max=512, help="Side of each, pixels.")] = 128,
 ) -> None:
@@ -38,17 +38,20 @@ def preview(
 
     out = session.output
     if out.suffix.lower() not in _SUFFIXES:
-        raise InputError(f"--out is a picture ({', '.join(_SUFFIXES)}), not '{out}'")
+        raise InputError(f"`out` is a picture ({', '.join(_SUFFIXES)}), not '{out}'")
     if out.exists() and not session.force:
-        raise InputError(f"--out '{out}' already exists; name another file or use --force")
+        raise InputError(f"`out` '{out}' already exists; name another file or use `force`")
     photographs = of_class(open_set(images), label)
     order = numpy_generator(session.root_seed, "preview").permutation(len(photographs))
     shown = [photographs.records[i] for i in sorted(order[:columns])]
-    pictures = [square(photographs.read_pixels(r), size) for r in shown]
-    names = [name.strip() for name in strategies.split(",")] if strategies else STRATEGY_NAMES
+    pictures = [square(photographs.read_pixels(record), size) for record in shown]
+    names = parts(strategies) if strategies else STRATEGY_NAMES
     sheet = preview_sheet(pictures, names, strength, session.root_seed)
     buffer = io.BytesIO()
     kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(out.suffix.lower(), "PNG")
     Image.fromarray(sheet).save(buffer, kind)
     atomic_write_bytes(out, buffer.getvalue())
     session.show({"sheet": str(out), "photographs": len(pictures)}, "augment preview")
+
+
+app = group("Classical augmentations, to be looked at.", preview)

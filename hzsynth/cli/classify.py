@@ -5,90 +5,43 @@ from typing import Annotated
 
 import typer
 
+from hzsynth.classify.train.config import ClassifyConfig, ContinueConfig, KdectConfig
 from hzsynth.cli import classify_evaluate, classify_export
 from hzsynth.cli.arguments import SetPath, open_set
-from hzsynth.cli.session import Session, command, group
+from hzsynth.cli.commands import command, group
+from hzsynth.cli.session import Session
 from hzsynth.core.errors import InputError
 
-app = group("Classifiers: fine-tuning, KDE-CT, evaluation on real photographs.")
-classify_evaluate.register(app)
-classify_export.register(app)
+_USUAL = (
+    *("label", "model", "finetune", "robust", "mix", "loss", "pretrained", "size", "steps"),
+    *("batch", "protect"),
+)
 
 
-@command(app, "train")
+@command("train", ClassifyConfig, ContinueConfig, usual=_USUAL)
 def train(
     session: Session,
     images: SetPath,
-    label: Annotated[str | None, typer.Option(help="Target class.")] = None,
-    model: Annotated[
-        str | None, typer.Option(help="A timm model or efficientnet-lite0/1/2.")
-    ] = None,
-    finetune: Annotated[
-        str | None,
-        typer.Option(
-            help="lp-ft, full, linear, gradual-last-first, gradual-first-last, l1-sp, l2-sp, auto-rgn."
-        ),
-    ] = None,
-    robust: Annotated[
-        str | None, typer.Option(help="none, gnt, gnt-mult, ant, augmix or pixmix.")
-    ] = None,
-    mix: Annotated[
-        str | None, typer.Option(help="Within a batch: none, mixup, cutmix or both.")
-    ] = None,
-    loss: Annotated[str | None, typer.Option(help="cross-entropy or focal.")] = None,
-    pretrained: Annotated[
-        str | None,
-        typer.Option(help="imagenet (lite; others once fetched), none, a file or a RUN."),
-    ] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the input in pixels.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     go_on: Annotated[
         Path | None,
         typer.Option("--continue", metavar="RUN", help="Go on from this classifier with SET."),
     ] = None,
     old: Annotated[
-        Path | None, typer.Option(metavar="SET", help="With --continue: what RUN was trained on.")
-    ] = None,
-    protect: Annotated[
-        str | None, typer.Option(help="With --continue: replay, l2-sp, ewc or none.")
+        Path | None, typer.Option(metavar="SET", help="With `go_on`: what RUN was trained on.")
     ] = None,
 ) -> None:
-    """Fine-tunes one classifier; the checkpoint is chosen on validation."""
-    from hzsynth.classify.train.config import ClassifyConfig
+    """Fine-tunes one classifier; the checkpoint is chosen on validation.
+
+    With --continue a trained classifier, which has a network of its own, goes on with new photographs.
+    """
     from hzsynth.stages.classify import train_classifier
 
     if go_on is not None:
-        given: dict[str, object] = {
-            "--label": label,
-            "--model": model,
-            "--finetune": finetune,
-            "--robust": robust,
-            "--mix": mix,
-            "--loss": loss,
-            "--pretrained": pretrained,
-            "--size": size,
-        }
-        wrong = [name for name, value in given.items() if value is not None]
-        if wrong:
-            raise InputError(f"{wrong[0]} does not go with --continue: the classifier has its own")
-        _continue(session, go_on, images, old, protect, steps, batch)
+        _continue(session, go_on, images, old)
         return
-    if old is not None or protect is not None:
-        raise InputError("--old and --protect need --continue RUN")
-    config = session.resolve(
-        ClassifyConfig,
-        label=label,
-        model=model,
-        finetune=finetune,
-        robust=robust,
-        mix=mix,
-        loss=loss,
-        pretrained=pretrained,
-        size=size,
-        steps=steps,
-        batch=batch,
-    )
+    if old is not None:
+        raise InputError("`old` needs `go_on` RUN")
+    config = session.resolve(ClassifyConfig, "a classifier that starts anew")
     run = train_classifier(
         open_set(images),
         config,
@@ -99,21 +52,12 @@ def train(
     session.show({"run": str(run.path), **run.result}, "classify train")
 
 
-def _continue(
-    session: Session,
-    started: Path,
-    images: Path,
-    old: Path | None,
-    protect: str | None,
-    steps: int | None,
-    batch: int | None,
-) -> None:
+def _continue(session: Session, started: Path, images: Path, old: Path | None) -> None:
     """Goes on with a new set; shows what it did to the old one."""
-    from hzsynth.classify.train.config import ContinueConfig
     from hzsynth.core.run import RunDir
     from hzsynth.stages.classify import continue_classifier
 
-    config = session.resolve(ContinueConfig, protect=protect, steps=steps, batch=batch)
+    config = session.resolve(ContinueConfig, "`go_on`")
     run = continue_classifier(
         RunDir.load(started),
         open_set(images),
@@ -138,44 +82,22 @@ def _continue(
     session.show(shown, "classify train --continue")
 
 
-@command(app, "kdect")
-def kdect(
-    session: Session,
-    images: SetPath,
-    label: Annotated[str | None, typer.Option(help="Target class.")] = None,
-    teachers: Annotated[
-        str | None, typer.Option(help="Comma-separated models of the ensemble.")
-    ] = None,
-    student: Annotated[str | None, typer.Option(help="The distilled model.")] = None,
-    teacher_pretrained: Annotated[
-        str | None, typer.Option(help="imagenet (lite; others once fetched), none, or a folder.")
-    ] = None,
-    pretrained: Annotated[str | None, typer.Option(help="The same for the student.")] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the input in pixels.")] = None,
-    teacher_steps: Annotated[int | None, typer.Option(help="Steps of each teacher.")] = None,
-    stage_steps: Annotated[int | None, typer.Option(help="Steps of each curriculum stage.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-) -> None:
+@command(
+    "kdect",
+    KdectConfig,
+    usual=(
+        *("label", "teachers", "student", "teacher_pretrained", "pretrained", "size"),
+        *("teacher_steps", "stage_steps", "batch"),
+    ),
+)
+def kdect(session: Session, images: SetPath) -> None:
     """KDE-CT: fine-tunes the teachers, then distils their ensemble along a curriculum.
 
     The result is evaluated on the set's real test photographs.
     """
-    from hzsynth.classify.train.config import KdectConfig
     from hzsynth.stages.classify import TEST, evaluate, train_kdect
 
-    config = session.resolve(
-        KdectConfig,
-        label=label,
-        teachers=teachers.split(",") if teachers else None,
-        student=student,
-        teacher_pretrained=teacher_pretrained,
-        pretrained=pretrained,
-        size=size,
-        teacher_steps=teacher_steps,
-        stage_steps=stage_steps,
-        batch=batch,
-    )
-    photographs = open_set(images)
+    config, photographs = session.resolve(KdectConfig), open_set(images)
     run = train_kdect(
         photographs,
         config,
@@ -183,7 +105,7 @@ def kdect(
         compute=session.compute,
         progress=session.progress,
     )
-    if not session.processes.is_main:
+    if not session.is_main:
         return
     evaluated = evaluate(run, photographs, seed=session.root_seed, compute=session.compute)
     page = evaluated.write(run.path / TEST)
@@ -192,7 +114,7 @@ def kdect(
     session.show(result, "classify kdect")
 
 
-@command(app, "predict")
+@command("predict")
 def predict_files(
     session: Session,
     model: Annotated[
@@ -223,3 +145,15 @@ def predict_files(
         if session.json
         else dict(answers.sentences())
     )
+
+
+app = group(
+    "Classifiers: fine-tuning, KDE-CT, evaluation on real photographs.",
+    train,
+    kdect,
+    classify_evaluate.evaluate_run,
+    classify_evaluate.compare_runs,
+    classify_evaluate.measure,
+    classify_evaluate.explain_run,
+    tools=(predict_files, classify_export.export, classify_export.report),
+)

@@ -1,24 +1,21 @@
 """hzsynth classify evaluate, compare, robustness and explain: what a classifier is worth, and why."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from hzsynth.cli.arguments import RunPath, SetPath, Workers, open_set
-from hzsynth.cli.session import Session, command
+from hzsynth.cli.arguments import RunPath, SetPath, Workers, open_set, parts
+from hzsynth.cli.commands import command
+from hzsynth.cli.session import Session
 
-Split = Annotated[str, typer.Option(help="train, val or test; empty for a set without.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the commands to the group ``classify``."""
-    command(app, "evaluate")(evaluate_run)
-    command(app, "compare")(compare_runs)
-    command(app, "robustness")(measure)
-    command(app, "explain")(explain_run)
+Split = Annotated[
+    Literal["train", "val", "test", ""],
+    typer.Option(help="Photographs of this split; empty for a set without."),
+]
 
 
+@command("evaluate")
 def evaluate_run(
     session: Session,
     run: RunPath,
@@ -41,7 +38,7 @@ def evaluate_run(
         RunDir.load(run),
         open_set(images),
         split=split,
-        by=[name.strip() for name in by.split(",")] if by else (),
+        by=parts(by or ""),
         sensitivity=sensitivity,
         seed=session.root_seed,
         compute=session.compute,
@@ -53,6 +50,7 @@ def evaluate_run(
     session.show(result, "classify evaluate")
 
 
+@command("compare")
 def compare_runs(
     session: Session,
     runs: Annotated[
@@ -89,6 +87,7 @@ def compare_runs(
     session.show({"page": str(page), **rows}, "classify compare")
 
 
+@command("robustness")
 def measure(
     session: Session,
     run: RunPath,
@@ -131,6 +130,7 @@ def measure(
     session.show(shown, "classify robustness")
 
 
+@command("explain")
 def explain_run(
     session: Session,
     run: RunPath,
@@ -143,7 +143,7 @@ def explain_run(
     label: Annotated[
         str, typer.Option("--class", help="Class to explain; default: the answer given.")
     ] = "",
-    split: Annotated[str, typer.Option(help="Of SET: train, val or test.")] = "test",
+    split: Split = "test",
     most: Annotated[int, typer.Option("--most", min=1, help="Photographs of SET.")] = 24,
 ) -> None:
     """Shows where a classifier looks; with lesion masks, how much of it is the lesion."""
@@ -160,7 +160,7 @@ def explain_run(
         shown = photographs_of(images, classifier.size, most)
     else:
         shown = photographs_from(photographs, classifier.size)
-    methods = [name.strip() for name in method.split(",")]
+    methods = parts(method)
     found, heats = explain(
         classifier,
         shown,

@@ -1,12 +1,15 @@
 """hzsynth classify export and report: an ONNX file for the clinic, printable pages a photograph."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from hzsynth.classify.deploy.config import ExportConfig
 from hzsynth.cli.arguments import RunPath, open_set
-from hzsynth.cli.session import Session, command
+from hzsynth.cli.commands import command
+from hzsynth.cli.session import Session
+from hzsynth.cli.words import counted
 
 CalibrationSet = Annotated[
     Path | None,
@@ -17,33 +20,20 @@ CalibrationSet = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Adds the commands to the group ``classify``."""
-    command(app, "export")(export)
-    command(app, "report")(report)
-
-
+@command("export", ExportConfig, usual=("int8", "tolerance", "threads"))
 def export(
     session: Session,
     run: RunPath,
     calibrate: CalibrationSet = None,
-    int8: Annotated[
-        bool | None, typer.Option("--int8", help="Also write a classifier in 8 bits.")
-    ] = None,
-    tolerance: Annotated[
-        float | None, typer.Option(help="Drop of accuracy or F1 that 8 bits may cost (0.02).")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads while it is timed (1).")] = None,
 ) -> None:
     """Writes a classifier as ONNX, with calibrated probabilities and a model card.
 
     Nothing is written when the file would answer differently from the network.
     """
-    from hzsynth.classify.deploy.config import ExportConfig
     from hzsynth.classify.deploy.export import export_classifier
     from hzsynth.core.run import RunDir
 
-    config = session.resolve(ExportConfig, int8=int8, tolerance=tolerance, threads=threads)
+    config = session.resolve(ExportConfig)
     result = export_classifier(
         RunDir.load(run),
         session.output,
@@ -66,7 +56,7 @@ def _short(values: dict[str, object]) -> dict[str, object]:
     assert isinstance(models, (list, tuple))
     shown: dict[str, object] = {
         m["file"]: f"{m['megabytes']:.2f} MB, {m['latency']['median_ms']:.2f} ms "
-        f"(p95 {m['latency']['p95_ms']:.2f}, {m['latency']['threads']} threads)"
+        f"(p95 {m['latency']['p95_ms']:.2f}, {counted(m['latency']['threads'], 'thread')})"
         for m in models
     }
     shown["max |dp| against torch"] = (
@@ -85,6 +75,7 @@ def _short(values: dict[str, object]) -> dict[str, object]:
     return shown
 
 
+@command("report")
 def report(
     session: Session,
     model: Annotated[
@@ -92,7 +83,7 @@ def report(
         typer.Argument(metavar="RUN|ONNX", help="A run, an export or its ONNX file."),
     ],
     files: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photographs.")],
-    language: Annotated[str, typer.Option(help="en or ko.")] = "en",
+    language: Annotated[Literal["en", "ko"], typer.Option(help="Of the pages.")] = "en",
     texts: Annotated[
         Path | None, typer.Option(metavar="FILE.toml", help="The clinic's own next steps.")
     ] = None,

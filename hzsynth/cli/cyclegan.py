@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hzsynth.cli.arguments import RunPath, SetPath, Workers, open_set
-from hzsynth.cli.session import Session, command, group
+from hzsynth.cli.commands import command, group
+from hzsynth.cli.session import Session
 from hzsynth.core.errors import RefusedError
+from hzsynth.cyclegan.config import ComparisonConfig, CycleGanConfig, TransplantConfig
 
 if TYPE_CHECKING:
     from hzsynth.core.image_set import ImageSet
-
-app = group("CycleGAN: lesions onto the skin of another population, the lesion kept.")
 
 
 def _domains(
@@ -31,24 +31,22 @@ SourceLabel = Annotated[str | None, typer.Option("--label", help="Class of SOURC
 TargetLabel = Annotated[str | None, typer.Option("--target-label", help="Class of TARGET to use.")]
 
 
-@command(app, "train")
+@command(
+    "train",
+    CycleGanConfig,
+    usual=("preserve", "objective", "resolution", "steps", "minutes", "batch"),
+)
 def train(
     session: Session,
     source: Source,
     target: Target,
     label: SourceLabel = None,
     target_label: TargetLabel = None,
-    preserve: Annotated[
-        str | None,
-        typer.Option(help="none, mask, semantic, gated, blind, contrast; several with commas."),
-    ] = None,
-    objective: Annotated[str | None, typer.Option(help="cyclegan or cut (PatchNCE).")] = None,
     classifier: Annotated[
         Path | None,
         typer.Option(
-            "--classifier",
             metavar="RUN",
-            help="Frozen classifier whose judgement is kept; for --preserve semantic.",
+            help="Frozen classifier whose judgement is kept; for `preserve` semantic.",
         ),
     ] = None,
     masks: Annotated[
@@ -58,25 +56,12 @@ def train(
             help="Where SOURCE has no masks: find lesions by this classifier's Grad-CAM, not by redness.",
         ),
     ] = None,
-    resolution: Annotated[int | None, typer.Option(help="Side in pixels.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Stop after this wall-clock time.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
 ) -> None:
     """Trains both directions on the train splits; the same command resumes."""
     from hzsynth.core.run import RunDir
-    from hzsynth.cyclegan.config import CycleGanConfig
     from hzsynth.stages.cyclegan import train_cyclegan
 
-    config = session.resolve(
-        CycleGanConfig,
-        preserve=preserve,
-        objective=objective,
-        resolution=resolution,
-        steps=steps,
-        minutes=minutes,
-        batch=batch,
-    )
+    config = session.resolve(CycleGanConfig)
     lesions, skin = _domains(source, target, label, target_label)
     run = train_cyclegan(
         lesions,
@@ -91,7 +76,7 @@ def train(
     session.show({"run": str(run.path), **run.result}, "cyclegan train")
 
 
-@command(app, "translate")
+@command("translate")
 def translate_images(
     session: Session,
     run: RunPath,
@@ -128,12 +113,11 @@ def translate_images(
     )
 
 
-@command(app, "transplant")
+@command("transplant", TransplantConfig, usual=("count",))
 def transplant_lesions(
     session: Session,
     source: Source,
     target: Target,
-    count: Annotated[int | None, typer.Option(help="Images to make.")] = None,
     label: SourceLabel = None,
     target_label: TargetLabel = None,
     workers: Workers = 0,
@@ -142,10 +126,9 @@ def transplant_lesions(
 
     Only train splits are used. `translate` can take the result through a trained model.
     """
-    from hzsynth.cyclegan.config import TransplantConfig
     from hzsynth.cyclegan.transplant_set import transplant_images
 
-    config = session.resolve(TransplantConfig, count=count)
+    config = session.resolve(TransplantConfig)
     made = transplant_images(
         *_domains(source, target, label, target_label),
         config,
@@ -167,7 +150,7 @@ def transplant_lesions(
     )
 
 
-@command(app, "compare")
+@command("compare", ComparisonConfig, usual=("size",))
 def compare_methods(
     session: Session,
     run: RunPath,
@@ -178,12 +161,10 @@ def compare_methods(
     classifier: Annotated[
         Path | None,
         typer.Option(
-            "--classifier",
             metavar="RUN",
             help="Classifier that says whether lesions are kept; by default one is trained.",
         ),
     ] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the pictures, pixels.")] = None,
     gate: Annotated[bool, typer.Option("--gate", help="Exit 3 when the model fails.")] = False,
 ) -> None:
     """Compares a trained model with tone transfers and the transplant; one recommendation.
@@ -193,10 +174,9 @@ def compare_methods(
     from hzsynth.core.image_set_writer import refuse_existing
     from hzsynth.core.run import RunDir
     from hzsynth.cyclegan.comparison_page import PAGE, write_comparison
-    from hzsynth.cyclegan.config import ComparisonConfig
     from hzsynth.stages.cyclegan import compare_cyclegan
 
-    config = session.resolve(ComparisonConfig, size=size)
+    config = session.resolve(ComparisonConfig)
     refuse_existing(session.output, session.force, PAGE)
     lesions, skin = _domains(source, target, label, target_label)
     result = compare_cyclegan(
@@ -219,3 +199,12 @@ def compare_methods(
     )
     if gate and not result.passed:
         raise RefusedError(result.recommendation)
+
+
+app = group(
+    "CycleGAN: lesions onto the skin of another population, the lesion kept.",
+    train,
+    translate_images,
+    compare_methods,
+    tools=(transplant_lesions,),
+)

@@ -2,22 +2,22 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hzsynth.cli.arguments import SetPath, Workers, open_set
-from hzsynth.cli.session import Session, command, group
+from hzsynth.cli.commands import command, group
+from hzsynth.cli.options import completion_of
+from hzsynth.cli.session import Session
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_set_writer import refuse_existing
-from hzsynth.data.sources.registry import KINDS
+from hzsynth.data.config import Conflicts, Form, PhantomConfig, PreprocessConfig
+from hzsynth.data.sources.registry import KINDS, PHANTOM
 
 if TYPE_CHECKING:
     from hzsynth.core.image_set import ImageSet
     from hzsynth.data.importing import Imported
     from hzsynth.data.sources.base import Found
-
-app = group("Photographs: import, inspect, deduplicate, split, preprocess.")
 
 ClassMap = Annotated[
     Path | None,
@@ -34,64 +34,59 @@ def _ratios(text: str) -> tuple[float, float, float]:
     except ValueError:
         parts = ()
     if len(parts) != 3:
-        raise InputError(f"--ratios is train/val/test such as 70/15/15, not '{text}'")
+        raise InputError(f"`ratios` is train/val/test such as 70/15/15, not '{text}'")
     return parts[0], parts[1], parts[2]
 
 
-def _settings(pairs: list[str] | None) -> dict[str, object]:
+def _settings(pairs: list[str] | None) -> dict[str, Any]:
     """KEY=VALUE pairs; a value with commas becomes a list."""
-    settings: dict[str, object] = {}
+    settings: dict[str, Any] = {}
     for pair in pairs or []:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise InputError(f"--option is KEY=VALUE, not '{pair}'")
+            raise InputError(f"`option` is KEY=VALUE, not '{pair}'")
         settings[key.replace("-", "_")] = value.split(",") if "," in value else value
     return settings
 
 
-@command(app, "import")
+@command("import", PhantomConfig, further="Settings of the phantom")
 def import_(
     session: Session,
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="One of " + ", ".join(KINDS) + ".")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help=f"One of {', '.join(KINDS)}.",
+            autocompletion=completion_of(KINDS),
+        ),
+    ],
     path: Annotated[
-        Path | None, typer.Argument(metavar="[PATH]", help="The data set (none for phantom).")
+        Path | None, typer.Argument(metavar="PATH", help="The data set (none for phantom).")
     ] = None,
     map_file: ClassMap = None,
     target: Target = None,
     licence: Annotated[str, typer.Option(help="Terms of use, where the data set names none.")] = "",
     option: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="A setting of the KIND; --dry-run lists them."),
+        typer.Option(metavar="KEY=VALUE", help="A setting of the KIND; `dry_run` lists them."),
     ] = None,
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave unreadable files out and list them.")
     ] = False,
     workers: Workers = 0,
-    size: Annotated[int | None, typer.Option(help="phantom: side in pixels.")] = None,
-    cohort: Annotated[
-        list[str] | None, typer.Option(help="phantom: western or korean; may be repeated.")
-    ] = None,
-    duplicates: Annotated[
-        int | None, typer.Option(help="phantom: near-duplicate copies to add.")
-    ] = None,
 ) -> None:
     """Brings a published collection into an image set."""
-    if kind == "phantom":
-        from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
-
-        config = session.resolve(
-            PhantomConfig, size=size, cohorts=cohort or None, duplicates=duplicates
-        )
-        images = import_phantom(config, session.output, session.progress, force=session.force)
-        session.show({"set": str(images.root), **_counts(images)}, "data import")
-        return
+    from hzsynth.core.image_set_writer import refuse_existing
     from hzsynth.data.importing import import_images
     from hzsynth.data.sources.registry import source_of
 
+    if kind == PHANTOM:
+        _import_phantom(session, _settings(option))
+        return
     source = source_of(kind)
-    settings = session.resolve(source.config, **_settings(option))
+    settings = session.resolve(source.config, f"KIND {kind}", **_settings(option))
     if path is None:
-        raise InputError(f"PATH is missing: name the data set ({source.description})")
+        raise InputError(f"`path` is missing: name the data set ({source.description})")
     refuse_existing(session.output, session.force)
     imported = import_images(
         _prepared(session, source.find(path, settings), map_file, target),
@@ -105,7 +100,15 @@ def import_(
     _show_imported(session, imported, "data import")
 
 
-@command(app, "merge")
+def _import_phantom(session: Session, settings: dict[str, Any]) -> None:
+    from hzsynth.data.sources.phantom import import_phantom
+
+    config = session.resolve(PhantomConfig, **settings)
+    images = import_phantom(config, session.output, session.progress, force=session.force)
+    session.show({"set": str(images.root), **_counts(images)}, "data import")
+
+
+@command("merge")
 def merge(
     session: Session,
     sets: Annotated[list[Path], typer.Argument(metavar="SET...", help="Image sets or folders.")],
@@ -114,6 +117,7 @@ def merge(
     workers: Workers = 0,
 ) -> None:
     """Puts several sets into one, with one vocabulary of class names."""
+    from hzsynth.core.image_set_writer import refuse_existing
     from hzsynth.data.importing import import_images
     from hzsynth.data.merging import merged
 
@@ -167,7 +171,7 @@ def _show_imported(session: Session, imported: "Imported", title: str) -> None:
     )
 
 
-@command(app, "inspect")
+@command("inspect")
 def inspect(session: Session, images: SetPath, workers: Workers = 0) -> None:
     """Counts, sizes, broken files, copies, shortcuts, skin tone; --out writes report.html."""
     from hzsynth.data.inspect import inspect_images
@@ -183,13 +187,12 @@ def inspect(session: Session, images: SetPath, workers: Workers = 0) -> None:
     session.show(result, "data inspect")
 
 
-@command(app, "dedup")
+@command("dedup")
 def dedup(
     session: Session,
     images: SetPath,
     conflicts: Annotated[
-        str,
-        typer.Option(help="Copies with different labels: refuse, drop them, or majority."),
+        Conflicts, typer.Option(help="What is done with copies that have different labels.")
     ] = "refuse",
     crops: Annotated[
         bool | None,
@@ -198,18 +201,13 @@ def dedup(
     workers: Workers = 0,
 ) -> None:
     """Keeps the best copy of every photograph; flips, turns, re-encodings, logos, crops."""
-    from typing import get_args
+    from hzsynth.data.duplicates import SHEET, deduplicate
 
-    from hzsynth.data.duplicates import SHEET, Conflicts, deduplicate
-
-    if conflicts not in get_args(Conflicts):
-        allowed = ", ".join(get_args(Conflicts))
-        raise InputError(f"--conflicts is one of {allowed}, not '{conflicts}'")
     kept, found = deduplicate(
         open_set(images),
         session.output,
         force=session.force,
-        conflicts=cast("Conflicts", conflicts),
+        conflicts=conflicts,
         crops=crops,
         workers=workers,
         progress=session.progress,
@@ -220,31 +218,20 @@ def dedup(
     )
 
 
-@command(app, "preprocess")
+@command("preprocess", PreprocessConfig, usual=("size", "crop", "color", "color_space"))
 def preprocess(
     session: Session,
     images: SetPath,
-    size: Annotated[int | None, typer.Option(help="Side in pixels.")] = None,
-    crop: Annotated[str | None, typer.Option(help="center or lesion.")] = None,
-    color: Annotated[str | None, typer.Option(help="none, shades-of-gray or standardise.")] = None,
-    color_space: Annotated[str | None, typer.Option(help="of standardise: rgb or hsv.")] = None,
     remove_annotations: Annotated[
         bool, typer.Option("--remove-annotations", help="Take logos, text, rulers, pen off.")
     ] = False,
     workers: Workers = 0,
 ) -> None:
     """Crops, resizes, evens colour, takes logos off; all metadata of the camera is left out."""
-    from hzsynth.data.preprocess_image import PreprocessConfig
     from hzsynth.data.preprocess_set import SHEET, preprocess_images
 
-    config = session.resolve(
-        PreprocessConfig,
-        size=size,
-        crop=crop,
-        color=color,
-        color_space=color_space,
-        remove_annotations="crop" if remove_annotations else None,
-    )
+    taken_off = "crop" if remove_annotations else None
+    config = session.resolve(PreprocessConfig, remove_annotations=taken_off)
     done = preprocess_images(
         open_set(images),
         config,
@@ -259,23 +246,19 @@ def preprocess(
     )
 
 
-@command(app, "export")
+@command("export")
 def export(
     session: Session,
     images: SetPath,
-    to: Annotated[str, typer.Option(help="webdataset or parquet.")] = "webdataset",
-    shard_size: Annotated[int, typer.Option(help="Images a file at most.")] = 1000,
+    to: Annotated[Form, typer.Option(help="Of the files.")] = "webdataset",
+    shard_size: Annotated[int, typer.Option(min=1, help="Images a file at most.")] = 1000,
 ) -> None:
     """Writes a set as WebDataset shards or Parquet files for large trainings."""
-    from typing import get_args
+    from hzsynth.data.export import export_set
 
-    from hzsynth.data.export import Form, export_set
-
-    if to not in get_args(Form):
-        raise InputError(f"--to is one of {', '.join(get_args(Form))}, not '{to}'")
     files = export_set(
         open_set(images),
-        cast("Form", to),
+        to,
         session.output,
         shard_size=shard_size,
         force=session.force,
@@ -284,7 +267,7 @@ def export(
     session.show({"folder": str(session.output), "files": list(files)}, "data export")
 
 
-@command(app, "split")
+@command("split")
 def split(
     session: Session,
     images: SetPath,
@@ -324,3 +307,14 @@ def split(
         for part in ("train", "val", "test")
     }
     session.show({"set": str(done.root), **counts}, "data split")
+
+
+app = group(
+    "Photographs: import, inspect, deduplicate, split, preprocess.",
+    import_,
+    inspect,
+    dedup,
+    preprocess,
+    split,
+    tools=(merge, export),
+)

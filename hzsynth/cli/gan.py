@@ -1,90 +1,44 @@
 """hzsynth gan: train a generator on tens of photographs, and draw images from it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from hzsynth.cli import gan_tools
 from hzsynth.cli.arguments import RunPath, SetPath, open_set
-from hzsynth.cli.session import Session, command, group
+from hzsynth.cli.commands import command, group
+from hzsynth.cli.session import Session
 from hzsynth.core.errors import InputError
+from hzsynth.gan.config import GanConfig
 
-app = group("StyleGAN2 and a light generator for tens of photographs.")
-gan_tools.register(app)
+_USUAL = (
+    *("label", "preset", "resolution", "kimg", "minutes", "generator", "discriminator", "augment"),
+    *("backend", "init", "freeze_d", "held_out_share", "patience", "batch", "compile"),
+)
 
 
-@command(app, "train")
+@command("train", GanConfig, usual=_USUAL)
 def train(
     session: Session,
     images: SetPath,
-    label: Annotated[
-        str | None, typer.Option(help="Class to learn, or 'all'.", show_default=False)
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            help="tiny, small or standard; by default what suits the photographs and the machine."
-        ),
-    ] = None,
-    resolution: Annotated[int | None, typer.Option(help="Side in pixels, a power of two.")] = None,
-    kimg: Annotated[float | None, typer.Option(help="Thousands of images shown to D.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Stop after this wall-clock time.")] = None,
-    generator: Annotated[str | None, typer.Option(help="light or stylegan2.")] = None,
-    discriminator: Annotated[str | None, typer.Option(help="projected or stylegan2.")] = None,
-    augment: Annotated[str | None, typer.Option(help="diffaugment, ada or none.")] = None,
-    backend: Annotated[
-        str | None, typer.Option(help="native, or the package stylegan2-pytorch's networks.")
-    ] = None,
-    init: Annotated[
-        Path | None, typer.Option(help="Run to start from: transfer, or more photographs.")
-    ] = None,
-    freeze_d: Annotated[
-        int | None, typer.Option(help="With --init: first blocks of D that do not learn.")
-    ] = None,
-    held_out_share: Annotated[
-        float | None, typer.Option(help="Share of the photographs that only watch.")
-    ] = None,
-    patience: Annotated[
-        int | None, typer.Option(help="Stop after so many snapshots without a gain; 0: never.")
-    ] = None,
-    batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    compiled: Annotated[
-        bool, typer.Option("--compile", help="Compile the generator first: long runs on a GPU.")
-    ] = False,
     tracker: Annotated[
-        str, typer.Option(help="none, or tensorboard: figures live in RUN/tensorboard.")
+        Literal["none", "tensorboard"],
+        typer.Option(help="Also keep the figures in RUN/tensorboard, to be watched live."),
     ] = "none",
 ) -> None:
-    """Trains a generator on the train split; the same command resumes an unfinished run."""
-    from hzsynth.core.config import read_toml
-    from hzsynth.gan.config import GanConfig
+    """Trains a generator on the train split; the same command resumes an unfinished run.
+
+    Without a preset, the one that suits the photographs and the machine is taken.
+    """
     from hzsynth.stages.gan import ALL, suggested_preset, train_gan
 
-    photographs = open_set(images)
-    named = read_toml(session.config_file)
-    reason = ""
-    if preset is None and "preset" not in named:
-        learned = str(label or named.get("label", ALL))
-        preset, reason = suggested_preset(photographs, learned, session.compute)
-    config = session.resolve(
-        GanConfig,
-        label=label,
-        preset=preset,
-        resolution=resolution,
-        kimg=kimg,
-        minutes=minutes,
-        generator=generator,
-        discriminator=discriminator,
-        augment=augment,
-        backend=backend,
-        init=None if init is None else init.absolute(),
-        freeze_d=freeze_d,
-        held_out_share=held_out_share,
-        patience=patience,
-        batch=batch,
-        compile=compiled or None,
-    )
+    photographs, named = open_set(images), session.named()
+    preset, reason = None, ""
+    if "preset" not in named:
+        label = str(named.get("label", ALL))
+        preset, reason = suggested_preset(photographs, label, session.compute)
+    config = session.resolve(GanConfig, preset=preset)
     if reason:
         session.say(reason)
     run = train_gan(
@@ -98,7 +52,7 @@ def train(
     session.show({"run": str(run.path), **run.result}, "gan train")
 
 
-@command(app, "generate")
+@command("generate")
 def generate_images(
     session: Session,
     run: RunPath,
@@ -107,29 +61,26 @@ def generate_images(
         str | None,
         typer.Option(help="Class to make; by default all that the run learned, in turn."),
     ] = None,
-    truncation: Annotated[
-        float | None,
-        typer.Option(help="Truncation psi in (0, 1]: smaller is more typical, less varied."),
-    ] = None,
+    truncation: gan_tools.Truncation = None,
     reject: Annotated[
-        str, typer.Option(help="Leave out and replace: none, copies, implausible or both.")
+        Literal["none", "copies", "implausible", "both"],
+        typer.Option(help="What is left out and replaced."),
     ] = "none",
     against: Annotated[
-        Path | None, typer.Option(metavar="SET", help="With --reject: what RUN was trained on.")
+        Path | None, typer.Option(metavar="SET", help="With `reject`: what RUN was trained on.")
     ] = None,
 ) -> None:
     """Draws images; each has a seed of its own, derived from --seed and its number."""
     from hzsynth.core.run import RunDir
-    from hzsynth.gan.rejection import Rejection, checked_reject
+    from hzsynth.gan.rejection import Rejection
     from hzsynth.gan.sampling import generate
 
     trained = RunDir.load(run, "gan")
-    how = checked_reject(reject)
-    if (how == "none") != (against is None):
-        raise InputError("--reject and --against SET go together")
+    if (reject == "none") != (against is None):
+        raise InputError("`reject` and `against` SET go together")
     rejection = None
     if against is not None:
-        rejection = Rejection(trained, open_set(against), how, session.compute)
+        rejection = Rejection(trained, open_set(against), reject, session.compute)
     images = generate(
         trained,
         count,
@@ -148,7 +99,7 @@ def generate_images(
     session.show(result, "gan generate")
 
 
-@command(app, "import")
+@command("import")
 def import_checkpoint(
     session: Session,
     checkpoint: Annotated[
@@ -162,3 +113,17 @@ def import_checkpoint(
 
     run = import_gan(checkpoint, open_set(images), label, session.place)
     session.show({"run": str(run.path), **run.result}, "gan import")
+
+
+app = group(
+    "StyleGAN2 and a light generator for tens of photographs.",
+    train,
+    generate_images,
+    tools=(
+        gan_tools.interpolate,
+        gan_tools.mix,
+        gan_tools.project_photographs,
+        gan_tools.export,
+        import_checkpoint,
+    ),
+)

@@ -13,28 +13,43 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import typer
 
 import hzsynth
-from hzsynth.cli import (
-    ablate,
-    audit,
-    augment,
-    build_dataset,
-    classify,
-    cyclegan,
-    data,
-    demo,
-    gan,
-    release,
-    score,
-    weights,
-)
+from hzsynth.cli.rooms import Room, Root
 from hzsynth.core.errors import HzsynthError
 from hzsynth.core.interrupt import INTERRUPTED, deferred_interrupts
 
+ROOMS = (
+    Room("demo", "hzsynth.cli.demo:demo", "The whole path on phantom photographs, to report.html."),
+    Room("data", "hzsynth.cli.data:app", "Photographs: import, inspect, deduplicate, split."),
+    Room("gan", "hzsynth.cli.gan:app", "StyleGAN2 and a light generator for tens of photographs."),
+    Room("cyclegan", "hzsynth.cli.cyclegan:app", "Lesions onto the skin of another population."),
+    Room("score", "hzsynth.cli.score:score", "Scores a generated set against photographs."),
+    Room("audit", "hzsynth.cli.audit:audit", "Looks for copies and membership; exit 3 on failure."),
+    Room("augment", "hzsynth.cli.augment:app", "Classical augmentations, to be looked at."),
+    Room(
+        "build-dataset",
+        "hzsynth.cli.build_dataset:build",
+        "A training set at a ratio of synthetic to real images.",
+    ),
+    Room(
+        "classify",
+        "hzsynth.cli.classify:app",
+        "Classifiers: fine-tuning, KDE-CT, evaluation on real photographs, export.",
+    ),
+    Room("ablate", "hzsynth.cli.ablate:app", "The ablation over ratios, with honest statistics."),
+    Room("release", "hzsynth.cli.release:release", "Bundles accepted images; exit 3 when refused."),
+    Room("weights", "hzsynth.cli.weights:app", "Pretrained weights: where they are, and if right."),
+)
+
+
+class _Hzsynth(Root):
+    rooms = ROOMS
+
+
 app = typer.Typer(
     name="hzsynth",
+    cls=_Hzsynth,
     help="Do synthetic images help a classifier of a rare skin disease, which, and how many?",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -55,20 +70,6 @@ def _root(
     ] = False,
 ) -> None:
     """Do synthetic images help a classifier of a rare skin disease, which, and how many?"""
-
-
-for _module in (demo, score, audit, release, build_dataset):
-    _module.register(app)
-for _name, _group in (
-    ("data", data.app),
-    ("augment", augment.app),
-    ("gan", gan.app),
-    ("cyclegan", cyclegan.app),
-    ("classify", classify.app),
-    ("ablate", ablate.app),
-    ("weights", weights.app),
-):
-    app.add_typer(_group, name=_name)
 
 
 def _explain(error: BaseException) -> tuple[str, int]:

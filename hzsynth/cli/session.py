@@ -1,37 +1,34 @@
-"""What every command shares: the common options, the resolved config and the printed result."""
+"""What every command is given: the common options, its settings, and how a result is printed."""
 
 import functools
-import inspect
 import json
+import os
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from hzsynth.cli.words import in_words_of, spoken
-from hzsynth.core.errors import HzsynthError, InputError
+from hzsynth.cli.words import in_words_of
+from hzsynth.core.config import Config, overridden, read_toml
+from hzsynth.core.errors import InputError
 
 if TYPE_CHECKING:
-    from hzsynth.core.config import Config
     from hzsynth.core.devices import Compute
     from hzsynth.core.processes import Processes
     from hzsynth.core.progress import Progress
     from hzsynth.stages.places import Place
 
-ConfigType = TypeVar("ConfigType", bound="Config")
-
-_COMMON = "Common options"
-_OUT_HELP = "Where the result goes: a new folder (or file)."
+ConfigType = TypeVar("ConfigType", bound=Config)
 
 
 @dataclass(frozen=True)
 class Session:
-    """The common options of one command.
+    """What one command was given.
 
     Attributes:
         out: where the result goes, or None when it was not given.
@@ -43,6 +40,7 @@ class Session:
         json: print the result as one JSON object.
         quiet: no progress, no table.
         force: start anew where a finished result is.
+        given: settings that were given as options, by field.
         words: how the command writes its parameters (see `cli.words`).
     """
 
@@ -55,7 +53,8 @@ class Session:
     json: bool
     quiet: bool
     force: bool
-    words: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, Any]
+    words: Mapping[str, str]
 
     @property
     def output(self) -> Path:
@@ -90,19 +89,29 @@ class Session:
 
         return Processes.joined(on_cpu=self.device == "cpu")
 
+    @property
+    def is_main(self) -> bool:
+        """Whether this process speaks and writes; the same as `processes.is_main`, without torch."""
+        return os.environ.get("RANK", "0") == "0"
+
     @functools.cached_property
     def progress(self) -> "Progress":
         """A bar, plain lines or nothing."""
         from hzsynth.core.progress import choose_progress
 
-        return choose_progress(self.quiet or not self.processes.is_main)
+        return choose_progress(self.quiet or not self.is_main)
 
-    def resolve(self, kind: type[ConfigType], **options: object) -> ConfigType:
+    def named(self) -> dict[str, Any]:
+        """Settings that the --config file or options name, not validated."""
+        return overridden(read_toml(self.config_file), self.given)
+
+    def resolve(self, kind: type[ConfigType], beside: str = "", **settings: object) -> ConfigType:
         """The config from --config and the options that were given; ends here on --dry-run.
 
         Args:
             kind: the config's class. Its ``seed`` is set from --seed when it has one.
-            **options: values by field name; None means not given.
+            beside: what was chosen, where the command has other configs for other choices.
+            **settings: further values by field name; None means not given.
 
         Returns:
             The validated config.
@@ -110,12 +119,16 @@ class Session:
         Raises:
             InputError: a key or value is not allowed.
         """
+        for name in self.given:
+            if name not in kind.model_fields:
+                raise InputError(f"`{name}` does not go with {beside}")
+        values = overridden(self.given, settings)
         if "seed" in kind.model_fields:
-            options["seed"] = self.seed
-        config = kind.from_sources(self.config_file, options)
+            values["seed"] = self.seed
+        config = kind.from_sources(self.config_file, values)
         if self.dry_run:
-            values = config.model_dump(mode="json")
-            sys.stdout.write(json.dumps(values) + "\n" if self.json else config.to_toml())
+            shown = config.model_dump(mode="json")
+            sys.stdout.write(json.dumps(shown) + "\n" if self.json else config.to_toml())
             raise typer.Exit
         return config
 
@@ -133,13 +146,13 @@ class Session:
 
     def say(self, text: str) -> None:
         """A remark on standard error."""
-        if not self.quiet and self.processes.is_main:
+        if not self.quiet and self.is_main:
             written = in_words_of(text, self.words)
             Console(stderr=True, soft_wrap=True, highlight=False).print(written, markup=False)
 
     def show(self, result: Mapping[str, Any], title: str = "") -> None:
         """Prints the result: one JSON object with --json, else a table of its plain values."""
-        if not self.processes.is_main:
+        if not self.is_main:
             return
         if self.json:
             print(json.dumps(dict(result), ensure_ascii=False, default=str))
@@ -174,66 +187,3 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         else:
             rows.append((name, str(value)))
     return rows
-
-
-def _option(kind: Any, *names: str, text: str, default: Any) -> inspect.Parameter:
-    option = typer.Option(
-        *names, help=text, rich_help_panel=_COMMON, show_default=default is not None
-    )
-    return inspect.Parameter(
-        names[0].lstrip("-").replace("-", "_"),
-        inspect.Parameter.KEYWORD_ONLY,
-        default=default,
-        annotation=Annotated[kind, option],
-    )
-
-
-_COMMON_OPTIONS = (
-    _option(Path | None, "--out", text=_OUT_HELP, default=None),
-    _option(int | None, "--seed", text="Root seed of all random draws (0).", default=None),
-    _option(str, "--device", text="auto, cpu, cuda or cuda:N.", default="auto"),
-    _option(str, "--precision", text="auto, fp32, bf16 or fp16.", default="auto"),
-    _option(Path | None, "--config", text="TOML file; options override it.", default=None),
-    _option(bool, "--dry-run", text="Print the resolved config and stop.", default=False),
-    _option(bool, "--json", text="Print the result as one JSON object.", default=False),
-    _option(bool, "--quiet", text="No progress and no table.", default=False),
-    _option(bool, "--debug", text="Show tracebacks.", default=False),
-    _option(bool, "--force", text="Start anew where a result is already.", default=False),
-)
-
-
-def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Registers a command whose first parameter is the `Session` of the common options."""
-
-    def register(function: Callable[..., None]) -> Callable[..., None]:
-        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-        words = spoken([*parameters, *_COMMON_OPTIONS])
-
-        @functools.wraps(function)
-        def wrapper(**options: Any) -> None:
-            common = {p.name: options.pop(p.name) for p in _COMMON_OPTIONS}
-            common.pop("debug")
-            session = Session(
-                out=common.pop("out"), config_file=common.pop("config"), words=words, **common
-            )
-            try:
-                function(session, **options)
-            except HzsynthError as error:
-                error.args = (in_words_of(str(error), words),)
-                raise
-
-        wrapper.__signature__ = inspect.Signature([*parameters, *_COMMON_OPTIONS])  # type: ignore[attr-defined]
-        wrapper.__annotations__ = {p.name: p.annotation for p in [*parameters, *_COMMON_OPTIONS]}
-        del wrapper.__wrapped__  # type: ignore[attr-defined]
-        app.command(name)(wrapper)
-        return function
-
-    return register
-
-
-def group(text: str) -> typer.Typer:
-    """A group of commands with the settings that all groups share."""
-    return typer.Typer(
-        help=text, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
-    )

@@ -4,16 +4,15 @@ from typing import Annotated
 
 import typer
 
-from hzsynth.cli.session import Session, command, group
+from hzsynth.cli.commands import command, group
+from hzsynth.cli.session import Session
 from hzsynth.core.errors import InputError
-from hzsynth.core.weights import KNOWN_WEIGHTS, find_weights, locate_weights, weights_folder
-
-app = group("Pretrained weights: where they are, and whether they are the right files.")
 
 
-@command(app, "list")
+@command("list")
 def list_weights(session: Session) -> None:
     """Shows every known weights file, what it serves, and whether it is on this machine."""
+    from hzsynth.core.weights import KNOWN_WEIGHTS, locate_weights, weights_folder
     from hzsynth.nets.fetching import fetched_weights
 
     result = {}
@@ -35,9 +34,10 @@ def list_weights(session: Session) -> None:
     session.show({**result, "weights folder": str(weights_folder())}, "Pretrained weights")
 
 
-@command(app, "verify")
+@command("verify")
 def verify(session: Session) -> None:
     """Compares the hash of every weights file on this machine with the published one."""
+    from hzsynth.core.weights import KNOWN_WEIGHTS, find_weights, locate_weights
     from hzsynth.nets.fetching import fetched_weights, find_fetched
 
     places = {e.name: find_weights(e.name) for e in KNOWN_WEIGHTS if locate_weights(e)}
@@ -47,7 +47,7 @@ def verify(session: Session) -> None:
     session.show({name: f"{path}: right" for name, path in places.items()})
 
 
-@command(app, "fetch")
+@command("fetch")
 def fetch(
     session: Session,
     models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Models of timm.")],
@@ -56,6 +56,7 @@ def fetch(
 
     The one command that opens a connection.
     """
+    from hzsynth.core.weights import weights_folder
     from hzsynth.nets.fetching import fetch_weights
 
     result = {}
@@ -63,3 +64,11 @@ def fetch(
         entry = fetch_weights(model, force=session.force, progress=session.progress)
         result[model] = f"{weights_folder() / entry.file} ({entry.licence})"
     session.show(result, "weights fetch")
+
+
+app = group(
+    "Pretrained weights: where they are, and whether they are the right files.",
+    list_weights,
+    verify,
+    fetch,
+)

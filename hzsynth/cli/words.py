@@ -49,3 +49,8 @@ def in_words_of(text: str, words: Mapping[str, str]) -> str:
         The sentence, such as ``--subset-size is at most 8``; other backticked words stay.
     """
     return re.sub(r"`([a-z_][\w.]*)`", lambda found: words.get(found[1], found[0]), text)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun, such as ``1 thread`` or ``2 threads``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -8,19 +8,31 @@ from typing import Any, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from hzsynth.core.config_fields import allowed_values, field_at
 from hzsynth.core.errors import InputError
 from hzsynth.core.files import atomic_write_text
 
 
-def _sentence(error: ValidationError, allowed: list[str]) -> str:
+def _sentence(error: ValidationError, kind: type[BaseModel]) -> str:
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "the configuration"
+    place = tuple(part for part in first["loc"] if isinstance(part, str))
+    key = ".".join(place)
     if first["type"] == "extra_forbidden":
-        return f"unknown configuration key '{key}'; allowed are {', '.join(sorted(allowed))}"
-    message = first["msg"]
-    if message.startswith("Value error, "):
-        message = message.removeprefix("Value error, ")
-    return f"'{key}' is wrong: {message}, but got {first['input']!r}"
+        allowed = ", ".join(sorted(kind.model_fields))
+        return f"unknown configuration key '{key}'; allowed are {allowed}"
+    if first["type"] == "value_error":
+        message = first["msg"].removeprefix("Value error, ")
+        if not place:  # of the settings together
+            return message
+        if not message.startswith(f"`{key}`"):
+            message = f"`{key}` is wrong: {message}"
+        return f"{message}, not {first['input']!r}"
+    if first["type"] == "missing":
+        return f"`{key}` is missing"
+    field = field_at(kind, place)
+    if field is None or first["type"].startswith("string_"):
+        return f"`{key}` is wrong: {first['msg']}, not {first['input']!r}"
+    return f"`{key}` is {allowed_values(field)}, not {first['input']!r}"
 
 
 def _without_none(value: Any) -> Any:
@@ -48,6 +60,18 @@ def read_toml(file: Path | None) -> dict[str, object]:
         raise InputError(f"--config '{file}' is not valid TOML: {error}") from error
 
 
+def overridden(values: Mapping[str, object], overrides: Mapping[str, object]) -> dict[str, object]:
+    """The values with those laid over them that are not None, also within nested tables."""
+    result = dict(values)
+    for key, value in overrides.items():
+        below = result.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            result[key] = overridden(below, value)
+        elif value is not None:
+            result[key] = value
+    return result
+
+
 class Config(BaseModel):
     """A stage's settings. Subclasses declare typed fields with defaults and descriptions."""
 
@@ -69,12 +93,11 @@ class Config(BaseModel):
         Raises:
             InputError: the file cannot be read, or a key or value is not allowed.
         """
-        values = read_toml(file)
-        values.update({k: v for k, v in (overrides or {}).items() if v is not None})
+        values = overridden(read_toml(file), overrides or {})
         try:
             return cls(**values)
         except ValidationError as error:
-            raise InputError(_sentence(error, list(cls.model_fields))) from error
+            raise InputError(_sentence(error, cls)) from error
 
     def to_toml(self) -> str:
         """The configuration as TOML text; keys that are None are left out."""

@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +19,10 @@ from hzsynth.core.image_files import encode_png
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter, refuse_existing
 from hzsynth.core.progress import SILENT, Progress
+from hzsynth.data.config import Conflicts
 from hzsynth.data.copy_search import Copies, find_copies
 from hzsynth.data.merge_sheet import best_copy, cluster_members, merge_sheet
 
-Conflicts = Literal["refuse", "drop", "majority"]
 SHEET = "audit/merged.png"
 
 

@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.files import atomic_write_text, replacing_folder
@@ -21,8 +21,8 @@ from hzsynth.core.image_record import COLUMNS, ImageRecord
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import refuse_existing
 from hzsynth.core.progress import SILENT, Progress
+from hzsynth.data.config import Form
 
-Form = Literal["webdataset", "parquet"]
 INDEX = "index.json"
 
 _ROW_GROUP = 128

@@ -12,11 +12,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import Field
 from skimage.color import hsv2rgb, rgb2hsv
 
-from hzsynth.core.config import Config
 from hzsynth.data.annotations import annotation_mask, find_annotations, remove_annotations
+from hzsynth.data.config import PreprocessConfig
 from hzsynth.data.lesion import salient_mask
 from hzsynth.data.logos import LogoTemplate
 from hzsynth.data.skin import skin_mask
@@ -29,33 +28,6 @@ _STATISTICS_SIDE = 160
 
 Box = tuple[int, int, int, int]
 Floats = NDArray[np.float64]
-
-
-class PreprocessConfig(Config):
-    """Settings of the stage `preprocess_images`."""
-
-    size: int = Field(224, ge=16, le=2048, description="side of the square result, pixels")
-    crop: Literal["center", "lesion"] = Field(
-        "center", description="the central square, or the square around the lesion"
-    )
-    color: Literal["none", "shades-of-gray", "standardise"] = Field(
-        "none",
-        description=(
-            "shades-of-gray divides the estimated colour of the light out (a picture that shows "
-            "nothing but skin turns grey); standardise gives every photograph the mean and "
-            "spread of the set's typical one"
-        ),
-    )
-    color_space: Literal["rgb", "hsv"] = Field(
-        "rgb", description="of standardise; hsv leaves the hue alone"
-    )
-    remove_annotations: Literal["no", "inpaint", "crop"] = Field(
-        "no",
-        description=(
-            "logos, text, rulers and pen marks: inpaint them; or crop caption strips away and "
-            "inpaint the rest"
-        ),
-    )
 
 
 def shades_of_gray(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

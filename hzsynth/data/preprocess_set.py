@@ -21,8 +21,9 @@ from hzsynth.core.partial import carry_out
 from hzsynth.core.phash import perceptual_hash
 from hzsynth.core.photos import fitted
 from hzsynth.core.progress import SILENT, Progress
+from hzsynth.data.config import PreprocessConfig
 from hzsynth.data.logos import LogoTemplate, learn_logos_of_set
-from hzsynth.data.preprocess_image import PreprocessConfig, color_statistics, preprocess_image
+from hzsynth.data.preprocess_image import color_statistics, preprocess_image
 from hzsynth.report.contact_sheet import contact_sheet
 
 AUDIT = "audit"

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import Field
 
-from hzsynth.ablate.design import AblateConfig
+from hzsynth.ablate.config import AblateConfig
 from hzsynth.ablate.report import write_ablation_report
 from hzsynth.ablate.runner import AblationResult, load_ablation, run_ablation
-from hzsynth.augment.build import BuildConfig, build_dataset
+from hzsynth.augment.build import build_dataset
+from hzsynth.augment.config import BuildConfig
 from hzsynth.classify.evaluate.evaluation import evaluate
 from hzsynth.classify.train.config import ClassifyConfig, KdectConfig
 from hzsynth.classify.train.kdect import train_kdect
@@ -32,11 +32,12 @@ from hzsynth.core.run import RunDir
 from hzsynth.cyclegan.config import CycleGanConfig
 from hzsynth.cyclegan.training import train_cyclegan
 from hzsynth.cyclegan.translation import translate
+from hzsynth.data.config import PhantomConfig
 from hzsynth.data.duplicates import deduplicate
-from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
+from hzsynth.data.sources.phantom import import_phantom
 from hzsynth.data.splits import split_images
+from hzsynth.demo.config import DemoConfig
 from hzsynth.demo.page import Findings, write_report
-from hzsynth.demo.scale import FAST, FULL, Scale
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.sampling import generate
 from hzsynth.gan.training import train_gan
@@ -61,18 +62,6 @@ _FOLDERS = (
     "13-evaluation",
     "14-ablation",
 )
-
-
-class DemoConfig(Config):
-    """Settings of the demo."""
-
-    fast: bool = Field(False, description="everything at its smallest, for a check of the path")
-    seed: int = Field(0, ge=0, description="root of all random draws")
-
-    @property
-    def scale(self) -> Scale:
-        """The sizes of every stage."""
-        return FAST if self.fast else FULL
 
 
 class Walk:

@@ -12,6 +12,9 @@ FeatureName = Literal[
     "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2", "inception", "dinov2"
 ]
 
+Filter = Literal["none", "plausible", "authentic", "both"]
+"""Which generated images `select_images` keeps."""
+
 
 class ScoreConfig(Config):
     """Settings of `score_images`."""

@@ -11,7 +11,6 @@ held-out one chooses what is trained on.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -19,10 +18,9 @@ from hzsynth.core.devices import Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT, Progress
+from hzsynth.score.config import Filter
 from hzsynth.score.extractors import create_extractor
 from hzsynth.score.features import extract_features, open_cache
-
-Filter = Literal["none", "plausible", "authentic", "both"]
 
 _NEIGHBOURS = 3
 _SIDE = 224

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hzsynth.ablate import runner
-from hzsynth.ablate.design import AblateConfig, plan, plan_text
+from hzsynth.ablate.config import AblateConfig
+from hzsynth.ablate.design import plan, plan_text
 from hzsynth.ablate.report import ablation_plot, arms_table, write_ablation_report
 from hzsynth.core.devices import Compute
 from hzsynth.core.image_set import ImageSet

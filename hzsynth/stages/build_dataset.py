@@ -5,16 +5,17 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
-from hzsynth.augment.build import BuildConfig
 from hzsynth.augment.build import build_dataset as build
+from hzsynth.augment.config import BuildConfig
 from hzsynth.core.devices import Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_files import encode_png
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT, Progress
+from hzsynth.score.config import Filter
 from hzsynth.score.feature_cache import default_cache_folder
 from hzsynth.score.mixture import describe_mixture
-from hzsynth.score.selection import Filter, select_images
+from hzsynth.score.selection import select_images
 from hzsynth.stages.places import Say, say_nothing
 
 SHEET, DESCRIPTION = "audit/mixture.png", "audit/mixture.json"

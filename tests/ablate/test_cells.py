@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from hzsynth.ablate.cells import build_cell, cell_seed
-from hzsynth.ablate.design import AblateConfig, AblationArm, Cell
+from hzsynth.ablate.config import AblateConfig
+from hzsynth.ablate.design import AblationArm, Cell
 from hzsynth.ablate.runner import run_ablation
 from hzsynth.core.errors import RefusedError
 from hzsynth.core.image_record import TrainingImage

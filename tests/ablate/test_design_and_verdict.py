@@ -2,7 +2,8 @@ import dataclasses
 
 import pytest
 
-from hzsynth.ablate.design import AblateConfig, AblationArm, plan, plan_text, power_table
+from hzsynth.ablate.config import AblateConfig
+from hzsynth.ablate.design import AblationArm, plan, plan_text, power_table
 from hzsynth.ablate.verdict import answer_of, judge, needed_for
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_record import ImageRecord

@@ -8,7 +8,8 @@ import pytest
 
 from hzsynth.ablate.analysis import analyse, choose_arm
 from hzsynth.ablate.cells import CellResult, HeldOutAnswers
-from hzsynth.ablate.design import AblateConfig, AblationArm, Cell
+from hzsynth.ablate.config import AblateConfig
+from hzsynth.ablate.design import AblationArm, Cell
 from hzsynth.ablate.report import write_ablation_report
 from hzsynth.ablate.runner import AblationResult, load_ablation, run_ablation
 from hzsynth.augment.mixture import ClassPlan

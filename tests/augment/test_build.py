@@ -5,7 +5,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from hzsynth.augment.build import BuildConfig, build_dataset
+from hzsynth.augment.build import build_dataset
+from hzsynth.augment.config import BuildConfig
 from hzsynth.augment.mixing import SOFT_LABEL
 from hzsynth.augment.recipes import PARAMETERS
 from hzsynth.augment.strategies import SETTINGS, Augmenter

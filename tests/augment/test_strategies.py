@@ -3,16 +3,17 @@ import json
 import numpy as np
 import pytest
 
+from hzsynth.augment.config import ONE_IMAGE_NAMES
 from hzsynth.augment.mixing import cutmix, mix_pair, mixup
 from hzsynth.augment.preview import preview_sheet
-from hzsynth.augment.strategies import ONE_IMAGE_NAMES, STRATEGY_NAMES, Augmenter
+from hzsynth.augment.strategies import STRATEGY_NAMES, Augmenter
 from hzsynth.core.errors import InputError
 from tests.augment.conftest import picture
 
 
 def test_there_are_nine():
     assert len(STRATEGY_NAMES) == 9
-    assert STRATEGY_NAMES[-1] == "mixing"
+    assert (*ONE_IMAGE_NAMES, "mixing") == STRATEGY_NAMES
 
 
 @pytest.mark.parametrize("name", ONE_IMAGE_NAMES)

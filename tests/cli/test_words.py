@@ -6,14 +6,13 @@ from typing import Annotated
 import pytest
 import typer
 
-from hzsynth.cli.session import Session, command, group
+from hzsynth.cli.commands import command
+from hzsynth.cli.session import Session
 from hzsynth.core.errors import InputError
 
 
 def _explained(sentence: str) -> str:
-    app = group("For the test.")
-
-    @command(app, "score")
+    @command("score")
     def score(
         session: Session,
         images: Annotated[list[Path], typer.Argument(metavar="SET...")],
@@ -22,9 +21,8 @@ def _explained(sentence: str) -> str:
     ) -> None:
         raise InputError(sentence)
 
-    command(app, "other")(lambda session: None)
     with pytest.raises(InputError) as error:
-        typer.main.get_command(app)(["score", "photos"], standalone_mode=False)
+        score.build()(["photos"], standalone_mode=False)
     return str(error.value)
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from hzsynth.core.image_set import ImageSet
-from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
+from hzsynth.data.config import PhantomConfig
+from hzsynth.data.sources.phantom import import_phantom
 
 SMALL = {"herpes_zoster": 6, "eczema": 6, "normal": 6}
 

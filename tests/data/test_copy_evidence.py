@@ -8,13 +8,13 @@ from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.data import copy_search
+from hzsynth.data.config import PreprocessConfig
 from hzsynth.data.copy_search import VERSION, find_copies
 from hzsynth.data.duplicates import deduplicate
 from hzsynth.data.importing import import_images
 from hzsynth.data.inspect import inspect_images
 from hzsynth.data.known_pairs import KnownPairs
 from hzsynth.data.merging import merged
-from hzsynth.data.preprocess_image import PreprocessConfig
 from hzsynth.data.preprocess_set import preprocess_images
 from hzsynth.data.sources.phantom import render_phantom
 from hzsynth.data.splits import fold_images, split_images

@@ -7,16 +7,12 @@ from skimage.color import rgb2lab
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.photos import decode_image
+from hzsynth.data.config import LABELS, PhantomConfig
 from hzsynth.data.skin import skin_mask
 from hzsynth.data.skin_tone import individual_typology_angle
-from hzsynth.data.sources.phantom import (
-    LABELS,
-    PhantomConfig,
-    _plan,
-    import_phantom,
-    render_phantom,
-)
+from hzsynth.data.sources.phantom import _plan, import_phantom, render_phantom
 from hzsynth.data.sources.phantom_body import draw_skin, draw_view
+from hzsynth.data.sources.phantom_lesions import DISEASES
 
 
 def test_the_same_seeds_give_the_same_picture_and_others_do_not():
@@ -52,6 +48,10 @@ def test_the_mask_marks_redder_skin(label):
     assert np.mean(np.array(shares) > 0) > 0.8
     assert np.mean(np.array(contrasts) > 0) > 0.85
     assert np.median(contrasts) > 2
+
+
+def test_every_class_is_drawn():
+    assert set(LABELS) == set(DISEASES)
 
 
 def test_normal_skin_has_no_lesion():

@@ -9,11 +9,11 @@ from PIL import Image, ImageCms
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.photos import decode_image
+from hzsynth.data.config import PreprocessConfig
 from hzsynth.data.image_properties import hidden_metadata
 from hzsynth.data.lesion import salient_mask
 from hzsynth.data.loading import open_images
 from hzsynth.data.preprocess_image import (
-    PreprocessConfig,
     color_statistics,
     lesion_box,
     padded_crop,

@@ -1,26 +1,12 @@
-"""Whole commands, run in this process: exit code, standard output and standard error."""
+"""Whole commands, as a user starts them."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import pytest
 
-from hzsynth.cli.main import run
-
-
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
+from tests import commands
 
 
 @pytest.fixture
-def hzsynth(capsys) -> Callable[..., Outcome]:
-    def call(*arguments: object) -> Outcome:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            run([str(a) for a in arguments])
-        captured = capsys.readouterr()
-        return Outcome(int(end.value.code or 0), captured.out, captured.err)
-
-    return call
+def hzsynth() -> Callable[..., commands.Outcome]:
+    return commands.hzsynth

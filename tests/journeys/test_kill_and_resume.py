@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 
 from hzsynth.core.checkpoint import load_checkpoint
 from hzsynth.core.run import RunDir
-from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
+from hzsynth.data.config import PhantomConfig
+from hzsynth.data.sources.phantom import import_phantom
 from hzsynth.data.splits import split_images
 
 _ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}

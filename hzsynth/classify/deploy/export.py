@@ -55,7 +55,8 @@ from hzsynth.core.onnx_files import open_session
 from hzsynth.core.photos import square
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
-from hzsynth.data.sources.phantom import LABELS, render_phantom
+from hzsynth.data.config import LABELS
+from hzsynth.data.sources.phantom import render_phantom
 from hzsynth.nets.onnx_graphs import onnx_graph
 
 LARGEST_DIFFERENCE = 1e-4

@@ -12,16 +12,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
 from scipy.ndimage import binary_opening
 
-from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import derive_seed, numpy_generator
-from hzsynth.data.sources.phantom_body import COHORTS, Cohort, draw_skin, draw_view
+from hzsynth.data.config import LABELS, Cohort, PhantomConfig
+from hzsynth.data.sources.phantom_body import COHORTS, draw_skin, draw_view
 from hzsynth.data.sources.phantom_camera import (
     draw_camera,
     encode_and_decode,
@@ -33,46 +32,9 @@ from hzsynth.data.sources.phantom_lesions import DISEASES
 from hzsynth.data.sources.phantom_surface import Surface, draw_hair, draw_healthy
 
 LICENCE = "Apache-2.0 (procedural)"
-LABELS = tuple(sorted(DISEASES))
-_DEFAULT_PATIENTS = {
-    "cellulitis": 20,
-    "contact_dermatitis": 24,
-    "eczema": 24,
-    "herpes_zoster": 20,
-    "insect_bite": 20,
-    "normal": 24,
-}
 # Field of view in cm, smallest and largest; drawn uniformly in the logarithm.
 _WIDTHS = {"cellulitis": (8.0, 18.0)}
 _USUAL_WIDTH = (5.5, 14.0)
-
-
-class PhantomConfig(Config):
-    """Settings of `import_phantom`."""
-
-    seed: int = Field(0, description="every patient and photograph follows from it")
-    size: int = Field(128, ge=16, le=1024, description="width and height of an image, pixels")
-    patients: dict[str, int] = Field(
-        default_factory=lambda: dict(_DEFAULT_PATIENTS),
-        description="patients a class; a class that is left out has none",
-    )
-    cohorts: tuple[Cohort, ...] = Field(
-        ("western",), min_length=1, description="patients are spread evenly over these cohorts"
-    )
-    logo_share: float = Field(
-        0.25, ge=0, le=1, description="share of disease images with an archive's logo"
-    )
-    duplicates: int = Field(0, ge=0, description="near-duplicate copies that are added")
-
-    @field_validator("patients")
-    @classmethod
-    def _known_classes(cls, patients: dict[str, int]) -> dict[str, int]:
-        unknown = sorted(set(patients) - set(LABELS))
-        if unknown or not patients or min(patients.values()) < 0 or not sum(patients.values()):
-            raise ValueError(
-                f"patients maps some of {', '.join(LABELS)} to counts of at least 0, not all 0"
-            )
-        return patients
 
 
 def render_phantom(

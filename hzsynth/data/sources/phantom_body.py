@@ -9,7 +9,7 @@ linear RGB (Beer-Lambert), as haemoglobin and melanin do in skin.
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,10 @@ from scipy.spatial import cKDTree
 from skimage.color import lab2rgb
 
 from hzsynth.core.seeding import numpy_generator
+from hzsynth.data.config import Cohort
 
 FloatImage = NDArray[np.floating[Any]]
-Cohort = Literal["western", "korean"]
-COHORTS: tuple[Cohort, ...] = ("western", "korean")
+COHORTS: tuple[Cohort, ...] = get_args(Cohort)
 
 HAEMOGLOBIN = np.array([0.16, 1.0, 0.82], np.float32)
 MELANIN = np.array([0.45, 0.75, 1.05], np.float32)

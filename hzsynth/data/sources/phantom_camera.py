@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from hzsynth.data.sources.phantom_body import Cohort, FloatImage, Skin, View
+from hzsynth.data.config import Cohort
+from hzsynth.data.sources.phantom_body import FloatImage, Skin, View
 from hzsynth.data.sources.phantom_surface import Surface
 
 

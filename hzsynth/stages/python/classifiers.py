@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hzsynth.ablate.design import AblateConfig
+from hzsynth.ablate.config import AblateConfig
 from hzsynth.classify.train.config import ClassifyConfig, KdectConfig
 from hzsynth.core.progress import Progress
 from hzsynth.stages import ablate as ablate_stage

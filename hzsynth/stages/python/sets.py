@@ -3,17 +3,16 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from hzsynth.augment.build import BuildConfig
+from hzsynth.augment.config import BuildConfig
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import Progress
-from hzsynth.data.duplicates import Conflicts
+from hzsynth.data.config import Conflicts, PhantomConfig, PreprocessConfig
 from hzsynth.data.duplicates import deduplicate as deduplicate_images
 from hzsynth.data.loading import open_images
-from hzsynth.data.preprocess_image import PreprocessConfig
 from hzsynth.data.preprocess_set import preprocess_images
-from hzsynth.data.sources.phantom import PhantomConfig, import_phantom
+from hzsynth.data.sources.phantom import import_phantom
 from hzsynth.data.splits import split_images
-from hzsynth.score.selection import Filter
+from hzsynth.score.config import Filter
 from hzsynth.stages import build_dataset as stage
 from hzsynth.stages.python.arguments import (
     Images,

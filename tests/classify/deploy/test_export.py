@@ -4,8 +4,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import typer
-from typer.testing import CliRunner
 
 from hzsynth.classify.deploy import export as export_module
 from hzsynth.classify.deploy.config import ExportConfig
@@ -15,12 +13,12 @@ from hzsynth.classify.deploy.onnx_classifier import OnnxClassifier
 from hzsynth.classify.evaluate.calibration import softmax
 from hzsynth.classify.models import load_classifier
 from hzsynth.classify.train.classifier import train_classifier
-from hzsynth.cli.classify_export import register
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.run import RunDir
 from hzsynth.data.loading import load_pixels
 from tests.classify.conftest import add_photographs, classify_config
+from tests.commands import hzsynth
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -177,26 +175,18 @@ def test_int8_without_photographs_is_wrong_use(tmp_path, run):
         export_classifier(run, tmp_path / "out", ExportConfig(int8=True))
 
 
-def command(*arguments):
-    app = typer.Typer()
-    register(app)
-    return CliRunner().invoke(app, [str(a) for a in arguments])
-
-
 def test_the_command_exports_without_a_set_and_says_that_it_is_not_calibrated(tmp_path, run):
     out = tmp_path / "out"
-    result = command("export", run.path, "--out", out, "--json")
-    assert result.exit_code == 0, result.output
-    values = json.loads(result.stdout)
+    values = hzsynth("classify", "export", run.path, "--out", out, "--json").result
     assert values["facts"]["temperature"] == 1
     assert values["facts"]["threshold"] is None
     assert values["checked_on"] == "phantom photographs"
     assert "Not calibrated" in (out / "MODEL_CARD.md").read_text()
     assert OnnxClassifier(out / "model.onnx").statistics is None
 
-    again = command("export", run.path, "--out", out)
-    assert isinstance(again.exception, InputError)
-    assert "--force" in str(again.exception)
+    again = hzsynth("classify", "export", run.path, "--out", out)
+    assert again.code == 2
+    assert "--force" in again.err
 
 
 def test_a_folder_with_other_things_is_never_replaced(tmp_path, run):

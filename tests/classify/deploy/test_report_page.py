@@ -1,13 +1,10 @@
-import json
 import re
 from datetime import date
 
 import numpy as np
 import pytest
 import torch
-import typer
 from PIL import Image
-from typer.testing import CliRunner
 
 from hzsynth.classify.deploy.config import ExportConfig
 from hzsynth.classify.deploy.diagnosis import DiagnosticModel, examine, open_model
@@ -20,13 +17,13 @@ from hzsynth.classify.evaluate.calibration import softmax
 from hzsynth.classify.explain.heat_maps import grad_cam, lay_over, occlusion
 from hzsynth.classify.models import Classifier, load_classifier, normalise
 from hzsynth.classify.train.classifier import train_classifier
-from hzsynth.cli.classify_export import register
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.run import RunDir
 from hzsynth.data.sources.phantom import render_phantom
 from hzsynth.report.embedded_font import FAMILY
 from tests.classify.conftest import add_photographs, classify_config, tiny_network
+from tests.commands import hzsynth
 
 SIZE = 32
 DAY = date(2026, 11, 23)
@@ -263,20 +260,12 @@ def run(tmp_path_factory, photographs, weights):
     return run
 
 
-def command(*arguments):
-    app = typer.Typer()
-    register(app)
-    return CliRunner().invoke(app, [str(a) for a in arguments])
-
-
 def test_the_command_reports_a_run(tmp_path, run, photographs, photograph):
     out = tmp_path / "out"
-    result = command(
-        "report", run.path, photograph, photograph, "--calibrate", photographs.root,
+    values = hzsynth(
+        "classify", "report", run.path, photograph, photograph, "--calibrate", photographs.root,
         "--language", "ko", "--out", out, "--json",
-    )  # fmt: skip
-    assert result.exit_code == 0, result.output
-    values = json.loads(result.stdout)
+    ).result  # fmt: skip
     assert [row["page"] for row in values["photographs"]] == [
         "photograph-001.html",
         "photograph-002.html",
@@ -287,8 +276,7 @@ def test_the_command_reports_a_run(tmp_path, run, photographs, photograph):
     assert "12장으로 보정한" in text
     assert "확인하지 못했습니다" not in text
 
-    again = command("report", run.path, photograph, "--out", out)
-    assert isinstance(again.exception, InputError)
+    assert hzsynth("classify", "report", run.path, photograph, "--out", out).code == 2
 
 
 def test_a_run_without_photographs_says_that_it_is_not_calibrated(run, photograph):

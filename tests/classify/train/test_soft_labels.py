@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hzsynth.augment.build import BuildConfig, build_dataset
+from hzsynth.augment.build import build_dataset
+from hzsynth.augment.config import BuildConfig
 from hzsynth.augment.mixing import SOFT_LABEL
 from hzsynth.classify.train.batches import Batches
 from hzsynth.classify.train.kdect import train_kdect

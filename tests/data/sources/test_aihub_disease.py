@@ -143,7 +143,7 @@ def test_origins(tmp_path: Path, write_tree, find, mapping, origin: str) -> None
     ("text", "message"),
     [
         ("name = ", "not valid TOML"),
-        ('name = "x"', "'label' is wrong: Field required"),
+        ('name = "x"', "`label` is missing"),
         ('name = "x"\n[label]\n', "exactly one of folder, path, json and text"),
         ('name = "x"\n[label]\nfolder = 1\ntext = "y"\n', "exactly one of"),
         ('name = "x"\n[label]\nfolder = 0\n', "label.folder"),

@@ -333,7 +333,7 @@ def test_annotations_as_filters(release: Release, write, find) -> None:
     ],
 )  # fmt: skip
 def test_wrong_settings(write, find, options) -> None:
-    with pytest.raises(InputError, match="is wrong|unknown configuration key"):
+    with pytest.raises(InputError, match="^`|unknown configuration key"):
         find("aihub-skin", write(), **options)
 
 

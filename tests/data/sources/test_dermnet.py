@@ -63,7 +63,7 @@ def test_names_without_a_diagnosis_keep_the_chapter(root: Path, find) -> None:
 def test_the_chapter_may_be_the_label(root: Path, find) -> None:
     found = find("dermnet", root, label="folder")
     assert Counter(i.label for i in found.images)[CHAPTER] == 5
-    with pytest.raises(InputError, match="'label' is wrong"):
+    with pytest.raises(InputError, match="`label` is one of auto"):
         find("dermnet", root, label="stem")
 
 
@@ -74,7 +74,7 @@ def test_the_split_leaks_and_is_taken_only_when_asked_for(root: Path, find) -> N
     found = find("dermnet", root, split="published")
     assert Counter(i.split for i in found.images) == {"train": 6, "test": 3}
     assert any("although copies" in r for r in found.remarks)
-    with pytest.raises(InputError, match="'split' is wrong"):
+    with pytest.raises(InputError, match="`split` is one of none"):
         find("dermnet", root, split="8_2/0")
 
 

@@ -86,7 +86,7 @@ def test_another_published_split(layout_a: Path, find) -> None:
 
 @pytest.mark.parametrize("split", ["8/2", "published", "../x", ""])
 def test_a_split_of_another_form_is_refused(layout_a: Path, find, split: str) -> None:
-    with pytest.raises(InputError, match="'split' is wrong"):
+    with pytest.raises(InputError, match="`split` is wrong"):
         find("sd198", layout_a, split=split)
 
 
