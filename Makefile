@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install demo demo-fast test lint bench clean
+.PHONY: install demo demo-fast test lint docs bench clean
 
 install: $(INSTALLED)
 
@@ -34,8 +34,12 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "open build/site/index.html"
+
 bench: $(INSTALLED)
 	@for script in $(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script --fast || exit 1; done
 
 clean:
-	rm -rf .venv demo-out demo-out-fast
+	rm -rf .venv build demo-out demo-out-fast
