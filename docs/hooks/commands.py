@@ -63,10 +63,16 @@ def _options(command: Any, common: bool) -> str:
         if (getattr(option, "rich_help_panel", None) == _COMMON) != common:
             continue
         names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
-        rows.append(f"| {names} | {_text(option.help)} | {_default(option)} |")
+        rows.append(f"| {names} | {_text(option.help)}{_choices(option)} | {_default(option)} |")
     if not rows:
         return ""
     return "\n".join(["| option | meaning | default |", "|---|---|---|", *rows])
+
+
+def _choices(option: Any) -> str:
+    """The values that an option takes, where there are only some."""
+    choices = getattr(option.type, "choices", None)
+    return f" One of {', '.join(f'`{choice}`' for choice in choices)}." if choices else ""
 
 
 def _default(option: Any) -> str:

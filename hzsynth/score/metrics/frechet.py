@@ -34,7 +34,7 @@ def frechet_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
     Raises:
         InputError: a set has fewer than two images.
 
-    Example:
+    Examples:
         >>> import torch
         >>> line = torch.tensor([[-1.0], [0.0], [1.0]])  # mean 0, variance 1
         >>> round(frechet_distance(line, 2 * line + 3), 6)  # 3^2 + 1 + 4 - 2 * 2

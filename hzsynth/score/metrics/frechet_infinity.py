@@ -71,7 +71,7 @@ def fit_line(sizes: Sequence[int], distances: Sequence[float]) -> Line:
     Raises:
         InputError: fewer than three sizes.
 
-    Example:
+    Examples:
         >>> round(fit_line([10, 20, 40], [2 + 30 / n for n in (10, 20, 40)]).at_infinity, 6)
         2.0
     """

@@ -33,7 +33,7 @@ def inception_score(class_scores: torch.Tensor, *, splits: int) -> float:
     Returns:
         From 1 (every image is taken for the same classes) to C.
 
-    Example:
+    Examples:
         >>> import torch
         >>> sure = 100 * torch.eye(4)  # each image is surely of a class of its own
         >>> round(inception_score(sure, splits=1), 6)

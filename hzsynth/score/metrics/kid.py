@@ -52,7 +52,7 @@ def kid(
     Raises:
         InputError: the subset is not smaller than both sets.
 
-    Example:
+    Examples:
         >>> import torch
         >>> alike, other = torch.zeros(8, 2), torch.ones(8, 2)
         >>> kid(alike, alike, subset_size=4)

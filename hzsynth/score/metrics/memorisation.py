@@ -40,7 +40,7 @@ def nearest_neighbour_memorisation(
     Raises:
         InputError: there is nothing to compare.
 
-    Example:
+    Examples:
         >>> import torch
         >>> train = torch.tensor([[0.0], [10.0], [20.0]])
         >>> held_out = train + 4

@@ -42,7 +42,7 @@ def precision_recall_density_coverage(real: torch.Tensor, fake: torch.Tensor) ->
     Raises:
         InputError: a set has too few images for the neighbourhoods.
 
-    Example:
+    Examples:
         >>> import torch
         >>> real = torch.arange(8.0)[:, None]
         >>> precision_recall_density_coverage(real, real + 100)

@@ -39,7 +39,7 @@ def tone_distance(real: NDArray[np.float64], fake: NDArray[np.float64]) -> float
     Returns:
         Degrees.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> tone_distance(np.array([20.0, 30.0, 40.0]), np.array([27.0, 37.0, 47.0]))
         7.0

@@ -23,7 +23,7 @@ def vendi_score(features: torch.Tensor) -> float:
     Returns:
         From 1 (all alike) to N (all orthogonal).
 
-    Example:
+    Examples:
         >>> import torch
         >>> round(vendi_score(torch.eye(4)), 6), round(vendi_score(torch.ones(4, 4)), 6)
         (4.0, 1.0)

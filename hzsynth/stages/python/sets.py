@@ -40,7 +40,7 @@ def read(
     Raises:
         InputError: the folder or a file in it cannot be used; the sentence names it.
 
-    Example:
+    Examples:
         >>> import hzsynth as hz
         >>> made = hz.phantom("phantom", patients={"eczema": 2, "normal": 2}, size=16, progress=False)
         >>> len(hz.read("phantom")) == len(made)
@@ -72,7 +72,7 @@ def phantom(
     Raises:
         InputError: a setting is not allowed, or the folder is taken.
 
-    Example:
+    Examples:
         >>> import hzsynth as hz
         >>> images = hz.phantom("phantom", patients={"eczema": 2, "normal": 2}, size=16, progress=False)
         >>> images.labels
@@ -115,7 +115,7 @@ def deduplicate(
     Raises:
         InputError: copies have different labels, or the folder is taken.
 
-    Example:
+    Examples:
         >>> import hzsynth as hz
         >>> images = hz.phantom("phantom", patients={"eczema": 3}, duplicates=1, progress=False)
         >>> kept = hz.deduplicate(images, "distinct", workers=1, progress=False)
@@ -167,7 +167,7 @@ def split(
     Raises:
         InputError: the set cannot be split so, or the folder is taken.
 
-    Example:
+    Examples:
         >>> import hzsynth as hz
         >>> images = hz.phantom("phantom", patients={"eczema": 6, "normal": 6}, size=32, progress=False)
         >>> parts = hz.split(images, "split", ratios=(50, 25, 25), workers=1, progress=False)
