@@ -1,12 +1,13 @@
 """Writes the reference of the commands from the command line itself, so that it cannot lag behind."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
-import typer
-
 MARK = "<!-- every command -->"
 _COMMON = "Common options"
+_DEFAULT = re.compile(r"\s*\[dim\]\\?\[default: (.*?)\]\[/dim\]")
+"""How the help of an option ends that comes from a field of the settings."""
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -16,26 +17,22 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def reference() -> str:
     """Markdown of every command: what it does, its arguments and its own options."""
-    from hzsynth.cli.main import app
+    from hzsynth.cli.main import ROOMS
 
-    root = typer.main.get_command(app)
-    pages = list(_commands(root, typer.Context(root, info_name="hzsynth")))
-    common = next(_options(command, common=True) for _, command in pages)
-    parts = ["## Options of every command", common]
+    pages = [page for room in ROOMS for page in _commands(f"hzsynth {room.name}", room.load())]
+    parts = ["## Options of every command", _options(pages[0][1], common=True)]
     parts += [_described(path, command) for path, command in pages]
     return "\n\n".join(parts)
 
 
-def _commands(group: Any, context: Any) -> Iterator[tuple[str, Any]]:
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        if command is None or command.hidden:
-            continue
-        inner = typer.Context(command, info_name=name, parent=context)
-        if hasattr(command, "list_commands"):
-            yield from _commands(command, inner)
-        else:
-            yield inner.command_path, command
+def _commands(path: str, command: Any) -> Iterator[tuple[str, Any]]:
+    """The command, or those of the group, each with its path."""
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield path, command
+        return
+    for name, one in inner.items():
+        yield from _commands(f"{path} {name}", one)
 
 
 def _described(path: str, command: Any) -> str:
@@ -63,29 +60,30 @@ def _options(command: Any, common: bool) -> str:
         if (getattr(option, "rich_help_panel", None) == _COMMON) != common:
             continue
         names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
-        rows.append(f"| {names} | {_text(option.help)}{_choices(option)} | {_default(option)} |")
+        rows.append(f"| {names} | {_text(option.help)}{_values(option)} | {_default(option)} |")
     if not rows:
         return ""
     return "\n".join(["| option | meaning | default |", "|---|---|---|", *rows])
 
 
-def _choices(option: Any) -> str:
-    """The values that an option takes, where there are only some."""
-    choices = getattr(option.type, "choices", None)
-    return f" One of {', '.join(f'`{choice}`' for choice in choices)}." if choices else ""
+def _values(option: Any) -> str:
+    """What may be given, where the command names it: ``a|b|c``, or a name such as SET."""
+    if not option.metavar:
+        return ""
+    return f" <code>{option.metavar.replace('<', '&lt;').replace('|', '&#124;')}</code>"
 
 
 def _default(option: Any) -> str:
-    shown = option.show_default
-    if isinstance(shown, str):
-        return f"`{shown}`"
+    told = _DEFAULT.search(option.help or "")
+    if told:
+        return f"`{told.group(1)}`"
     value = option.default
-    if not shown or value is None or callable(value) or option.is_flag:
+    if not option.show_default or value in (None, "") or callable(value) or option.is_flag:
         return ""
     return f"`{value}`"
 
 
 def _text(help_text: str | None) -> str:
     """On one line, without what a table or Markdown would take for its own."""
-    text = " ".join((help_text or "").split())
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("[", "\\[")
+    text = _DEFAULT.sub("", " ".join((help_text or "").split())).replace("\\[", "[")
+    return text.replace("|", "&#124;").replace("<", "&lt;").replace("[", "&#91;")
