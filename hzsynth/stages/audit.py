@@ -55,13 +55,13 @@ class Audit:
             picture=closest_sheet(self.result, self.generated, self.members, self.held_out),
         )
 
-    def write(self, folder: Path) -> Path:
+    def write(self, folder: Path | str) -> Path:
         """Writes the report; returns its page.
 
         Raises:
             InputError: the folder cannot be written to.
         """
-        return write_audit(self.result, self.generated, self.members, self.held_out, folder)
+        return write_audit(self.result, self.generated, self.members, self.held_out, Path(folder))
 
 
 def members_and_held_out(train: ImageSet, held_out: ImageSet | None) -> tuple[ImageSet, ImageSet]:

@@ -172,13 +172,13 @@ class Evaluated:
         rows = pd.DataFrame(list(self.short().items()), columns=["figure", "value"])
         return notebook_html(f"evaluation of {self.evaluation.label}", rows=rows)
 
-    def write(self, folder: Path) -> Path:
+    def write(self, folder: Path | str) -> Path:
         """Writes tables, plots and the page; returns the page.
 
         Raises:
             InputError: the folder cannot be written to.
         """
-        return write_evaluation(self.evaluation, self.run, folder)
+        return write_evaluation(self.evaluation, self.run, Path(folder))
 
     def short(self) -> dict[str, str]:
         """What a person reads: name -> figure with interval."""
