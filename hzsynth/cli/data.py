@@ -228,7 +228,10 @@ def preprocess(
     workers: Workers = 0,
 ) -> None:
     """Crops, resizes, evens colour, takes logos off; all metadata of the camera is left out."""
+    import json
+
     from hzsynth.data.preprocess_set import SHEET, preprocess_images
+    from hzsynth.data.second_look import SECOND_LOOK
 
     taken_off = "crop" if remove_annotations else None
     config = session.resolve(PreprocessConfig, remove_annotations=taken_off)
@@ -240,8 +243,9 @@ def preprocess(
         workers=workers,
         progress=session.progress,
     )
+    look = json.loads((done.root / SECOND_LOOK).read_text(encoding="utf-8"))
     session.show(
-        {"set": str(done.root), "images": len(done), "sheet": str(done.root / SHEET)},
+        {"set": str(done.root), "images": len(done), "sheet": str(done.root / SHEET), **look},
         "data preprocess",
     )
 
@@ -278,7 +282,7 @@ def split(
     workers: Workers = 0,
 ) -> None:
     """Splits by class; patients and near-duplicates never cross."""
-    from hzsynth.data.splits import fold_images, split_images
+    from hzsynth.data.splits import few_patients, fold_images, split_images
 
     source, seed, progress = open_set(images), session.root_seed, session.progress
     if folds is not None:
@@ -291,7 +295,8 @@ def split(
             workers=workers,
             progress=progress,
         )
-        session.show({"sets": [str(fold.root) for fold in sets]}, "data split")
+        few = sorted({remark for fold in sets for remark in few_patients(fold)})
+        session.show({"sets": [str(fold.root) for fold in sets], "remarks": few}, "data split")
         return
     done = split_images(
         source,
@@ -306,7 +311,8 @@ def split(
         part: {label: len(done.select(split=part, label=label)) for label in done.labels}
         for part in ("train", "val", "test")
     }
-    session.show({"set": str(done.root), **counts}, "data split")
+    remarks = few_patients(done)
+    session.show({"set": str(done.root), **counts, "remarks": remarks}, "data split")
 
 
 app = group(

@@ -48,7 +48,7 @@ def safe_name(text: str) -> str:
     return name or "_"
 
 
-def refuse_existing(path: Path, force: bool = False, marker: str = METADATA) -> None:
+def refuse_existing(path: Path | str, force: bool = False, marker: str = METADATA) -> None:
     """Refuses an output that already holds something.
 
     Args:
@@ -59,6 +59,7 @@ def refuse_existing(path: Path, force: bool = False, marker: str = METADATA) -> 
     Raises:
         InputError: the place is taken, or its parent cannot be written to.
     """
+    path = Path(path)
     if path.exists():
         if not path.is_dir():
             raise InputError(f"`out` '{path}' is a file, expected a new folder")

@@ -7,13 +7,12 @@ operation on the bits: a horizontal mirror flips the sign of every odd column, a
 transposition transposes the table. So one stored hash serves all eight orientations.
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.fft import dct
 
 SIDE = 16
 """Coefficients a side; the hash has ``SIDE * SIDE`` bits, the first (the mean) unused."""
@@ -32,14 +31,21 @@ turns, squashing and mild re-encoding stay below; harsh disguises may not, so
 _FLAT = 0.6
 
 _PIXELS = 64
-_COSINES = dct(np.eye(_PIXELS), axis=0, norm="ortho")[:SIDE]
+
+
+@cache
+def _cosines() -> NDArray[np.float64]:
+    from scipy.fft import dct  # here: a command that hashes nothing would wait for it
+
+    table: NDArray[np.float64] = dct(np.eye(_PIXELS), axis=0, norm="ortho")[:SIDE]
+    return table
 
 
 def _luminance_coefficients(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     luminance = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
     small = luminance.resize((_PIXELS, _PIXELS), Image.Resampling.BOX)
     # Only the low frequencies: two small products take a tenth of the whole transform's time.
-    low: NDArray[np.float64] = _COSINES @ np.asarray(small, dtype=np.float64) @ _COSINES.T
+    low: NDArray[np.float64] = _cosines() @ np.asarray(small, dtype=np.float64) @ _cosines().T
     return low / _PIXELS
 
 

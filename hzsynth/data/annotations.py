@@ -2,7 +2,8 @@
 
 A logo that only some classes carry gives the class away, and a generator learns to draw it.
 Logos that a set's photographs share are found by templates learned from the set
-(`data.logos`); without them only bold white text in a corner is. A banner is an even strip
+(`data.logos`); without them only bold white text in a corner is. Words are rows of letters
+(`data.text_lines`). A banner is an even strip
 along a border with a straight edge, a ruler a row of equally spaced ticks, a pen mark a thin line
 of a colour that skin does not have. Rather a mark is left than a lesion painted over.
 """
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 
 from hzsynth.data.logos import LogoTemplate, find_logos, stroke_map, working_copy
 from hzsynth.data.skin import skin_mask
+from hzsynth.data.text_lines import find_text_lines
 
-Kind = Literal["logo", "banner", "ruler", "pen"]
+Kind = Literal["logo", "text", "banner", "ruler", "pen"]
 Box = tuple[int, int, int, int]
 Mask = NDArray[np.bool_]
 
@@ -44,7 +46,7 @@ class Annotation:
     """Something that was added to a photograph.
 
     Attributes:
-        kind: logo (or text), banner, ruler or pen.
+        kind: logo, text, banner, ruler or pen.
         box: left, upper, right and lower edge, pixels.
         mask: bool, the shape of the box: what has to go.
     """
@@ -80,6 +82,12 @@ def find_annotations(
     ] or _corner_text(small, strokes)
     found += [logo for logo in logos if not _within(logo.box, even)]
     found += [mark for mark in (*_rulers(small), *_pen(small)) if not _within(mark.box, even)]
+    # The words of a logo, a strip or a ruler go with it.
+    for mark in found:
+        left, upper, right, lower = mark.box
+        even[upper:lower, left:right] = True
+    words = [Annotation("text", box, letters) for box, letters in find_text_lines(small)]
+    found += [word for word in words if not _within(word.box, even)]
     return tuple(_enlarged(mark, small.shape[:2], pixels.shape[:2]) for mark in found)
 
 

@@ -214,10 +214,7 @@ def _table(hashes: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 def _join_crops(
     looks: Mapping[int, Appearance], known: KnownPairs, groups: "_Groups", progress: Progress
 ) -> None:
-    # Of many frames of one scene a few stand for all: else what they show would be everywhere.
-    chosen = groups.few_of_each(looks, _STAND_FOR_ALL)
-    pairs = np.array(chosen, dtype=np.int64)[voted_pairs([looks[row] for row in chosen])]
-    pairs = pairs[~known.compared(pairs)]
+    """Joins crops; what was found stands back in the next round, so that others get a vote."""
 
     def confirm(a: int, b: int) -> bool:
         placement = place(looks[a], looks[b])
@@ -226,10 +223,18 @@ def _join_crops(
         found = agreement(looks[a].thumbnail, looks[b].thumbnail, placement.matrix)
         return found is not None and found.is_copy
 
-    with progress.task("looking for crops", total=len(pairs), unit="pairs") as task:
-        for pair in pairs:
-            groups.join_confirmed(pair[None], confirm, 1)
-            task.advance(1)
+    # Of many frames of one scene a few stand for all: else what they show would be everywhere.
+    for stand_for_all in (_STAND_FOR_ALL, 1):
+        joins = groups.joins
+        chosen = groups.few_of_each(looks, stand_for_all)
+        pairs = np.array(chosen, dtype=np.int64)[voted_pairs([looks[row] for row in chosen])]
+        pairs = pairs[~known.compared(pairs)]
+        with progress.task("looking for crops", total=len(pairs), unit="pairs") as task:
+            for pair in pairs:
+                groups.join_confirmed(pair[None], confirm, 1)
+                task.advance(1)
+        if groups.joins == joins:
+            return
 
 
 class _Groups:

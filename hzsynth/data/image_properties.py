@@ -19,7 +19,7 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.photos import decode_image, image_size
 from hzsynth.data.annotations import find_annotations
 from hzsynth.data.logos import LogoTemplate
-from hzsynth.data.skin_tone import skin_angle
+from hzsynth.data.skin_tone import SkinTone, skin_tone
 
 _BLUR_SIDE = 384
 # Keys of Pillow's `info` that describe the coding and nobody's camera, place or name.
@@ -43,7 +43,7 @@ class ImageProperties:
         format: of the file, such as JPEG.
         metadata: kinds of hidden metadata: EXIF, ICC, XMP, comment and so on.
         blur: 0 (sharp) to 1, perceptual, at 384 pixels a side at most.
-        tone: typology angle of the healthy skin, degrees.
+        tone: typology angle of the healthy skin, or why it is not told.
         annotations: kinds of annotations found, such as logo.
     """
 
@@ -52,7 +52,7 @@ class ImageProperties:
     format: str
     metadata: tuple[str, ...]
     blur: float
-    tone: float
+    tone: SkinTone
     annotations: tuple[str, ...]
 
 
@@ -84,7 +84,7 @@ def properties_of_image(
         format=form,
         metadata=hidden_metadata(data),
         blur=perceived_blur(pixels),
-        tone=skin_angle(pixels, mask),
+        tone=skin_tone(pixels, mask),
         annotations=tuple(sorted({found.kind for found in find_annotations(pixels, logos)})),
     )
 

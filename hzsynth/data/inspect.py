@@ -26,11 +26,12 @@ from hzsynth.data.copy_search import find_copies
 from hzsynth.data.duplicates import DuplicateReport, report_duplicates
 from hzsynth.data.image_properties import ImageProperties, properties_of_image
 from hzsynth.data.logos import learn_logos_of_set
-from hzsynth.data.skin_tone import TONE_BINS, tone_bin
+from hzsynth.data.skin_tone import TONE_BINS, UNCLEAR, tone_bin
 from hzsynth.report.contact_sheet import contact_sheet
 
 _SHEET_SIDE = 96
 _SHEET_COLUMNS = 8
+_TONE_PICTURES = 16
 _SMALL, _TINY = 128, 64
 # Of 73 clinical photographs the blurriest has .52; reduced to 384 pixels and blurred by 3 of them,
 # 95 % are above .60.
@@ -61,8 +62,11 @@ class Inspection:
         shortcuts: a sentence for every class that comes from one source only.
         broken: a sentence for every unreadable file.
         duplicates: copies, label conflicts and split leaks.
-        tone: for every class, mean and deviation of the typology angle, degrees.
-        tone_bins: images in every tone bin, darkest first.
+        tone: for every class, mean and deviation of the typology angle, degrees, and the share of
+            images whose tone is not told; a class in which none is told has the share only.
+        tone_bins: images in every tone bin, darkest first, then those whose tone is not told.
+        tone_unclear: reason why a tone is not told -> images.
+        tone_sheets: bin -> some of its images, H x W x 3 uint8.
         sheet: contact sheet, H x W x 3 uint8.
     """
 
@@ -87,6 +91,8 @@ class Inspection:
     duplicates: DuplicateReport
     tone: dict[str, dict[str, float]]
     tone_bins: dict[str, int]
+    tone_unclear: dict[str, int]
+    tone_sheets: dict[str, NDArray[np.uint8]] = field(repr=False)
     sheet: NDArray[np.uint8] = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -117,6 +123,7 @@ class Inspection:
             "split_leaks": [dict(leak) for leak in found.split_leaks],
             "tone": self.tone,
             "tone_bins": self.tone_bins,
+            "tone_unclear": self.tone_unclear,
         }
 
 
@@ -150,7 +157,8 @@ def inspect_images(
     readable = images.replace_records(good)
     duplicates = report_duplicates(readable, find_copies(readable, progress, workers=workers))
     labels = [record.label for record in good]
-    bins = Counter(tone_bin(each.tone) for each in properties)
+    tones = [tone_bin(each.tone.angle) for each in properties]
+    bins = Counter(tones)
     sides = [min(each.width, each.height) for each in properties]
     return Inspection(
         files=len(good) + len(unreadable),
@@ -176,7 +184,9 @@ def inspect_images(
         broken=unreadable,
         duplicates=duplicates,
         tone=_tone_by_class(labels, properties),
-        tone_bins={name: bins[name] for name in TONE_BINS},
+        tone_bins={name: bins[name] for name in (*TONE_BINS, UNCLEAR)},
+        tone_unclear=_sorted(Counter(p.tone.reason for p in properties if p.tone.reason)),
+        tone_sheets=_tone_sheets(readable, tones),
         sheet=_sheet(readable),
     )
 
@@ -223,11 +233,30 @@ def _tone_by_class(
 ) -> dict[str, dict[str, float]]:
     angles: dict[str, list[float]] = {}
     for label, each in zip(labels, properties, strict=True):
-        angles.setdefault(label, []).append(each.tone)
-    return {
-        label: {"mean": float(np.mean(values)), "deviation": float(np.std(values))}
-        for label, values in sorted(angles.items())
-    }
+        angles.setdefault(label, []).append(each.tone.angle)
+    found = {}
+    for label, values in sorted(angles.items()):
+        told = [value for value in values if not np.isnan(value)]
+        found[label] = {"unclear": 1 - len(told) / len(values)}
+        if told:
+            found[label] |= {"mean": float(np.mean(told)), "deviation": float(np.std(told))}
+    return found
+
+
+def _tone_sheets(images: ImageSet, tones: Sequence[str]) -> dict[str, NDArray[np.uint8]]:
+    """Some images of every bin that occurs, evenly picked: whether they are what the bin says is seen."""
+    sheets = {}
+    for name in (*TONE_BINS, UNCLEAR):
+        places = [place for place, tone in enumerate(tones) if tone == name]
+        if not places:
+            continue
+        picked = np.unique(np.linspace(0, len(places) - 1, _TONE_PICTURES).round().astype(int))
+        records = [images.records[places[i]] for i in picked]
+        pictures = [square(images.read_pixels(record), _SHEET_SIDE) for record in records]
+        stacked = torch.from_numpy(np.stack(pictures).transpose(0, 3, 1, 2).copy())
+        columns = min(_SHEET_COLUMNS, len(pictures))
+        sheets[name] = contact_sheet(stacked, columns, [record.label for record in records])
+    return sheets
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:

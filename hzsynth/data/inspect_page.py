@@ -78,13 +78,30 @@ def _classes(page: HtmlPage, found: Inspection, troubles: dict[str, int]) -> Non
 
 def _tone(page: HtmlPage, found: Inspection) -> None:
     section = page.section("Skin tone")
-    rows = [{"class": label, **values} for label, values in found.tone.items()]
+    rows = [
+        {
+            "class": label,
+            "mean": values.get("mean"),
+            "deviation": values.get("deviation"),
+            "not told": f"{values['unclear']:.0%}",
+        }
+        for label, values in found.tone.items()
+    ]
     section.table(
         pd.DataFrame(rows),
         caption="Individual typology angle of the skin outside the lesion, degrees: above 55 very "
-        "light, 41 light, 28 intermediate, 10 tan, -30 brown, below dark.",
+        "light, 41 light, 28 intermediate, 10 tan, -30 brown, below dark. It is a colour in a "
+        "photograph and no measurement of skin; where the colour is not that of skin in fair light, "
+        "it is not told.",
     )
     section.items(found.tone_bins)
+    section.items({f"not told: {reason}": count for reason, count in found.tone_unclear.items()})
+    for name, sheet in found.tone_sheets.items():
+        section.figure(
+            sheet,
+            caption=f"{name}: {found.tone_bins[name]} images, some of them.",
+            alt=f"Images whose skin tone is {name}.",
+        )
 
 
 def _files(page: HtmlPage, found: Inspection) -> None:

@@ -7,14 +7,20 @@ the skin of the set's typical photograph has, in RGB or, with the hue left alone
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from skimage.color import hsv2rgb, rgb2hsv
 
-from hzsynth.data.annotations import annotation_mask, find_annotations, remove_annotations
+from hzsynth.data.annotations import (
+    Annotation,
+    annotation_mask,
+    find_annotations,
+    remove_annotations,
+)
 from hzsynth.data.config import PreprocessConfig
 from hzsynth.data.lesion import salient_mask
 from hzsynth.data.logos import LogoTemplate
@@ -27,6 +33,7 @@ _GAINS = (0.5, 2.0)
 _STATISTICS_SIDE = 160
 
 Box = tuple[int, int, int, int]
+Pixel = TypeVar("Pixel", np.uint8, np.bool_)
 Floats = NDArray[np.float64]
 
 
@@ -103,55 +110,64 @@ def center_box(height: int, width: int) -> Box:
 
 
 def lesion_box(mask: NDArray[np.bool_]) -> Box:
-    """The smallest square around a lesion, with a margin; it never cuts the lesion.
+    """The smallest square around a lesion, with a margin, that lies inside the picture.
 
     Args:
         mask: H x W, True inside the lesion.
 
     Returns:
         Left, top, right and bottom; the central square when the mask is empty. The side is at
-        least half the picture's shorter side, since skin around a lesion is part of its looks. A
-        lesion longer than the shorter side gives a square that is larger than the
-        picture there (see `padded_crop`).
+        least half the picture's shorter side, since skin around a lesion is part of its looks, and
+        at most the shorter side: of a longer lesion the square holds as much as it can.
     """
     height, width = mask.shape
     if not mask.any():
         return center_box(height, width)
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    extent = int(max(rows[-1] - rows[0], columns[-1] - columns[0])) + 1
+    rows, columns = mask.sum(axis=1), mask.sum(axis=0)
+    (top, bottom), (left, right) = _extent(rows), _extent(columns)
     shorter = min(height, width)
+    extent = max(right - left, bottom - top)
     side = int(np.clip(round(extent * (1 + 2 * _MARGIN)), -(-shorter // 2), shorter))
-    side = max(side, extent)
-    left = _placed(int(columns[0] + columns[-1] + 1 - side) // 2, side, width)
-    top = _placed(int(rows[0] + rows[-1] + 1 - side) // 2, side, height)
+    left, top = _placed(columns, side), _placed(rows, side)
     return left, top, left + side, top + side
 
 
-def _placed(start: int, side: int, length: int) -> int:
-    """Inside the picture where it fits, otherwise with the picture in the middle."""
-    if side > length:
-        return (length - side) // 2
-    return int(np.clip(start, 0, length - side))
+def _extent(counts: NDArray[np.int64]) -> tuple[int, int]:
+    held = np.flatnonzero(counts)
+    return int(held[0]), int(held[-1]) + 1
 
 
-def padded_crop(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-    """Crops a box; what lies outside of the picture is its mirror image.
+def _placed(counts: NDArray[np.int64], side: int) -> int:
+    """Where a window begins that holds most of the lesion; with the lesion in its middle where it fits."""
+    first, end = _extent(counts)
+    if end - first <= side:
+        return int(np.clip((first + end - side) // 2, 0, len(counts) - side))
+    held = np.convolve(counts, np.ones(side, dtype=np.int64), mode="valid")
+    best = np.flatnonzero(held == held.max())
+    return int(best[len(best) // 2])
 
-    Args:
-        pixels: H x W x 3 or H x W, uint8.
-        box: left, top, right and bottom; may reach beyond the picture.
 
-    Returns:
-        The part, with the box's shape.
-    """
+def cropped(pixels: NDArray[Pixel], box: Box) -> NDArray[Pixel]:
+    """The part of a picture, H x W x 3 or H x W, inside a box: left, top, right and bottom."""
     left, top, right, bottom = box
-    height, width = pixels.shape[:2]
-    before, after = (max(0, -top), max(0, -left)), (max(0, bottom - height), max(0, right - width))
-    inside = pixels[max(0, top) : min(bottom, height), max(0, left) : min(right, width)]
-    if not any(before) and not any(after):
-        return np.ascontiguousarray(inside)
-    widths = [(before[0], after[0]), (before[1], after[1])] + [(0, 0)] * (pixels.ndim - 2)
-    return np.pad(inside, widths, mode="symmetric")
+    return np.ascontiguousarray(pixels[top:bottom, left:right])
+
+
+@dataclass(frozen=True)
+class PreprocessedImage:
+    """A photograph after preprocessing.
+
+    Attributes:
+        pixels: size x size x 3, uint8.
+        mask: of the lesion, size x size; None when none was given.
+        removed: kinds of annotations that were taken off, sorted.
+        annotated: H x W of the given picture, True where annotations were; None when there were none.
+    """
+
+    pixels: NDArray[np.uint8]
+    mask: NDArray[np.bool_] | None
+    removed: tuple[str, ...]
+    annotated: NDArray[np.bool_] | None
 
 
 def preprocess_image(
@@ -160,7 +176,7 @@ def preprocess_image(
     mask: NDArray[np.bool_] | None = None,
     reference: Floats | None = None,
     logos: Sequence[LogoTemplate] = (),
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+) -> PreprocessedImage:
     """Preprocesses one photograph.
 
     Args:
@@ -172,15 +188,18 @@ def preprocess_image(
         logos: those that the set's photographs share (see `logos.learn_logos`).
 
     Returns:
-        size x size x 3 uint8; the mask, size x size, or None when there was none; and where
-        annotations were, H x W of the given picture, or None when there were none.
+        The picture, its mask and what was taken off.
     """
+    found: tuple[Annotation, ...] = ()
     annotated = None
     if config.remove_annotations != "no":
-        annotated = annotation_mask(pixels.shape[:2], find_annotations(pixels, logos))
-        pixels, kept = remove_annotations(pixels, annotated, config.remove_annotations)
-        left, top, right, bottom = kept
-        mask = None if mask is None else mask[top:bottom, left:right]
+        found = find_annotations(pixels, logos)
+    if found:
+        annotated = annotation_mask(pixels.shape[:2], found)
+        pixels, kept = remove_annotations(
+            pixels, annotated, "crop" if config.remove_annotations == "crop" else "inpaint"
+        )
+        mask = None if mask is None else cropped(mask, kept)
     if config.crop == "lesion":
         box = lesion_box(salient_mask(pixels) if mask is None else mask)
     else:
@@ -191,10 +210,10 @@ def preprocess_image(
         pixels = standardise(pixels, reference, config.color_space)
     target = (config.size, config.size)
     # Cropped before it is resized: the filter must not look at what was cut away.
-    picture = Image.fromarray(padded_crop(pixels, box)).resize(target, Image.Resampling.LANCZOS)
+    picture = Image.fromarray(cropped(pixels, box)).resize(target, Image.Resampling.LANCZOS)
     shrunk = None
     if mask is not None:
-        whole = Image.fromarray(padded_crop(mask.astype(np.uint8) * 255, box))
+        whole = Image.fromarray(cropped(mask.astype(np.uint8) * 255, box))
         shrunk = np.asarray(whole.resize(target, Image.Resampling.BILINEAR)) > 127
-    found = annotated if annotated is not None and annotated.any() else None
-    return np.asarray(picture), shrunk, found
+    removed = tuple(sorted({annotation.kind for annotation in found}))
+    return PreprocessedImage(np.asarray(picture), shrunk, removed, annotated)

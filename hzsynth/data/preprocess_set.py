@@ -24,6 +24,7 @@ from hzsynth.core.progress import SILENT, Progress
 from hzsynth.data.config import PreprocessConfig
 from hzsynth.data.logos import LogoTemplate, learn_logos_of_set
 from hzsynth.data.preprocess_image import color_statistics, preprocess_image
+from hzsynth.data.second_look import REMOVED, SECOND_LOOK, look_again
 from hzsynth.report.contact_sheet import contact_sheet
 
 AUDIT = "audit"
@@ -53,8 +54,9 @@ def preprocess_images(
     """Writes the set again, preprocessed, as PNG without any metadata of the camera.
 
     What ``standardise`` takes as typical comes from the train split only. Where annotations
-    were found is kept in ``audit/annotations``, and ``audit/before-after.png`` shows some
-    photographs as they were and as they are.
+    were found is kept in ``audit/annotations`` and, by kind, in the column `second_look.REMOVED`;
+    ``audit/before-after.png`` shows some photographs as they were and as they are, and
+    ``audit/second-look.json`` says what tells class and source now.
 
     Args:
         images: the set.
@@ -97,6 +99,9 @@ def preprocess_images(
                 raise InputError(row)
             writer.register(row)
         writer.attach(SHEET, _sheet(images, writer))
+        made_set = ImageSet(writer.folder, writer.records)
+        look = look_again(images.records, made_set, workers=workers, progress=progress)
+        writer.attach(SECOND_LOOK, look.to_json().encode())
     return writer.images
 
 
@@ -150,25 +155,28 @@ def _preprocessed(
         return str(error)
     if mask is not None and mask.shape != pixels.shape[:2]:
         mask = None
-    made, made_mask, annotated = preprocess_image(pixels, config, mask, reference, logos)
-    data = encode_png(made)
+    made = preprocess_image(pixels, config, mask, reference, logos)
+    data = encode_png(made.pixels)
     write_below(order.folder, order.target, data)
-    if made_mask is not None:
-        write_below(order.folder, mask_name(order.target), encode_mask(made_mask))
-    if annotated is not None:
+    if made.mask is not None:
+        write_below(order.folder, mask_name(order.target), encode_mask(made.mask))
+    if made.annotated is not None:
         name = PurePosixPath(order.target).with_suffix(".png").as_posix()
         place = f"{AUDIT}/annotations/{name.removeprefix('images/')}"
-        write_below(order.folder, place, encode_mask(annotated))
+        write_below(order.folder, place, encode_mask(made.annotated))
     return replace(
         record,
         file_name=order.target,
         # The photograph itself: lineage follows it although bytes and hash are new.
         parents=(*record.parents, record.sha256) if record.sha256 else record.parents,
         sha256=hashlib.sha256(data).hexdigest(),
-        phash=perceptual_hash(made),
-        width=made.shape[1],
-        height=made.shape[0],
-        mask="" if made_mask is None else mask_name(order.target),
+        phash=perceptual_hash(made.pixels),
+        width=config.size,
+        height=config.size,
+        mask="" if made.mask is None else mask_name(order.target),
+        extra=record.extra
+        if config.remove_annotations == "no"
+        else {**record.extra, REMOVED: " ".join(made.removed)},
     )
 
 

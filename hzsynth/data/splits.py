@@ -1,10 +1,8 @@
 """Splits a set into train, validation and test, or into folds.
 
-Stratified by label; grouped by patient and by photograph: images that share a patient or
-are copies of each other form one unit (connected components), and a unit never crosses a
-border. Units are dealt, largest first, to the part that lacks most of their classes
-(the greedy rule of iterative stratification, Sechidis et al., 2011); a few draws are tried and the
-one nearest to the wanted shares is kept.
+Stratified by label; grouped by patient and by photograph: images that share a patient, are made from one
+photograph or are copies of each other form one unit (connected components), and a unit never crosses a
+border. Units are dealt at random (see `data.division`).
 """
 
 import hashlib
@@ -20,13 +18,14 @@ from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter, refuse_existing
 from hzsynth.core.progress import SILENT, Progress
-from hzsynth.core.seeding import numpy_generator
 from hzsynth.data.card import attach_card
 from hzsynth.data.copy_search import find_copies
+from hzsynth.data.division import assign_units
 from hzsynth.data.duplicates import connected
 
 PARTS = ("train", "val", "test")
-_DRAWS = 16
+FEW_PATIENTS = 5
+"""Patients of a class below which figures on a split say little of other patients."""
 
 
 def inseparable_units(
@@ -39,85 +38,46 @@ def inseparable_units(
         clusters: N numbers of photographs (see `data.duplicates`), or None.
 
     Returns:
-        N unit numbers: same patient, same photograph or both, in any chain.
+        N unit numbers: same patient, same photograph, made from one photograph, in any chain.
     """
     pairs: list[tuple[int, int]] = []
     first: dict[tuple[str, str | int], int] = {}
     for row, record in enumerate(records):
         if record.group:
             pairs.append((first.setdefault(("group", record.group), row), row))
+        for digest in (record.sha256, *record.parents):
+            if digest:
+                pairs.append((first.setdefault(("file", digest), row), row))
         if clusters is not None:
             pairs.append((first.setdefault(("photograph", int(clusters[row])), row), row))
     return connected(len(records), pairs)
 
 
-def assign_units(
-    labels: Sequence[str], units: NDArray[np.int64], shares: Sequence[float], seed: int
-) -> NDArray[np.int64]:
-    """Deals units to parts so that every class comes near its wanted shares.
+def few_patients(images: ImageSet) -> tuple[str, ...]:
+    """Says which classes come from few patients in a split; copies of one photograph count apart.
 
     Args:
-        labels: N class names.
-        units: N unit numbers.
-        shares: K positive shares of the parts.
-        seed: another seed gives another division.
+        images: a set with splits.
 
     Returns:
-        N part numbers in [0, K).
-
-    Raises:
-        InputError: a class has fewer units than there are parts, or no division was found
-            in which every part has every class.
+        A sentence for every class of which a split has fewer than `FEW_PATIENTS` patients, with the
+        numbers.
     """
-    classes = sorted(set(labels))
-    column = {label: i for i, label in enumerate(classes)}
-    counts = np.zeros((int(units.max()) + 1, len(classes)))
-    np.add.at(counts, (units, np.array([column[label] for label in labels])), 1)
-    for i, label in enumerate(classes):
-        holders = int((counts[:, i] > 0).sum())
-        if holders < len(shares):
-            raise InputError(
-                f"class '{label}' cannot be in all {len(shares)} parts: its "
-                f"{int(counts[:, i].sum())} images come from {holders} separate patients or "
-                f"photographs, at least {len(shares)} are needed"
+    found = []
+    for label in images.labels:
+        parts = {part: images.select(split=part, label=label) for part in PARTS}
+        patients = {part: len({r.patient for r in held}) for part, held in parts.items()}
+        shown = [
+            f"{part} {patients[part]} ({len(held)} images)"
+            for part, held in parts.items()
+            if len(held) and patients[part] < FEW_PATIENTS
+        ]
+        if shown:
+            found.append(
+                f"'{label}' comes from fewer than {FEW_PATIENTS} patients in {', '.join(shown)}: figures "
+                "there say little of other patients"
             )
-    wanted = np.asarray(shares, dtype=float)[:, None] / sum(shares) * counts.sum(axis=0)
-    best: NDArray[np.int64] | None = None
-    best_error = np.inf
-    for draw in range(_DRAWS):
-        part = _deal(counts, wanted, numpy_generator(seed, "split", draw))
-        held = np.zeros_like(wanted)
-        np.add.at(held, part, counts)
-        error = float((np.abs(held - wanted) / counts.sum(axis=0)).sum())
-        if held.min() > 0 and error < best_error:
-            best, best_error = part, error
-    if best is None:
-        raise InputError(
-            f"no division into {len(shares)} parts has every class in every part: patients with "
-            "several classes, or copies across patients, tie too many images together"
-        )
-    return best[units]
-
-
-def _deal(
-    counts: NDArray[np.float64], wanted: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """One draw: rare classes first, large units first, each to the part that lacks it most."""
-    totals = counts.sum(axis=0)
-    rarity = np.where(counts > 0, totals, np.inf).min(axis=1)
-    order = np.lexsort((rng.random(len(counts)), -counts.sum(axis=1), rarity))
-    part = np.full(len(counts), -1)
-    held = np.zeros_like(wanted)
-    for unit in order:
-        present = counts[unit] > 0
-        lack = ((wanted - held) / wanted)[:, present]
-        # A part that has none of a class yet comes first: no part may end without it.
-        empty = (held[:, present] == 0).any(axis=1)
-        over = np.maximum(held + counts[unit] - wanted, 0)[:, present].sum(axis=1)
-        score = lack.mean(axis=1) - 0.5 * over / counts[unit].sum() + empty
-        part[unit] = int(np.argmax(score + 1e-6 * rng.random(len(score))))
-        held[part[unit]] += counts[unit]
-    return part
+    return tuple(found)
 
 
 def split_images(

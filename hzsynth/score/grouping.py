@@ -7,7 +7,7 @@ import torch
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
-from hzsynth.data.skin_tone import TONE_BINS, tone_bin
+from hzsynth.data.skin_tone import TONE_BINS, UNCLEAR, tone_bin
 
 TONE = "tone"
 EMPTY = "(empty)"
@@ -50,7 +50,9 @@ def rows_by_value(
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """The rows of each value in both sets, values in order (tones from dark to light)."""
     values = set(real) | set(fake)
-    order = [tone for tone in TONE_BINS if tone in values] if by == TONE else sorted(values)
+    order = (
+        [tone for tone in (*TONE_BINS, UNCLEAR) if tone in values] if by == TONE else sorted(values)
+    )
     return {value: (_rows(real, value), _rows(fake, value)) for value in order}
 
 

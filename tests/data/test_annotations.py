@@ -173,3 +173,23 @@ def test_small_and_flat_pictures_hold_nothing(shape):
     assert made.shape == shape
     everything, _ = remove_annotations(np.full(shape, 180, np.uint8), ~nothing)
     assert everything.shape == shape
+
+
+@pytest.mark.parametrize("light", [True, False])
+@pytest.mark.parametrize("upright", [True, False])
+def test_a_word_is_found_wherever_it_stands_and_skin_is_not_a_word(light, upright):
+    pixels, _ = render_phantom("eczema", "western", 3, 0, 256)
+    plain = find_annotations(pixels)
+    word = Image.new("L", (150, 30), 0)
+    ImageDraw.Draw(word).text((4, 4), "Ringworm", fill=255, font=ImageFont.load_default(22))
+    letters = np.asarray(word) > 128
+    letters = letters if upright else np.rot90(letters)
+    high, wide = letters.shape
+    marked = pixels.copy()
+    marked[50 : 50 + high, 60 : 60 + wide][letters] = 250 if light else 12
+    found = [mark for mark in find_annotations(marked) if mark.kind == "text"]
+    assert len(found) == 1
+    mask = annotation_mask(marked.shape[:2], found)
+    assert mask[50 : 50 + high, 60 : 60 + wide][letters].mean() > 0.85
+    assert mask.mean() < 0.1
+    assert all(mark.kind != "text" for mark in plain)

@@ -1,6 +1,8 @@
 """Crops, colour and metadata after preprocessing."""
 
 import io
+import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image, ImageCms
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
+from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.photos import decode_image
 from hzsynth.data.config import PreprocessConfig
 from hzsynth.data.image_properties import hidden_metadata
@@ -15,13 +18,14 @@ from hzsynth.data.lesion import salient_mask
 from hzsynth.data.loading import open_images
 from hzsynth.data.preprocess_image import (
     color_statistics,
+    cropped,
     lesion_box,
-    padded_crop,
     preprocess_image,
     shades_of_gray,
     standardise,
 )
 from hzsynth.data.preprocess_set import SHEET, preprocess_images
+from hzsynth.data.second_look import REMOVED, SECOND_LOOK
 from hzsynth.data.skin_tone import individual_typology_angle
 from hzsynth.data.sources.phantom import render_phantom
 
@@ -29,10 +33,11 @@ from hzsynth.data.sources.phantom import render_phantom
 def test_the_centre_is_cropped():
     pixels = np.zeros((40, 100, 3), np.uint8)
     pixels[:, 30:70] = 200
-    made, mask, _ = preprocess_image(pixels, PreprocessConfig(size=32))
-    assert made.shape == (32, 32, 3)
-    assert np.abs(made.astype(int) - 200).max() <= 1
-    assert mask is None
+    made = preprocess_image(pixels, PreprocessConfig(size=32))
+    assert made.pixels.shape == (32, 32, 3)
+    assert np.abs(made.pixels.astype(int) - 200).max() <= 1
+    assert made.mask is None
+    assert made.removed == ()
 
 
 @pytest.mark.parametrize(
@@ -55,31 +60,40 @@ def test_without_a_lesion_the_centre_is_taken():
 
 
 @pytest.mark.parametrize(("height", "width"), [(50, 80), (80, 50), (33, 100)])
-def test_a_lesion_longer_than_the_shorter_side_is_never_cut(height, width):
+def test_a_lesion_longer_than_the_shorter_side_gets_the_square_that_holds_most_of_it(height, width):
     mask = np.zeros((height, width), bool)
     mask[height // 3 : height // 2] = True
     mask[:, width // 3 : width // 2] = True
+    # Most of the lesion lies towards the far corner.
+    mask[-height // 4 :, -width // 4 :] = True
     left, top, right, bottom = lesion_box(mask)
-    assert right - left == bottom - top == max(height, width)
-    made, kept, _ = preprocess_image(
-        np.where(mask[..., None], 240, 90).astype(np.uint8).repeat(3, axis=2),
-        PreprocessConfig(size=64, crop="lesion"),
-        mask,
-    )
-    # Every row and column of the lesion is there, in a square of 64 pixels.
-    assert kept.any(axis=0).all()
-    assert kept.any(axis=1).all()
-    assert ((made[..., 0] > 165) == kept).mean() > 0.95
+    side = min(height, width)
+    assert right - left == bottom - top == side
+    assert (left, top) >= (0, 0)
+    assert (right, bottom) <= (width, height)
+    held = [
+        mask[y : y + side, x : x + side].sum()
+        for y in range(height - side + 1)
+        for x in range(width - side + 1)
+    ]
+    assert mask[top:bottom, left:right].sum() == max(held)
 
 
-def test_beyond_the_border_lies_the_mirror_image(rng):
+def test_no_pixel_of_a_lesion_crop_is_seen_twice():
+    """A long lesion in a wide picture once got a square filled up with mirrored bands."""
+    columns = np.arange(160, dtype=np.uint8)
+    pixels = np.stack([np.broadcast_to(columns, (64, 160))] * 3, axis=-1).copy()
+    mask = np.zeros((64, 160), bool)
+    mask[20:40, 10:150] = True
+    made = preprocess_image(pixels, PreprocessConfig(size=64, crop="lesion"), mask)
+    row = made.pixels[32, :, 0].astype(int)
+    assert (np.diff(row) == 1).all()
+    assert (made.pixels == made.pixels[:1]).all()
+
+
+def test_a_crop_is_the_part_inside_its_box(rng):
     pixels = rng.integers(0, 256, (4, 6, 3), dtype=np.uint8)
-    made = padded_crop(pixels, (-2, -1, 7, 5))
-    assert made.shape == (6, 9, 3)
-    assert np.array_equal(made[1:5, 2:8], pixels)
-    assert np.array_equal(made[1:5, 0:2], pixels[:, 1::-1])
-    assert np.array_equal(made[0, 2:8], pixels[0])
-    assert np.array_equal(padded_crop(pixels, (1, 1, 3, 4)), pixels[1:4, 1:3])
+    assert np.array_equal(cropped(pixels, (1, 1, 3, 4)), pixels[1:4, 1:3])
 
 
 def test_a_dark_crust_is_found_where_nothing_is_red(rng):
@@ -98,9 +112,10 @@ def test_the_mask_goes_through_the_same_crop():
     mask[20:40, 60:80] = True
     pixels[mask] = 240
     for crop in ("center", "lesion"):
-        made, kept, _ = preprocess_image(pixels, PreprocessConfig(size=64, crop=crop), mask)
-        assert (made[..., 0] > 165).mean() == pytest.approx(kept.mean(), abs=0.02)
-        assert ((made[..., 0] > 165) == kept).mean() > 0.98
+        made = preprocess_image(pixels, PreprocessConfig(size=64, crop=crop), mask)
+        bright = made.pixels[..., 0] > 165
+        assert bright.mean() == pytest.approx(made.mask.mean(), abs=0.02)
+        assert (bright == made.mask).mean() > 0.98
 
 
 def test_shades_of_gray_takes_a_tint_away(rng):
@@ -192,6 +207,29 @@ def test_a_set_keeps_its_columns_and_loses_its_metadata(tmp_path, phantoms):
         assert (after.width, after.height) == (48, 48)
         assert after.sha256 != before.sha256
         assert done.read_mask(after).shape == (48, 48)
+
+
+def test_what_was_taken_off_is_counted_and_the_set_looked_at_again(tmp_path):
+    with ImageSetWriter(tmp_path / "set") as writer:
+        for patient in range(12):
+            label, logo = ("herpes_zoster", True) if patient % 2 else ("normal", False)
+            pixels, _ = render_phantom(label, "western", patient, 0, 128, logo=logo)
+            writer.add(pixels, label=label, origin="phantom", source=f"clinic {patient % 2}")
+    config = PreprocessConfig(size=96, remove_annotations="inpaint")
+    done = preprocess_images(writer.images, config, tmp_path / "out")
+    look = json.loads((done.root / SECOND_LOOK).read_text())
+    for label in done.labels:
+        kinds = Counter(k for r in done.select(label=label) for k in r.extra[REMOVED].split())
+        assert look["removed"][label] == kinds
+    assert look["removed"]["herpes_zoster"]["logo"] == 6
+    assert "logo" not in look["removed"]["normal"]
+    assert look["tells_class"]["annotations removed"] > 0.5
+    assert look["tells_class"]["enlargement"] == 0
+    # Each class comes from a clinic of its own: what tells the one tells the other.
+    assert look["tells_source"] == look["tells_class"]
+    assert look["sentences"][0].startswith("annotations taken off images: ")
+    assert "logo 6" in look["sentences"][0]
+    assert any(text.startswith("the class is still told by") for text in look["sentences"])
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])

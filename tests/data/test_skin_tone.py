@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from skimage.color import lab2rgb
 
 from hzsynth.data.skin import skin_mask
-from hzsynth.data.skin_tone import TONE_BINS, individual_typology_angle, skin_angle, tone_bin
+from hzsynth.data.skin_tone import (
+    TONE_BINS,
+    UNCLEAR,
+    individual_typology_angle,
+    skin_angle,
+    skin_tone,
+    tone_bin,
+)
 
 
 def _plain(lightness, red, yellow, size=6):
@@ -66,6 +73,48 @@ def test_the_tone_is_that_of_the_skin_and_not_of_the_lesion():
     mask[10:50, 5:60] = True
     assert skin_angle(pixels, mask) == pytest.approx(expected, abs=0.01)
     assert skin_angle(pixels) == pytest.approx(expected, abs=1)
+
+
+def _on_white(lightness, red, yellow):
+    """A patch of one colour over most of a white cloth."""
+    picture = np.full((48, 48, 3), 250, np.uint8)
+    picture[:, :36] = _plain(lightness, red, yellow, 48)[:, :36]
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("lightness", "red", "yellow", "name"),
+    [(34, 11, 16, "dark"), (46, 12, 17, "brown"), (60, 11, 20, "tan"), (68, 10, 18, "light")],
+)
+def test_skin_in_fair_light_has_a_tone(lightness, red, yellow, name):
+    tone = skin_tone(_on_white(lightness, red, yellow))
+    assert tone.reason == ""
+    assert tone.angle == pytest.approx(np.degrees(np.arctan2(lightness - 50, yellow)), abs=3)
+    assert tone_bin(tone.angle) == name
+
+
+@pytest.mark.parametrize(
+    ("picture", "reason"),
+    [
+        (_on_white(45, 35, 16), "inflamed or reddened"),
+        (_on_white(44, 17, 13), "inflamed or reddened"),
+        (_on_white(55, 18, 42), "coloured light, or no skin"),
+        (_on_white(60, 5, 6), "hardly any colour"),
+        (_plain(42, 11, 16, 48), "too dark a picture"),
+        (np.full((48, 48, 3), (30, 60, 160), np.uint8), "hardly any healthy skin"),
+    ],
+    ids=["inflamed", "red and dark", "wood", "grey", "underexposed", "cloth"],
+)
+def test_where_it_is_not_skin_in_fair_light_the_tone_is_not_told(picture, reason):
+    tone = skin_tone(picture, np.zeros((48, 48), bool))
+    assert tone.reason == reason
+    assert np.isnan(tone.angle)
+    assert tone_bin(tone.angle) == UNCLEAR
+
+
+def test_two_surfaces_have_no_common_tone():
+    picture = np.concatenate([_plain(78, 9, 15, 48)[:24], _plain(40, 12, 18, 48)[:24]])
+    assert skin_tone(picture, np.zeros((48, 48), bool)).reason == "several surfaces, or deep shadow"
 
 
 @pytest.mark.parametrize("angle", [-40, -10, 20, 35, 48, 60])

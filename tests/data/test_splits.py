@@ -10,7 +10,8 @@ from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.lineage import check_lineage
-from hzsynth.data.splits import assign_units, fold_images, inseparable_units, split_images
+from hzsynth.data.division import assign_units
+from hzsynth.data.splits import few_patients, fold_images, inseparable_units, split_images
 
 IMAGES = st.lists(
     st.tuples(st.sampled_from("ab"), st.integers(0, 12), st.integers(0, 30)),
@@ -60,6 +61,82 @@ def test_single_images_are_dealt_as_asked(counts, seed):
         assert np.abs(held - np.array([0.7, 0.15, 0.15]) * count).max() <= 1.0
 
 
+SIZES = [
+    [6, 5, 5, 4, 3, 2, 1, 1, 1, 1, 1, 1],
+    [1] * 12,
+    [2] * 13,
+    [3] * 15,
+    [10] + [1] * 11,
+    [8, 8] + [1] * 12,
+    [5, 4, 3, 2, 1] * 3,
+    [4] * 6 + [1] * 6,
+    [12, 6, 3, 2] + [1] * 8,
+    [20] + [2] * 14,
+    [30, 10, 5, 3] + [1] * 20,
+]
+
+
+def _tested(sizes, seeds):
+    labels, units = ["z"] * sum(sizes), np.repeat(np.arange(len(sizes)), sizes)
+    parts = [assign_units(labels, units, (70, 15, 15), seed) for seed in seeds]
+    return [frozenset(units[part == 2].tolist()) for part in parts]
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_every_patient_is_tested_in_some_of_many_divisions(sizes):
+    tested = _tested(sizes, range(60))
+    assert len(set(tested)) >= 40
+    assert set().union(*tested) == set(range(len(sizes)))
+
+
+def test_every_patient_is_as_likely_to_be_tested():
+    sizes, draws = [4, 3, 3, 2, 2, 2] + [1] * 10, 400
+    tested = _tested(sizes, range(draws))
+    chances = np.mean([[unit in test for unit in range(len(sizes))] for test in tested], axis=0)
+    # Three standard errors of a frequency of .15 and a little for the tolerance.
+    assert np.abs(chances - 0.15).max() < 3 * np.sqrt(0.15 * 0.85 / draws) + 0.02
+    patients = [len(test) for test in tested]
+    assert np.mean(patients) == pytest.approx(0.15 * len(sizes), abs=0.2)
+
+
+def test_a_part_holds_a_unit_even_where_its_share_is_smaller():
+    for seed in range(20):
+        part = assign_units(["z"] * 4, np.arange(4), (98, 1, 1), seed)
+        assert np.bincount(part).tolist() == [2, 1, 1]
+
+
+def test_images_made_from_one_photograph_stay_together():
+    records = [
+        ImageRecord("whole.png", "a", sha256="p"),
+        ImageRecord("left.png", "a", sha256="l", parents=("p",)),
+        ImageRecord("right.png", "a", sha256="r", parents=("p",)),
+        ImageRecord("other.png", "a", sha256="o", parents=("q",)),
+    ]
+    assert inseparable_units(records).tolist() == [0, 0, 0, 1]
+
+
+def test_classes_of_few_patients_are_named_with_the_numbers():
+    records = [
+        ImageRecord(
+            f"{split}{i}.png",
+            label,
+            split,
+            group=f"{split}{i % patients}",
+            sha256=f"{split}{i}{label}",
+        )
+        for split, label, images, patients in (
+            ("train", "zoster", 12, 6),
+            ("test", "zoster", 7, 2),
+            ("train", "eczema", 9, 9),
+            ("test", "eczema", 5, 5),
+        )
+        for i in range(images)
+    ]
+    assert few_patients(ImageSet("set", records)) == (
+        "'zoster' comes from fewer than 5 patients in test 2 (7 images): figures there say little of other patients",
+    )
+
+
 def test_units_join_in_chains():
     rows = [("a", 1, 10), ("a", 1, 11), ("a", 2, 11), ("a", 0, 12), ("a", 0, 13)]
     units = inseparable_units(_records(rows), np.array([r[2] for r in rows]))
@@ -86,7 +163,7 @@ def test_a_knot_that_cannot_be_divided_is_refused():
     # Patients 0, 1, 2 hold a; 0, 1, 3 hold b; so 2 and 3 share a part; but 0, 2, 3 hold c.
     labels = ["a", "b", "c", "a", "b", "a", "c", "b", "c"]
     units = np.array([0, 0, 0, 1, 1, 2, 2, 3, 3])
-    with pytest.raises(InputError, match="no division into 3 parts"):
+    with pytest.raises(InputError, match=r"no division into 3 parts .*\(4 of 4 .*a 3, b 3, c 3\)"):
         assign_units(labels, units, (1, 1, 1), 0)
 
 

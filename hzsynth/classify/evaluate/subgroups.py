@@ -15,7 +15,7 @@ import pandas as pd
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_record import COLUMNS
 from hzsynth.core.image_set import ImageSet
-from hzsynth.data.skin_tone import TONE_BINS, skin_angle, tone_bin
+from hzsynth.data.skin_tone import TONE_BINS, UNCLEAR, skin_angle, tone_bin
 from hzsynth.statistics.answers import Answers
 from hzsynth.statistics.metric_intervals import Metric, metrics_with_intervals
 
@@ -66,7 +66,8 @@ def values_of(images: ImageSet, by: str) -> list[str]:
 
     Args:
         images: N photographs.
-        by: ``tone`` for the bin of the skin tone outside the lesion, or a column of the set.
+        by: ``tone`` for the bin of the skin tone outside the lesion (unclear where it cannot be told), or a
+            column of the set.
 
     Returns:
         N names.
@@ -113,7 +114,8 @@ def subgroups(
     """
     values = np.array(values_of(photographs, by), dtype=object)
     present = set(values.tolist())
-    names = [name for name in TONE_BINS if name in present] if by == _TONE else sorted(present)
+    tones = [name for name in (*TONE_BINS, UNCLEAR) if name in present]
+    names = tones if by == _TONE else sorted(present)
     return tuple(
         _judged(answers.select(np.flatnonzero(values == name)), by, name, seed, bootstrap)
         for name in names
