@@ -77,7 +77,7 @@ def measured(
 
 
 def main() -> None:
-    seeds = SEEDS if parse_fast(__doc__ or "") else 1000
+    seeds = SEEDS if parse_fast(__doc__ or "") else 400
     rows = []
     for sizes in SIZES:
         for split in (ours, peer):
