@@ -158,15 +158,11 @@ def inspect_images(
     duplicates = report_duplicates(readable, find_copies(readable, progress, workers=workers))
     labels = [record.label for record in good]
     tones = [tone_bin(each.tone.angle) for each in properties]
-    bins = Counter(tones)
     sides = [min(each.width, each.height) for each in properties]
     return Inspection(
         files=len(good) + len(unreadable),
         classes=_counts(good),
-        splits={
-            split: _counts([r for r in good if r.split == split])
-            for split in sorted({r.split for r in good if r.split})
-        },
+        splits=_counts_by_split(good),
         groups=len({r.group for r in good if r.group}),
         without_group=sum(not r.group for r in good),
         formats=_sorted(Counter(each.format for each in properties)),
@@ -184,7 +180,7 @@ def inspect_images(
         broken=unreadable,
         duplicates=duplicates,
         tone=_tone_by_class(labels, properties),
-        tone_bins={name: bins[name] for name in (*TONE_BINS, UNCLEAR)},
+        tone_bins={name: tones.count(name) for name in (*TONE_BINS, UNCLEAR)},
         tone_unclear=_sorted(Counter(p.tone.reason for p in properties if p.tone.reason)),
         tone_sheets=_tone_sheets(readable, tones),
         sheet=_sheet(readable),
@@ -210,6 +206,13 @@ def _readable(
                 properties.append(result)
             task.advance(1)
     return good, properties, damaged
+
+
+def _counts_by_split(records: Sequence[ImageRecord]) -> dict[str, dict[str, int]]:
+    return {
+        split: _counts([r for r in records if r.split == split])
+        for split in sorted({r.split for r in records if r.split})
+    }
 
 
 def _counts_by_source(records: Sequence[ImageRecord]) -> dict[str, dict[str, int]]:

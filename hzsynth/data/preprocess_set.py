@@ -84,10 +84,9 @@ def preprocess_images(
             _Order(images.root, record, writer.folder, _reserved(writer, record))
             for record in images
         ]
-        work = partial(_preprocessed, config, reference, logos)
         made = carry_out(
             orders,
-            work,
+            partial(_preprocessed, config, reference, logos),
             writer.done,
             workers=workers,
             progress=progress,
@@ -99,9 +98,9 @@ def preprocess_images(
                 raise InputError(row)
             writer.register(row)
         writer.attach(SHEET, _sheet(images, writer))
-        made_set = ImageSet(writer.folder, writer.records)
-        look = look_again(images.records, made_set, workers=workers, progress=progress)
-        writer.attach(SECOND_LOOK, look.to_json().encode())
+        after = ImageSet(writer.folder, writer.records)
+        look = look_again(images.records, after, workers=workers, progress=progress).to_json()
+        writer.attach(SECOND_LOOK, look.encode())
     return writer.images
 
 
