@@ -121,6 +121,7 @@ def command(
         words = spoken([*own, *common])
         of_settings = setting_options(fields, usual, words, further)
         words = {**words, **spoken(of_settings)}
+        words |= {".".join(field.place): words[field.name] for field in fields}
         own = [_explained(parameter, words) for parameter in own]
         first, last = of_settings[: len(usual)], of_settings[len(usual) :]
         call = functools.partial(_run, function, fields, words)

@@ -33,6 +33,7 @@ def train(
     """
     from hzsynth.stages.gan import ALL, suggested_preset, train_gan
 
+    session.checked(GanConfig)  # before the photographs are looked at
     photographs, named = open_set(images), session.named()
     preset, reason = None, ""
     if "preset" not in named:

@@ -105,6 +105,16 @@ class Session:
         """Settings that the --config file or options name, not validated."""
         return overridden(read_toml(self.config_file), self.given)
 
+    def checked(self, kind: type[ConfigType], beside: str = "", **settings: object) -> ConfigType:
+        """The same as `resolve`, but goes on on --dry-run."""
+        for name in self.given:
+            if name not in kind.model_fields:
+                raise InputError(f"`{name}` does not go with {beside}")
+        values = overridden(self.given, settings)
+        if "seed" in kind.model_fields:
+            values["seed"] = self.seed
+        return kind.from_sources(self.config_file, values)
+
     def resolve(self, kind: type[ConfigType], beside: str = "", **settings: object) -> ConfigType:
         """The config from --config and the options that were given; ends here on --dry-run.
 
@@ -119,13 +129,7 @@ class Session:
         Raises:
             InputError: a key or value is not allowed.
         """
-        for name in self.given:
-            if name not in kind.model_fields:
-                raise InputError(f"`{name}` does not go with {beside}")
-        values = overridden(self.given, settings)
-        if "seed" in kind.model_fields:
-            values["seed"] = self.seed
-        config = kind.from_sources(self.config_file, values)
+        config = self.checked(kind, beside, **settings)
         if self.dry_run:
             shown = config.model_dump(mode="json")
             sys.stdout.write(json.dumps(shown) + "\n" if self.json else config.to_toml())
