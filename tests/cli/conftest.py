@@ -62,8 +62,17 @@ def generated(root: Path, gan: Made) -> Made:
 
 @pytest.fixture(scope="session")
 def classifier(root: Path, split: Made) -> Made:
+    return _trained(root / "plain", split)
+
+
+@pytest.fixture(scope="session")
+def other_classifier(root: Path, split: Made) -> Made:
+    return _trained(root / "other", split, "--seed", 1)
+
+
+def _trained(path: Path, split: Made, *more: object) -> Made:
     small = ("--pretrained", "none", "--size", 32, "--steps", 2, "--finetune", "full")
-    return _made(root / "plain", "classify", "train", split.path, "--label", LABEL, *small)
+    return _made(path, "classify", "train", split.path, "--label", LABEL, *small, *more)
 
 
 @pytest.fixture(scope="session")
