@@ -21,6 +21,7 @@ from hzsynth.gan.config import GanConfig
 from hzsynth.gan.sampling import generate
 from hzsynth.gan.training import train_gan
 from tests.audit.greys import trained_on, write
+from tests.cli.starting import starts
 
 PIXELS = FeatureSpace("pixels", pixel_vectors)
 
@@ -106,6 +107,7 @@ def trained(request, tmp_path_factory) -> tuple[Path, Path, Path, Path]:
     return root / "run", root / "fake", root / "train", root / "held-out"
 
 
+@starts("audit")
 def test_the_command_asks_the_discriminator_of_a_run(trained, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(gate, "default_feature_spaces", lambda compute: (PIXELS,))
     run, fake, train, held_out = map(str, trained)

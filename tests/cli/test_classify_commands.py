@@ -58,9 +58,7 @@ def test_evaluate(tmp_path: Path, classifier: Made, split: Made) -> None:
 
 
 @starts("classify compare")
-def test_compare(
-    tmp_path: Path, classifier: Made, other_classifier: Made, split: Made
-) -> None:
+def test_compare(tmp_path: Path, classifier: Made, other_classifier: Made, split: Made) -> None:
     runs = (classifier.path, other_classifier.path)
     named = ("--set", split.path, "--split", "train", "--out", tmp_path / "comparison")
     made = hzsynth("classify", "compare", *runs, *named, *CPU).result

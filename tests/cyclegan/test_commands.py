@@ -16,6 +16,7 @@ from hzsynth.cyclegan import comparison, evaluation, judging, translation
 from hzsynth.cyclegan.config import CycleGanConfig, TransplantConfig
 from hzsynth.cyclegan.training import train_cyclegan
 from hzsynth.cyclegan.transplant_set import transplant_images
+from tests.cli.starting import starts
 
 CONFIG = {"resolution": 32, "steps": 3, "width": 4, "blocks": 1, "discriminator_width": 4}
 
@@ -69,6 +70,7 @@ class MeanColours:
         return torch.nn.functional.adaptive_avg_pool2d(pixels.float() / 255, 2).flatten(1)
 
 
+@starts("cyclegan compare")
 def test_compare_writes_its_page_and_its_gate_ends_with_3(trained, capsys, tmp_path, monkeypatch):
     for module in (comparison, judging):
         monkeypatch.setattr(module, "create_extractor", lambda *_, **__: MeanColours())
@@ -94,6 +96,7 @@ def test_compare_writes_its_page_and_its_gate_ends_with_3(trained, capsys, tmp_p
     assert "already exists" in errors
 
 
+@starts("cyclegan transplant", "cyclegan translate")
 def test_transplant_writes_a_set_that_translate_takes_on(trained, capsys, tmp_path):
     laid, harmonised = tmp_path / "laid", tmp_path / "harmonised"
     code, said, errors = call(

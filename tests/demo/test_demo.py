@@ -9,6 +9,7 @@ from hzsynth.cli.main import run
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
 from hzsynth.demo.scale import FAST, FULL
+from tests.cli.starting import starts
 
 
 def _command(*arguments: object) -> None:
@@ -17,6 +18,7 @@ def _command(*arguments: object) -> None:
     assert not end.value.code
 
 
+@starts("demo")
 @pytest.mark.timeout(1500)
 def test_the_fast_demo_walks_the_whole_path(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -25,6 +25,7 @@ from hzsynth.release import bundle as release
 from hzsynth.release.bundle import release_images
 from hzsynth.release.check import verify_release
 from hzsynth.release.plain_png import png_problem
+from tests.cli.starting import starts
 from tests.release.enclave import (
     CONFIG,
     PATIENT,
@@ -204,6 +205,7 @@ def test_what_a_kill_leaves_is_no_bundle_and_goes_away(
     verify_release(tmp_path / "bundle")
 
 
+@starts("release")
 def test_the_command_releases_and_verifies(enclave: Enclave, tmp_path: Path, capsys) -> None:
     out = str(tmp_path / "bundle")
     fake, audit, run = (str(enclave.root / name) for name in ("fake", "audit", "run"))

@@ -18,6 +18,7 @@ from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.run import RunDir
 from hzsynth.data.loading import load_pixels
 from tests.classify.conftest import add_photographs, classify_config
+from tests.cli.starting import starts
 from tests.commands import hzsynth
 
 onnx = pytest.importorskip("onnx")
@@ -175,6 +176,7 @@ def test_int8_without_photographs_is_wrong_use(tmp_path, run):
         export_classifier(run, tmp_path / "out", ExportConfig(int8=True))
 
 
+@starts("classify export")
 def test_the_command_exports_without_a_set_and_says_that_it_is_not_calibrated(tmp_path, run):
     out = tmp_path / "out"
     values = hzsynth("classify", "export", run.path, "--out", out, "--json").result

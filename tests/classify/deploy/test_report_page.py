@@ -23,6 +23,7 @@ from hzsynth.core.run import RunDir
 from hzsynth.data.sources.phantom import render_phantom
 from hzsynth.report.embedded_font import FAMILY
 from tests.classify.conftest import add_photographs, classify_config, tiny_network
+from tests.cli.starting import starts
 from tests.commands import hzsynth
 
 SIZE = 32
@@ -260,6 +261,7 @@ def run(tmp_path_factory, photographs, weights):
     return run
 
 
+@starts("classify report")
 def test_the_command_reports_a_run(tmp_path, run, photographs, photograph):
     out = tmp_path / "out"
     values = hzsynth(
