@@ -45,7 +45,7 @@ from hzsynth.data.sources.folder import find_folder
 from hzsynth.data.sources.phantom import render_phantom
 
 _SIDE, _MULTIPLIER, _FEW = 224, 10, 60
-_CONFIG = BuildConfig(label="herpes_zoster", ratio=0, multiplier=_MULTIPLIER)
+_CONFIG = BuildConfig(label="herpes_zoster", ratio=0, multiplier=_MULTIPLIER, write_augmented=True)
 
 
 def render(number: int) -> bytes:

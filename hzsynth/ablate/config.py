@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 from hzsynth.classify.train.config import ClassifyConfig
 from hzsynth.core.config import Config
 
-Control = Literal["real", "duplicated"]
+Control = Literal["real"]
 
 
 class AblateConfig(Config):
@@ -25,7 +25,7 @@ class AblateConfig(Config):
     )
     multiplier: int = Field(10, ge=1, description="the class is filled to multiplier x n images")
     controls: tuple[Control, ...] = Field(
-        ("real", "duplicated"), description="arms without synthetic images, beside ratio 0"
+        ("real",), description="arms without synthetic images, beside ratio 0"
     )
     balance: Literal["none", "target", "all"] = Field(
         "target", description="which classes are filled (see build-dataset)"

@@ -1,7 +1,8 @@
 """The design of an ablation: its arms, its cells (arm x seed) and what it can find at all.
 
 The protocol follows Ktena et al. 2024 (Nature Medicine 30): the same steps and batch in
-every arm, several replicates, duplication and augmentation as controls.
+every arm, several replicates, the photographs alone as controls: seen once, and as often as the filled
+class of every other arm (ratio 0).
 """
 
 from collections.abc import Mapping
@@ -39,7 +40,7 @@ class AblationArm:
     @classmethod
     def of_name(cls, name: str, generator: str = "", ratio: float = 0.0) -> "AblationArm":
         """An arm as a table of cells names it."""
-        controls: dict[str, Arm] = {"real": "real", "duplicated": "duplicated"}
+        controls: dict[str, Arm] = {"real": "real"}
         return cls(name, controls.get(name, "mixture"), generator, ratio)
 
     @property

@@ -32,8 +32,6 @@ def arm_title(arm: AblationArm, multiplier: int) -> str:
         return f"real ×{multiplier} augmented (ratio 0)"
     if arm.kind == "real":
         return "real ×1"
-    if arm.kind == "duplicated":
-        return f"real ×{multiplier} duplicated"
     return arm.title
 
 
@@ -67,7 +65,6 @@ def arms_table(result: AblationResult) -> pd.DataFrame:
                 "real": made.real,
                 "synthetic": made.synthetic,
                 "augmented": made.augmented_real + made.augmented_synthetic,
-                "duplicated": made.duplicated,
             }
         )
     return pd.DataFrame(rows)

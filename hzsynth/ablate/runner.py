@@ -192,7 +192,6 @@ def _table(cells: Sequence[CellResult]) -> pd.DataFrame:
             "target_real": made.real,
             "target_synthetic": made.synthetic,
             "target_augmented": made.augmented_real + made.augmented_synthetic,
-            "target_duplicated": made.duplicated,
         }
         parts = {"val": result.validation_metrics(), "test": result.test_metrics()}
         for part, metrics in parts.items():

@@ -1,7 +1,11 @@
-"""The stage `build-dataset`: real, synthetic and augmented images at a chosen ratio."""
+"""The stage `build-dataset`: real and synthetic images at a chosen ratio, and how often each is seen.
+
+It chooses images and varies none: a training varies every image itself, alike in every class and arm.
+Varied images are written on request only, for other tools.
+"""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +14,10 @@ from hzsynth.augment.config import BuildConfig
 from hzsynth.augment.mixture import ClassPlan, plan_other, plan_target
 from hzsynth.augment.pool import draw_synthetic
 from hzsynth.augment.recipes import Ingredient, Recipe, follow
-from hzsynth.augment.strategies import Augmenter
+from hzsynth.augment.strategies import SETTINGS, Augmenter
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_files import mask_name
-from hzsynth.core.image_record import ImageRecord, TrainingImage
+from hzsynth.core.image_record import VIEWS, ImageRecord, TrainingImage
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.lineage import check_lineage
@@ -56,7 +60,8 @@ def build_dataset(
         force: replace a set that is already there.
 
     Returns:
-        The new set; every augmented image names its parents, its seed and its parameters.
+        The new set. Every training image names the strategies that vary it, and in the column
+        ``views`` how often it is seen; where varied images were written, each is a view.
 
     Raises:
         InputError: the set has no split, the class or enough synthetic images are missing,
@@ -71,39 +76,63 @@ def build_dataset(
         )
         for label, plan in plans.items()
     }
-    pool = [source for sources in pools.values() for source in sources]
-    train = [r for r in real if r.split == "train"]
-    held_out = [r for r in real if r.split in ("val", "test")]
-    check_lineage([*train, *(s.record for s in pool)], held_out, _merged((real, *synthetic)))
-    key = "\n".join(
-        (__name__, real.digest, *(i.digest for i in synthetic), config.to_toml(), *sorted(dropped))
-    )
-    with ImageSetWriter(out, force, hashlib.sha256(key.encode()).hexdigest()) as writer:
+    _prove_lineage(real, synthetic, pools)
+    with ImageSetWriter(out, force, _key(real, synthetic, config, dropped)) as writer:
         for images in (real, *synthetic):
             writer.inherit(images)
-        photographs = {
-            label: [Ingredient(real.root, r) for r in train if r.label == label] for label in plans
-        }
-        kitchen = _Kitchen(writer, config, [part for part in photographs.values() if part])
-        recipes = [kitchen.copied(Ingredient(real.root, r), r.split) for r in held_out]
-        for label, plan in plans.items():
-            recipes += kitchen.of_class(photographs[label], pools[label], plan)
+        recipes = _recipes(real, plans, pools, config, writer)
         made = carry_out(
-            recipes,
-            follow,
-            writer.done,
-            workers=workers,
-            progress=progress,
-            description="building",
+            recipes, follow, writer.done, workers=workers, progress=progress, description="building"
         )
-        for row in made:
-            if isinstance(row, str):
-                raise InputError(row)
-            writer.register(row)
+        _register(made, writer)
         if describe is not None:
             for name, content in describe(writer.unpublished).items():
                 writer.attach(name, content)
     return writer.images
+
+
+def _register(made: Iterable[ImageRecord | str], writer: ImageSetWriter) -> None:
+    for row in made:
+        if isinstance(row, str):
+            raise InputError(row)
+        writer.register(row)
+
+
+def _prove_lineage(
+    real: ImageSet, synthetic: Sequence[ImageSet], pools: Mapping[str, Sequence[Ingredient]]
+) -> None:
+    train = [r for r in real if r.split == "train"]
+    held_out = [r for r in real if r.split in ("val", "test")]
+    drawn = [source.record for sources in pools.values() for source in sources]
+    check_lineage([*train, *drawn], held_out, _merged((real, *synthetic)))
+
+
+def _key(
+    real: ImageSet, synthetic: Sequence[ImageSet], config: BuildConfig, dropped: Collection[str]
+) -> str:
+    """Identifies what is being built: an interrupted build goes on only with the same."""
+    digests = (real.digest, *(images.digest for images in synthetic))
+    text = "\n".join((__name__, *digests, config.to_toml(), *sorted(dropped)))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _recipes(
+    real: ImageSet,
+    plans: Mapping[str, ClassPlan],
+    pools: Mapping[str, Sequence[Ingredient]],
+    config: BuildConfig,
+    writer: ImageSetWriter,
+) -> list[Recipe]:
+    """How every image of the set is made: the held-out ones, then class by class."""
+    photographs = {
+        label: [Ingredient(real.root, r) for r in real.select("train", label)] for label in plans
+    }
+    kitchen = _Kitchen(writer, config, [part for part in photographs.values() if part])
+    held_out = (r for r in real if r.split in ("val", "test"))
+    recipes = [kitchen.copied(Ingredient(real.root, r), r.split) for r in held_out]
+    for label, plan in plans.items():
+        recipes += kitchen.of_class(photographs[label], pools[label], plan)
+    return recipes
 
 
 def _merged(sets: Sequence[ImageSet]) -> dict[str, tuple[TrainingImage, ...]]:
@@ -125,11 +154,11 @@ def _plans(real: ImageSet, config: BuildConfig) -> dict[str, ClassPlan]:
     if made is not None:
         raise RefusedError(
             f"REAL must hold photographs only, but '{made.file_name}' is {made.origin}; give "
-            "generated sets with --synthetic"
+            "generated sets as `synthetic`"
         )
     if config.label not in real.labels:
         raise InputError(
-            f"--label '{config.label}' is not a class of '{real.root}': it has "
+            f"`label` '{config.label}' is not a class of '{real.root}': it has "
             f"{', '.join(real.labels)}"
         )
     counts = {label: len(real.select("train", label)) for label in real.labels}
@@ -163,17 +192,30 @@ class _Kitchen:
         self, photographs: Sequence[Ingredient], synthetic: Sequence[Ingredient], plan: ClassPlan
     ) -> list[Recipe]:
         """The recipes of one class of the training set by its plan."""
-        copies = [photographs[i % len(photographs)] for i in range(plan.duplicated)]
-        recipes = [
-            self.copied(source, "train") if self._config.size is None else self._resized(source)
-            for source in (*photographs[: plan.real], *synthetic, *copies)
-        ]
-        for part, count in (
-            (photographs, plan.augmented_real),
-            (synthetic, plan.augmented_synthetic),
+        recipes: list[Recipe] = []
+        written = self._config.write_augmented
+        for part, chosen, count in (
+            (photographs, plan.real, plan.augmented_real),
+            (synthetic, plan.synthetic, plan.augmented_synthetic),
         ):
-            recipes += [self._augmented(*taken, part) for taken in _shares(part, count)]
+            further = [_further_views(len(part), count, index) for index in range(len(part))]
+            recipes += [
+                self._base(source, 1 if written else 1 + more)
+                for source, more in zip(part[:chosen], further, strict=False)
+            ]
+            if written:
+                recipes += [
+                    self._augmented(source, number, part)
+                    for source, more in zip(part, further, strict=True)
+                    for number in range(more)
+                ]
         return recipes
+
+    def _base(self, source: Ingredient, views: int) -> Recipe:
+        # The column of an earlier build says nothing about this one.
+        extra = {**source.record.extra, SETTINGS: self._augmenter, VIEWS: str(views)}
+        source = Ingredient(source.root, replace(source.record, extra=extra))
+        return self.copied(source, "train") if self._config.size is None else self._resized(source)
 
     def copied(self, source: Ingredient, split: str) -> Recipe:
         """A copy, byte for byte, with its mask."""
@@ -227,12 +269,6 @@ class _Kitchen:
         return replace(source.record, file_name=name, split="train", mask="", **changes)
 
 
-def _shares(sources: Sequence[Ingredient], count: int) -> Iterator[tuple[Ingredient, int]]:
-    """Takes every source equally often, one after the other, so that each is decoded once.
-
-    Yields:
-        The source, and how often it was taken before.
-    """
-    for index, source in enumerate(sources):
-        for number in range((count - index + len(sources) - 1) // len(sources)):
-            yield source, number
+def _further_views(images: int, count: int, index: int) -> int:
+    """How many of `count` further views an image gets: every image equally often, the first ones more."""
+    return (count - index + images - 1) // images

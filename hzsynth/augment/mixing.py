@@ -1,7 +1,7 @@
 """MixUp and CutMix of two images (arXiv:1710.09412, arXiv:1905.04899).
 
-`build-dataset --mix` mixes images of one class, so labels stay hard, or of any two
-(``--mix-classes any``): then each mixed image has a soft label, the shares of its classes.
+Written augmentations mix images of one class (`BuildConfig.mix`), so labels stay hard, or of any two
+(`BuildConfig.mix_classes`): then each mixed image has a soft label, the shares of its classes.
 """
 
 import json

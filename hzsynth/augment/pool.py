@@ -37,7 +37,7 @@ def draw_synthetic(
     """
     if weights and (len(weights) != len(sets) or min(weights) <= 0):
         raise InputError(
-            f"--weights needs one positive number for each of the {len(sets)} synthetic sets, "
+            f"`weights` needs one positive number for each of the {len(sets)} synthetic sets, "
             f"not {', '.join(f'{w:g}' for w in weights)}"
         )
     if wanted == 0:
@@ -50,8 +50,8 @@ def draw_synthetic(
         pool = sorted(pools[number], key=lambda s: (s.record.sha256, s.record.file_name))
         if len(pool) < count:
             raise InputError(
-                f"{count} synthetic images of '{label}' are needed, but --synthetic holds "
-                f"{len(pool)}; generate more, or choose a smaller --ratio"
+                f"{count} synthetic images of '{label}' are needed, but `synthetic` holds "
+                f"{len(pool)}; generate more, or choose a smaller `ratio`"
             )
         purpose = ("synthetic",) if len(pools) == 1 else ("synthetic", number)
         order = numpy_generator(seed, *purpose).permutation(len(pool))
@@ -64,7 +64,7 @@ def _usable(images: ImageSet, label: str, dropped: Collection[str]) -> list[Ingr
     for record in images.select(label=label):
         if record.is_real:
             raise InputError(
-                f"--synthetic must hold generated images, but '{record.file_name}' is a photograph"
+                f"`synthetic` must hold generated images, but '{record.file_name}' is a photograph"
             )
         if record.split in ("val", "test"):
             raise RefusedError(

@@ -26,7 +26,7 @@ def preview_sheet(
     strength: float = 1.0,
     seed: int = 0,
 ) -> NDArray[np.uint8]:
-    """Draws one row of each strategy, and one of all together as `build-dataset` applies them.
+    """Draws one row of each strategy, and one of all together as a training applies them.
 
     A strategy varies an image only with some probability; its own row shows draws in which it did.
 

@@ -18,7 +18,7 @@ from hzsynth.score.config import Filter
     BuildConfig,
     usual=(
         *("label", "ratio", "multiplier", "balance", "arm", "mix", "mix_classes", "strategies"),
-        *("strength", "size", "synthetic_classes", "weights"),
+        *("strength", "size", "synthetic_classes", "weights", "write_augmented"),
     ),
 )
 def build(
@@ -47,7 +47,7 @@ def build(
     ] = True,
     workers: Workers = 0,
 ) -> None:
-    """Fills the target class with real, synthetic and augmented images; proves lineage."""
+    """Fills the target class with real and synthetic images, varied while training; proves lineage."""
     from hzsynth.core.image_set_writer import refuse_existing
     from hzsynth.stages.build_dataset import SHEET, build_dataset, mixture_sentence, read_drop_list
 
@@ -67,11 +67,12 @@ def build(
         say=session.say,
         progress=session.progress,
     )
-    target = Counter(r.origin for r in built.select("train", config.label))
+    target = built.select("train", config.label).records
     shown: dict[str, object] = {
         "set": str(built.root),
         **{split: len(built.select(split)) for split in ("train", "val", "test")},
-        f"{config.label} in train": dict(target),
+        f"{config.label} in train": dict(Counter(r.origin for r in target)),
+        "views of them in a pass": sum(r.views for r in target),
     }
     if report:
         shown |= {"mixture": mixture_sentence(built), "sheet": str(built.root / SHEET)}

@@ -24,6 +24,8 @@ REAL_ORIGINS = ("real", "phantom")
 """Origins that count as photographs: the phantom stands for them where there are none."""
 SPLITS = ("", "train", "val", "test")
 METADATA = "metadata.csv"
+VIEWS = "views"
+"""Column of a training set: how often an image is shown in one pass; empty: once."""
 LINEAGE = "lineage"
 _FORMULA = "=+@\t\r"
 
@@ -77,6 +79,20 @@ class ImageRecord:
     def patient(self) -> str:
         """Patient or case; an image of which nobody says whose it is counts as its own."""
         return self.group or self.sha256
+
+    @property
+    def views(self) -> int:
+        """How often a training shows the image in one pass through its set; 1 unless the set says.
+
+        Raises:
+            InputError: what the set says is no number of times.
+        """
+        text = self.extra.get(VIEWS, "") or "1"
+        if not text.isdecimal() or int(text) < 1:
+            raise InputError(
+                f"{VIEWS} of '{self.file_name}' is a whole number from 1, not '{text}'"
+            )
+        return int(text)
 
 
 COLUMNS = tuple(f.name for f in fields(ImageRecord) if f.name != "extra")

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from hzsynth.ablate.report import add_ablation
 from hzsynth.ablate.runner import AblationResult
+from hzsynth.augment.strategies import recorded_augmenter
+from hzsynth.classify.train.variation import Variation
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
 from hzsynth.data.loading import load_pixels
@@ -295,10 +297,10 @@ def _costs(page: HtmlPage, findings: Findings) -> None:
         caption=f"Training images of {findings.label} in each mixture, by origin.",
     )
     example = next(iter(findings.mixtures.values()))
-    augmented = example.select("train", findings.label, "augmented")
-    if len(augmented):
-        section.figure(
-            contact_sheet(_pixels(_some(augmented, 16), 96), 8),
-            caption="Classical augmentations, the nine strategies at strength 1.",
-            alt="Sixteen augmented photographs.",
-        )
+    pixels = _pixels(_some(example.select("train", findings.label), 16), 96)
+    varied = Variation(recorded_augmenter(example.records), seed=0)(pixels, 0)
+    section.figure(
+        contact_sheet(varied, 8),
+        caption="What a training sees of each image: another variation every time, in every class.",
+        alt="Sixteen varied images.",
+    )

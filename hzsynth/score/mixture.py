@@ -148,7 +148,7 @@ def describe_mixture(
         name: dict(Counter(r.origin for r in train.select(label=name))) for name in train.labels
     }
     synthetic = {
-        name: float(np.mean([is_synthetic(r) for r in train.select(label=name)]))
+        name: float(np.mean([is_synthetic(r) for r in _shown(train.select(label=name))]))
         for name in train.labels
     }
     target = train.select(label=label)
@@ -169,10 +169,15 @@ def describe_mixture(
         label=label,
         made_of=made_of,
         synthetic_share=synthetic,
-        association=association([(str(is_synthetic(r)), r.label) for r in train]),
+        association=association([(str(is_synthetic(r)), r.label) for r in _shown(train)]),
         probe=probe,
         sheet=_sheet({"photographs": photographs, "synthetic": generated, "augmented": augmented}),
     )
+
+
+def _shown(images: ImageSet) -> list[ImageRecord]:
+    """Every image as often as a training shows it."""
+    return [record for record in images for _ in range(record.views)]
 
 
 def probe_origin(photographs: torch.Tensor, synthetic: torch.Tensor, *, seed: int = 0) -> Probe:

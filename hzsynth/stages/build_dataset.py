@@ -57,7 +57,7 @@ def build_dataset(
     say: Say = say_nothing,
     progress: Progress = SILENT,
 ) -> ImageSet:
-    """Fills the target class with real, synthetic and augmented images; proves lineage.
+    """Fills the target class with real and synthetic images, varied while training; proves lineage.
 
     Args:
         real: photographs with a split.

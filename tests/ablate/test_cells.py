@@ -27,6 +27,8 @@ CONFIG = AblateConfig.from_sources(
         "classifier": {
             "model": "test_resnet",
             "pretrained": "none",
+            # Two steps of Adam on a probed head hardly depend on more than the gradient's sign.
+            "finetune": "full",
             "size": 32,
             "steps": 4,
             "batch": 4,
@@ -107,7 +109,7 @@ def test_a_cell_is_built_as_its_arm_says(photographs: ImageSet, tmp_path: Path) 
     )
     zoster = made.select("train", "hz")
     origins = [record.origin for record in zoster]
-    assert len(zoster) == 12
+    assert sum(record.views for record in zoster) == 12
     assert (origins.count("real"), origins.count("stylegan2")) == (4, 4)
 
 

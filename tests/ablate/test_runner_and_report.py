@@ -192,15 +192,14 @@ def test_of_equal_arms_the_smaller_ratio_is_chosen(tmp_path: Path) -> None:
 def test_every_cell_is_recorded_with_its_make_up(tmp_path: Path) -> None:
     run, result = _run(tmp_path, PlantedTraining(_synthetic(0.5)))
     cells = pd.read_csv(run.path / "cells.csv", keep_default_na=False)
-    assert len(cells) == 7 * 3
+    assert len(cells) == 6 * 3
     made = cells.drop_duplicates("arm").set_index("arm")
-    columns = ["target_real", "target_synthetic", "target_augmented", "target_duplicated"]
-    assert made.loc["real", columns].tolist() == [4, 0, 0, 0]
-    assert made.loc["duplicated", columns].tolist() == [4, 0, 0, 36]
-    assert made.loc["augmented", columns].tolist() == [4, 0, 36, 0]
-    assert made.loc["gan-ratio4", columns].tolist() == [4, 16, 20, 0]
+    columns = ["target_real", "target_synthetic", "target_augmented"]
+    assert made.loc["real", columns].tolist() == [4, 0, 0]
+    assert made.loc["augmented", columns].tolist() == [4, 0, 36]
+    assert made.loc["gan-ratio4", columns].tolist() == [4, 16, 20]
     said = pd.read_csv(run.path / "predictions.csv")
-    assert len(said) == 21 * (30 + 90)
+    assert len(said) == 18 * (30 + 90)
     assert not list((run.path / "cells").glob("*/images"))
     pd.testing.assert_frame_equal(cells, result.table(), check_dtype=False)
 
@@ -257,7 +256,7 @@ def test_the_report_states_verdict_n_seeds_and_spread(tmp_path: Path) -> None:
     for name in ("arms", "contrasts"):
         assert (run.path / "tables" / f"{name}.tex").read_text("utf-8").startswith(r"\begin{table}")
     arms = pd.read_csv(run.path / "tables" / "arms.csv")
-    assert len(arms) == 7
+    assert len(arms) == 6
     table = result.table()
     expected = table[table["arm"] == "gan-ratio1"]["test_average_precision_target"]
     row = arms.set_index("arm").loc["gan 1:1", "average precision"]

@@ -28,19 +28,47 @@ def _origins(images, label="zoster"):
     return Counter(r.origin for r in images.select("train", label))
 
 
+def _views(images, label="zoster"):
+    return Counter(r.origin for r in images.select("train", label) for _ in range(r.views))
+
+
 def test_the_set_is_what_the_plan_says(real, synthetic, tmp_path):
     built = build_dataset(real, [synthetic], _config(), tmp_path / "out")
-    # n = 4, R = 2, 6 n = 24: 4 real, 8 synthetic, 12 augmented (4 of real, 8 of synthetic).
-    assert _origins(built) == {"real": 4, "stylegan2": 8, "augmented": 12}
+    # n = 4, R = 2, 6 n = 24: 4 real, 8 synthetic, 12 further views (4 of real, 8 of synthetic).
+    assert _origins(built) == {"real": 4, "stylegan2": 8}
     assert _origins(built, "eczema") == {"real": 6}
-    by_parent = Counter(
-        "gan" if r.run else "real" for r in built.select("train", "zoster", "augmented")
-    )
-    assert by_parent == {"real": 4, "gan": 8}
+    assert _views(built) == {"real": 8, "stylegan2": 16}
+    assert {r.views for r in built.select("train", "zoster")} == {2}
+    assert _views(built, "eczema") == {"real": 6}
+    assert {r.extra[SETTINGS] for r in built.select("train")} == {Augmenter().description}
     for split in ("val", "test"):
         assert [r.sha256 for r in built.select(split)] == [r.sha256 for r in real.select(split)]
     assert ImageSet.load(tmp_path / "out").digest == built.digest
     assert built.lineage == synthetic.lineage
+
+
+def test_varied_images_are_written_on_request_and_the_base_images_stay_the_same(
+    real, synthetic, tmp_path
+):
+    base = build_dataset(real, [synthetic], _config(), tmp_path / "base")
+    written = build_dataset(real, [synthetic], _config(write_augmented=True), tmp_path / "written")
+    assert _origins(written) == {"real": 4, "stylegan2": 8, "augmented": 12}
+    by_parent = Counter(
+        "gan" if r.run else "real" for r in written.select("train", "zoster", "augmented")
+    )
+    assert by_parent == {"real": 4, "gan": 8}
+    assert {r.views for r in written} == {1}
+    kept = [r.sha256 for r in written.select("train") if r.origin != "augmented"]
+    assert kept == [r.sha256 for r in base.select("train")]
+    with pytest.raises(InputError, match="mixes written images"):
+        BuildConfig.from_sources(None, {"mix": "cutmix"})
+
+
+def test_the_views_of_an_earlier_build_are_forgotten(real, synthetic, tmp_path):
+    first = build_dataset(real, [], _config(ratio=0), tmp_path / "first")
+    again = build_dataset(first, [], _config(arm="real"), tmp_path / "again")
+    assert {r.views for r in first.select("train", "zoster")} == {6}
+    assert {r.views for r in again.select("train")} == {1}
 
 
 @pytest.mark.parametrize(
@@ -49,24 +77,23 @@ def test_the_set_is_what_the_plan_says(real, synthetic, tmp_path):
         ({"balance": "all"}, 24, 24),
         ({"balance": "none"}, 24, 36),
         ({"arm": "real"}, 4, 6),
-        ({"arm": "duplicated"}, 24, 6),
         ({"arm": "synthetic-only"}, 24, 6),
         ({"ratio": 0}, 24, 6),
     ],
 )
 def test_balance_and_controls(real, synthetic, tmp_path, changes, zoster, eczema):
     built = build_dataset(real, [synthetic], _config(**changes), tmp_path / "out")
-    assert sum(_origins(built).values()) == zoster
-    assert sum(_origins(built, "eczema").values()) == eczema
+    assert sum(_views(built).values()) == zoster
+    assert sum(_views(built, "eczema").values()) == eczema
     if changes.get("arm") == "synthetic-only":
         assert set(_origins(built)) == {"stylegan2"}
-    if changes.get("arm") == "duplicated":
-        assert len({r.sha256 for r in built.select("train", "zoster")}) == 4
 
 
 def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(real, synthetic, tmp_path):
     digests = [
-        build_dataset(real, [synthetic], _config(seed=seed, mix=mix), tmp_path / f"{i}").digest
+        build_dataset(
+            real, [synthetic], _config(seed=seed, mix=mix, write_augmented=True), tmp_path / f"{i}"
+        ).digest
         for i, (seed, mix) in enumerate([(1, "cutmix"), (1, "cutmix"), (2, "cutmix"), (1, "mixup")])
     ]
     assert digests[0] == digests[1]
@@ -91,7 +118,7 @@ def test_the_number_of_processes_and_an_interruption_change_nothing(
 
             yield Three()
 
-    config = _config(mix="cutmix", size=24)
+    config = _config(mix="cutmix", size=24, write_augmented=True)
     whole = build_dataset(real, [synthetic], config, tmp_path / "whole", workers=1)
     monkeypatch.setattr("hzsynth.core.parallel.WORTHWHILE", 8)
     two = build_dataset(real, [synthetic], config, tmp_path / "two", workers=2)
@@ -118,7 +145,8 @@ def test_a_smaller_ratio_uses_some_of_the_larger_ones_images(real, synthetic, tm
 def test_an_augmented_image_can_be_made_again_from_its_row(real, synthetic, tmp_path):
     from hzsynth.augment.strategies import Augmenter
 
-    built = build_dataset(real, [synthetic], _config(ratio=0), tmp_path / "out")
+    config = _config(ratio=0, write_augmented=True)
+    built = build_dataset(real, [synthetic], config, tmp_path / "out")
     row = built.select("train", "zoster", "augmented").records[0]
     parent = next(r for r in real if r.sha256 == row.parents[0])
     original = decode_image(real.read_bytes(parent), "parent")
@@ -184,12 +212,12 @@ def test_every_class_can_get_the_same_share_of_synthetic_images(real, tmp_path):
     pools = [write_synthetic(tmp_path / name, count=40, label=name) for name in real.labels]
     config = _config(ratio=1.5, synthetic_classes="every")
     built = build_dataset(real, pools, config, tmp_path / "out")
-    assert _origins(built) == {"real": 4, "stylegan2": 6, "augmented": 14}
-    assert _origins(built, "eczema") == {"real": 6, "stylegan2": 9}
+    assert _views(built) == {"real": 10, "stylegan2": 14}
+    assert _views(built, "eczema") == {"real": 6, "stylegan2": 9}
     both = build_dataset(
         real, pools, _config(ratio=1.5, synthetic_classes="every", balance="all"), tmp_path / "all"
     )
-    assert sum(_origins(both, "eczema").values()) == 24
+    assert sum(_views(both, "eczema").values()) == 24
     with pytest.raises(InputError, match=r"synthetic images of 'eczema' are needed"):
         build_dataset(real, pools[1:] if real.labels[0] == "eczema" else pools[:1], config,
                       tmp_path / "few")  # fmt: skip
@@ -211,7 +239,14 @@ def test_sets_are_drawn_from_by_weight_and_dropped_images_stay_out(real, tmp_pat
 
 
 def test_mixing_across_classes_gives_soft_labels(real, synthetic, tmp_path):
-    config = _config(ratio=0, multiplier=40, mix="cutmix", mix_classes="any", strategies=("flip",))
+    config = _config(
+        ratio=0,
+        multiplier=40,
+        mix="cutmix",
+        mix_classes="any",
+        strategies=("flip",),
+        write_augmented=True,
+    )
     built = build_dataset(real, [], config, tmp_path / "out")
     labels = {r.sha256: r.label for r in real}
     augmented = built.select("train", "zoster", "augmented").records
@@ -232,7 +267,7 @@ def test_mixing_across_classes_gives_soft_labels(real, synthetic, tmp_path):
 
 
 def test_what_is_augmented_can_be_made_again(real, synthetic, tmp_path):
-    built = build_dataset(real, [synthetic], _config(), tmp_path / "out")
+    built = build_dataset(real, [synthetic], _config(write_augmented=True), tmp_path / "out")
     sources = {r.sha256: (images, r) for images in (real, synthetic) for r in images}
     again = 0
     for record in built.select("train", "zoster", "augmented"):

@@ -38,7 +38,6 @@ def test_the_ends_of_the_grid():
 
 def test_the_controls():
     assert plan_target(30, 1, 10, "real").total == 30
-    assert plan_target(30, 1, 10, "duplicated").duplicated == 270
     synthetic = plan_target(30, 1, 10, "synthetic-only")
     assert (synthetic.real, synthetic.synthetic) == (0, 300)
     assert {plan_target(30, 1, 10, arm).total for arm in ARMS if arm != "real"} == {300}

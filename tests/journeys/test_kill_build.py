@@ -17,7 +17,7 @@ MULTIPLIER = 60
 def _start(root: Path, out: Path, workers: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "hzsynth", "build-dataset", str(root / "real"), "--quiet"]
     options = ["--label", "zoster", "--ratio", "1", "--multiplier", str(MULTIPLIER)]
-    options += ["--mix", "cutmix", "--mix-classes", "any", "--seed", "7"]
+    options += ["--mix", "cutmix", "--mix-classes", "any", "--seed", "7", "--write-augmented"]
     options += ["--synthetic", str(root / "made"), "--out", str(out), "--workers", str(workers)]
     return subprocess.Popen(
         [*command, *options],

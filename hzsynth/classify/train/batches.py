@@ -5,9 +5,10 @@ from typing import Protocol
 
 import torch
 
+from hzsynth.augment.strategies import recorded_augmenter
 from hzsynth.classify.train.config import FittingConfig
 from hzsynth.classify.train.loading import LabelledImages, TrainingData
-from hzsynth.classify.train.matching import Matching
+from hzsynth.classify.train.variation import Variation
 from hzsynth.core.processes import Processes
 from hzsynth.core.seeding import torch_generator
 
@@ -19,14 +20,14 @@ class Batch:
     Attributes:
         indices: int64 B, places in the training images.
         flipped: bool B, which are mirrored left to right.
-        varied: bool B, which are augmented otherwise (see `Matching`).
-        pixels: uint8 B x 3 x H x W, mirrored and augmented already.
+        varied: whether the images are varied beyond that (see `Variation`).
+        pixels: uint8 B x 3 x H x W, mirrored and varied already.
         targets: int64 B; or float32 B x C, shares of the classes, where images are mixed.
     """
 
     indices: torch.Tensor
     flipped: torch.Tensor
-    varied: torch.Tensor
+    varied: bool
     pixels: torch.Tensor
     targets: torch.Tensor
 
@@ -45,10 +46,10 @@ class Batches:
         images: what is drawn from.
         size: images a batch.
         seed: root seed.
-        balanced: draw the class first, each equally likely, then one of its images (with
-            replacement); otherwise walk through a new permutation every epoch.
+        balanced: draw the class first, each equally likely, then one of its views (with
+            replacement); otherwise walk through a new permutation of all views every epoch.
         flip: mirror half of the images.
-        matching: varies photographs of the classes that were not filled; None leaves them.
+        variation: of every image; None leaves them.
     """
 
     def __init__(
@@ -59,38 +60,39 @@ class Batches:
         *,
         balanced: bool,
         flip: bool,
-        matching: Matching | None = None,
+        variation: Variation | None = None,
     ) -> None:
         self._images, self._size, self._seed = images, size, seed
-        self._balanced, self._flip, self._matching = balanced, flip, matching
-        counts = torch.bincount(images.targets).float()
-        self._weights = 1.0 / counts[images.targets]
+        self._balanced, self._flip, self._variation = balanced, flip, variation
+        self._views = images.shown
+        targets = images.targets[self._views]
+        self._weights = 1.0 / torch.bincount(targets).float()[targets]
 
     def __getitem__(self, step: int) -> Batch:
-        indices = self._drawn(step) if self._balanced else self._walked(step)
+        views = self._drawn(step) if self._balanced else self._walked(step)
+        indices = self._views[views]
         flipped = torch.zeros(self._size, dtype=torch.bool)
         if self._flip:
             generator = torch_generator(self._seed, "classify", "flip", step)
             flipped = torch.rand(self._size, generator=generator) < 0.5
         pixels = self._images.pixels[indices]
         pixels = torch.where(flipped.view(-1, 1, 1, 1), pixels.flip(3), pixels)
-        varied = torch.zeros(self._size, dtype=torch.bool)
-        if self._matching is not None:
-            pixels, varied = self._matching(pixels, indices, step)
+        varied = self._variation is not None
+        if self._variation is not None:
+            pixels = self._variation(pixels, step)
         return Batch(indices, flipped, varied, pixels, self._images.learned[indices])
 
     def once(self) -> torch.Tensor:
-        """Every training image once, varied as in a batch but not mirrored: uint8 N x 3 x H x W."""
-        if self._matching is None:
-            return self._images.pixels
-        return self._matching(self._images.pixels, torch.arange(len(self._images)), -1)[0]
+        """Every view once, varied as in a batch but not mirrored: uint8 V x 3 x H x W."""
+        pixels = self._images.pixels[self._views]
+        return pixels if self._variation is None else self._variation(pixels, -1)
 
     def _drawn(self, step: int) -> torch.Tensor:
         generator = torch_generator(self._seed, "classify", "draw", step)
         return torch.multinomial(self._weights, self._size, replacement=True, generator=generator)
 
     def _walked(self, step: int) -> torch.Tensor:
-        count, parts = len(self._images), []
+        count, parts = len(self._views), []
         start, end = step * self._size, (step + 1) * self._size
         for epoch in range(start // count, (end - 1) // count + 1):
             generator = torch_generator(self._seed, "classify", "epoch", epoch)
@@ -115,7 +117,7 @@ class Share:
         return Batch(
             whole.indices[rows],
             whole.flipped[rows],
-            whole.varied[rows],
+            whole.varied,
             whole.pixels[rows],
             whole.targets[rows],
         )
@@ -139,16 +141,16 @@ def share_of(batches: BatchSource, size: int, processes: Processes) -> BatchSour
 
 def make_batches(data: TrainingData, config: FittingConfig) -> Batches:
     """The batches that the settings of a training ask for."""
-    matching = None
-    if config.augment == "match":
-        matching = Matching.for_records(data.records, data.train.targets, config.seed)
+    variation = None
+    if config.augment == "vary":
+        variation = Variation(recorded_augmenter(data.records), config.seed)
     return Batches(
         data.train,
         config.batch,
         config.seed,
         balanced=config.balanced_sampler,
         flip=config.augment != "none",
-        matching=matching,
+        variation=variation,
     )
 
 
@@ -156,7 +158,7 @@ def class_weights(targets: torch.Tensor, classes: int, balanced: bool) -> torch.
     """Weights of the classes in the cross-entropy.
 
     Args:
-        targets: int64 N, the training images' classes.
+        targets: int64 N, the classes of all views.
         classes: their number C.
         balanced: N / (C n_c), so that every class weighs the same; otherwise ones.
 

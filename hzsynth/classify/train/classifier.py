@@ -31,7 +31,7 @@ from hzsynth.classify.train.losses import Mixing, make_loss
 from hzsynth.classify.train.objective import Losses, Objective
 from hzsynth.classify.train.robust_training import make_objective
 from hzsynth.classify.train.run_contents import finish_run, record_images
-from hzsynth.classify.train.selection import Choice
+from hzsynth.classify.train.selection import BLENDS, Choice
 from hzsynth.classify.train.strategies import strategy_phases
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.image_set import ImageSet
@@ -50,6 +50,7 @@ class ClassifyResult:
         steps: that were made.
         training_images: how many images it learned from.
         validation: ``loss``, ``accuracy``, ``macro_f1`` and ``f1_target`` of the kept weights.
+        blend: share of the fine-tuned weights in them, the rest being linear-probed.
         seconds: training time, over all resumptions.
     """
 
@@ -58,6 +59,7 @@ class ClassifyResult:
     steps: int
     training_images: int
     validation: dict[str, float]
+    blend: float
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
@@ -67,6 +69,7 @@ class ClassifyResult:
             "steps": self.steps,
             "training_images": self.training_images,
             "validation": self.validation,
+            "blend": self.blend,
             "seconds": round(self.seconds, 2),
         }
 
@@ -129,7 +132,7 @@ def train_on(
         config,
         run,
         freeze_statistics=config.pretrained != "none",
-        choice=Choice(blend=config.blend if blended else 1.0),
+        choice=Choice(blends=_blends(config) if blended else ()),
         processes=processes,
     ).to_the_end(progress, description)
     result = ClassifyResult(
@@ -138,11 +141,18 @@ def train_on(
         steps=fitted.steps,
         training_images=len(data.train),
         validation=fitted.validation,
+        blend=fitted.blend,
         seconds=fitted.seconds,
     )
     classifier = new_classifier(config.model, fitted.network, data, config)
     finish_run(run, classifier, result.to_json(), processes)
     return result
+
+
+def _blends(config: ClassifyConfig) -> tuple[float, ...]:
+    if config.blend is None:
+        return BLENDS
+    return () if config.blend == 1 else (config.blend,)
 
 
 def new_classifier(
@@ -192,9 +202,8 @@ def classifier_phases(
     """The phases of a fine-tuning strategy for one network."""
     batches = make_batches(data, config)
     device = network.compute.device
-    weights = class_weights(
-        data.train.targets, len(data.labels), config.class_weights == "balanced"
-    ).to(device)
+    balanced = config.class_weights == "balanced"
+    weights = class_weights(data.train.targets_shown, len(data.labels), balanced).to(device)
     objective = make_objective(
         config.robust,
         make_loss(config.loss, weights, config.focal_gamma, config.label_smoothing),
@@ -219,10 +228,11 @@ def classifier_phases(
 def make_probe(
     network: PixelNetwork, batches: Batches, data: TrainingData, config: FittingConfig
 ) -> LinearProbe:
-    """Linear probing of all training images, varied as in the batches.
+    """Linear probing of all views, varied as in the batches.
 
-    It sees every image at every step, so a balanced sampler becomes balanced weights.
+    It sees every view at every step, so a balanced sampler becomes balanced weights.
     """
     balanced = config.balanced_sampler or config.class_weights == "balanced"
-    weights = class_weights(data.train.targets, len(data.labels), balanced)
-    return LinearProbe(network, batches.once, data.train.learned, weights)
+    weights = class_weights(data.train.targets_shown, len(data.labels), balanced)
+    learned = data.train.learned[data.train.shown]
+    return LinearProbe(network, batches.once, learned, weights)

@@ -5,14 +5,14 @@ Nothing here needs torch, so that commands can read the fields quickly.
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from hzsynth.core.config import Config
 
 Optimiser = Literal["adam", "adamw"]
 Schedule = Literal["cosine", "linear", "constant"]
 ClassWeights = Literal["none", "balanced"]
-Augment = Literal["none", "flip", "match"]
+Augment = Literal["none", "flip", "vary"]
 Strategy = Literal[
     "lp-ft",
     "full",
@@ -73,10 +73,10 @@ class FittingConfig(Config):
     )
     balanced_sampler: bool = Field(False, description="draw the class first, then its image")
     augment: Augment = Field(
-        "match",
+        "vary",
         description=(
-            "flip: mirror half of the training images; match: also vary photographs of every "
-            "class as often as the filled class's images are"
+            "flip: mirror half of the images; vary: every image, each time it is seen, by the "
+            "strategies of its set, alike in every class"
         ),
     )
     average: bool = Field(True, description="use a moving average (EMA) of the weights")
@@ -88,6 +88,15 @@ class FittingConfig(Config):
     checkpoint_seconds: float = Field(30.0, ge=0, description="seconds between two checkpoints")
     seed: int = Field(0, ge=0, description="root of all random draws")
 
+    @field_validator("balanced_sampler")
+    @classmethod
+    def _balanced_once(cls, balanced: bool, info: ValidationInfo) -> bool:
+        if balanced and info.data.get("class_weights") == "balanced":
+            raise ValueError(
+                "with `class_weights` balanced the rare class would count twice over; choose one"
+            )
+        return balanced
+
 
 class ClassifyConfig(FittingConfig):
     """How one classifier is trained; the defaults serve a few hundred images on a CPU."""
@@ -98,11 +107,12 @@ class ClassifyConfig(FittingConfig):
         description="imagenet (lite models; others once fetched), none, a file, or a classifier's run",
     )
     finetune: Strategy = Field("lp-ft", description="fine-tuning strategy")
-    blend: float = Field(
-        0.3,
-        gt=0,
+    blend: float | None = Field(
+        None,
+        ge=0,
         le=1,
-        description="LP-FT: share of the fine-tuned weights in the result, the rest being linear-probed",
+        description="LP-FT: share of the fine-tuned weights in the result, the rest being "
+        "linear-probed; left out: the share that does best on validation",
     )
     start_penalty: float = Field(
         0.01, ge=0, description="L1-SP, L2-SP: strength that holds the body near its start"
@@ -121,6 +131,20 @@ class ClassifyConfig(FittingConfig):
     mix: Mix = Field("none", description="mixes the images of a batch")
     mix_alpha: float = Field(0.4, gt=0, description="of the beta distribution of the shares")
     steps: int = Field(200, ge=1, description="optimiser steps of all phases together")
+
+    @field_validator("label_smoothing")
+    @classmethod
+    def _smoothing_is_of_cross_entropy(cls, share: float, info: ValidationInfo) -> float:
+        if share and info.data.get("loss") == "focal":
+            raise ValueError("it belongs to cross-entropy; `loss` focal has none")
+        return share
+
+    @field_validator("robust", "mix")
+    @classmethod
+    def _body_learns(cls, way: str, info: ValidationInfo) -> str:
+        if way != "none" and info.data.get("finetune") == "linear":
+            raise ValueError("it acts while the body learns, which `finetune` linear never lets it")
+        return way
 
 
 class ContinueConfig(FittingConfig):

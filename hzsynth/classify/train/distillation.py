@@ -127,8 +127,8 @@ class Teacher:
 class TeacherAnswers:
     """What the teachers say about the views of a batch.
 
-    With clean views an image is seen as it is or mirrored: these logits are computed once and
-    looked up. Images that were augmented for this batch, and noisy views, are answered anew.
+    With clean views an image that is not varied is seen as it is or mirrored: these logits are computed
+    once and looked up. Varied images and noisy views are answered anew.
 
     Args:
         teachers: in any order.
@@ -170,10 +170,11 @@ class TeacherAnswers:
 
     def _clean_answer(self, name: str, batch: Batch) -> torch.Tensor:
         """B x C."""
-        logits = self._table(name)[batch.flipped.long(), batch.indices]
         teacher = self._teachers[name]
-        if batch.varied.any():
-            logits[batch.varied] = teacher.logits(batch.pixels[batch.varied])
+        if batch.varied:
+            logits = teacher.logits(batch.pixels)
+        else:
+            logits = self._table(name)[batch.flipped.long(), batch.indices]
         return logits.to(teacher.compute.device)
 
     def _table(self, name: str) -> torch.Tensor:

@@ -43,7 +43,8 @@ class Fitted:
         network: with the best weights, in evaluation mode.
         best_step: after which they were reached.
         steps: that were made.
-        validation: scores of the best weights (see `selection.validation_scores`).
+        validation: scores of the weights that were kept (see `selection.validation_scores`).
+        blend: share of the fine-tuned weights in them, the rest being linear-probed.
         seconds: over all resumptions.
     """
 
@@ -51,6 +52,7 @@ class Fitted:
     best_step: int
     steps: int
     validation: dict[str, float]
+    blend: float
     seconds: float
 
 
@@ -163,13 +165,14 @@ class Fitting:
             TrainingDivergedError: the loss is no longer a number.
         """
         self._loop.run(self._update, self._look, progress=progress, description=description)
-        self._average.load_state_dict(self._selection.weights)
+        scores, blend = self._selection.blended(self._average.module)
         return Fitted(
-            self._average.module,
-            self._selection.step,
-            self._loop.step,
-            dict(self._selection.scores),
-            self._loop.seconds,
+            network=self._average.module,
+            best_step=self._selection.step,
+            steps=self._loop.step,
+            validation=scores,
+            blend=blend,
+            seconds=self._loop.seconds,
         )
 
     def _place(self, step: int) -> tuple[int, int]:
@@ -205,11 +208,11 @@ class Fitting:
     def _validate(self, phase: Phase, step: int) -> None:
         if not (phase.trains_body and self._config.average):
             self._average.update(self._network, 0.0)
-        scores = self._selection.look(self._average.module, step, last=self._loop.spent)
+        scores = self._selection.look(
+            self._average.module, step, probed=not phase.trains_body, last=self._loop.spent
+        )
         reported = {f"validation_{name}": value for name, value in scores.items()}
         self._loop.report(phase=phase.name, **reported)
-        if not phase.trains_body:
-            self._selection.remember_probed(self._average.module)
         if self._config.patience and self._selection.waited >= self._config.patience:
             self._loop.stop("patience")
 

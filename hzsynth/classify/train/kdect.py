@@ -293,9 +293,8 @@ def student_phases(
         config.noise_strength,
         processes.seed(config.seed),
     )
-    weights = class_weights(
-        data.train.targets, len(data.labels), config.class_weights == "balanced"
-    )
+    balanced = config.class_weights == "balanced"
+    weights = class_weights(data.train.targets_shown, len(data.labels), balanced)
     how = Distillation(config.alpha, config.temperature, weights.to(student.compute.device))
     probing = 0
     if config.pretrained != "none":

@@ -1,7 +1,7 @@
 """What a classifier learns from: the split column turned into arrays, lineage checked first."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn import functional
@@ -23,11 +23,24 @@ class LabelledImages:
         targets: int64 N, places in `TrainingData.labels`.
         soft: float32 N x C, shares of the classes where images of several were mixed (see
             `augment.mixing`); None when every image shows one class.
+        views: int64 N, how often each is shown in a pass; None: once.
     """
 
     pixels: torch.Tensor
     targets: torch.Tensor
     soft: torch.Tensor | None = None
+    views: torch.Tensor | None = None
+
+    @property
+    def shown(self) -> torch.Tensor:
+        """int64 V, the image of every view."""
+        places = torch.arange(len(self))
+        return places if self.views is None else places.repeat_interleave(self.views)
+
+    @property
+    def targets_shown(self) -> torch.Tensor:
+        """int64 V, the class of every view."""
+        return self.targets[self.shown]
 
     @property
     def learned(self) -> torch.Tensor:
@@ -45,7 +58,8 @@ class TrainingData:
     Attributes:
         labels: class names, sorted; their places are the targets.
         target: place of the target class.
-        train: images to learn from, of any origin.
+        train: images to learn from, of any origin but ``augmented``: each is varied anew whenever
+            it is shown.
         validation: photographs that the checkpoint is chosen on.
         records: the rows of `train`.
         held_out: the rows of all other splits.
@@ -95,14 +109,44 @@ def load_training_data(images: ImageSet, size: int, label: str) -> TrainingData:
     if unseen:
         raise InputError(f"'{images.root}' has no training image of the class '{unseen[0]}'")
     check_lineage(train, held_out, images.lineage)
+    train, views = base_images(train)
     return TrainingData(
         labels=labels,
         target=labels.index(label),
-        train=_decoded(train, labels, size),
+        train=replace(_decoded(train, labels, size), views=torch.tensor(views)),
         validation=_decoded(validation, labels, size),
         records=train.records,
         held_out=tuple(held_out),
     )
+
+
+def base_images(train: ImageSet) -> tuple[ImageSet, list[int]]:
+    """The images that a training varies itself, and how often each is shown in a pass.
+
+    A file that is an augmentation of one of them stands for one more view of it: the training makes
+    such views itself, in every class alike. One that is mixed of several images stays as it is.
+
+    Args:
+        train: the training images of a set.
+
+    Returns:
+        N images and N numbers of views.
+    """
+    made = [r for r in train if r.origin == "augmented" and len(r.parents) == 1]
+    bases = [r for r in train if not (r.origin == "augmented" and len(r.parents) == 1)]
+    # A resized image has another digest; the one that it was made from is its last parent.
+    places = {r.parents[-1]: n for n, r in enumerate(bases) if r.parents}
+    places |= {r.sha256: n for n, r in enumerate(bases)}
+    views = [record.views for record in bases]
+    orphans, orphan_views = [], []
+    for record in made:
+        place = places.get(record.parents[0])
+        if place is None:
+            orphans.append(record)
+            orphan_views.append(record.views)
+        else:
+            views[place] += 1
+    return train.replace_records([*bases, *orphans]), [*views, *orphan_views]
 
 
 def _decoded(part: ImageSet, labels: tuple[str, ...], size: int) -> LabelledImages:

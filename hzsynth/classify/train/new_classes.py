@@ -19,7 +19,7 @@ def relabelled(data: TrainingData, labels: Sequence[str]) -> TrainingData:
         if images.soft is not None:
             soft = torch.zeros(len(images), len(labels))
             soft[:, places] = images.soft
-        return LabelledImages(images.pixels, places[images.targets], soft)
+        return replace(images, targets=places[images.targets], soft=soft)
 
     return replace(
         data,

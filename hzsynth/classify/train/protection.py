@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from hzsynth.classify.models import PixelNetwork, to_unit
-from hzsynth.classify.train.batches import Batch, Batches, BatchSource, share_of
+from hzsynth.classify.train.batches import Batch, Batches, BatchSource, make_batches, share_of
 from hzsynth.classify.train.classifier import SupervisedLosses
 from hzsynth.classify.train.config import ContinueConfig
 from hzsynth.classify.train.loading import LabelledImages, TrainingData
@@ -44,7 +44,7 @@ class HalfOld:
         return Batch(
             torch.cat([one.indices, two.indices + self._count]),
             torch.cat([one.flipped, two.flipped]),
-            torch.cat([one.varied, two.varied]),
+            one.varied or two.varied,
             torch.cat([one.pixels, two.pixels]),
             torch.cat(targets),
         )
@@ -126,13 +126,7 @@ def protected_losses(
     """
 
     def batches(name: str, size: int) -> Batches:
-        return Batches(
-            parts[name].train,
-            size,
-            config.seed,
-            balanced=config.balanced_sampler,
-            flip=config.augment != "none",
-        )
+        return make_batches(parts[name], config.model_copy(update={"batch": size}))
 
     drawn: BatchSource = batches("new", config.batch)
     if config.protect == "replay":

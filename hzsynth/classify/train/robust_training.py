@@ -2,8 +2,7 @@
 
 Gaussian noise training (GNT, Rusak et al. 2020, arXiv 2001.06057) and its variant of several
 strengths, adversarial noise training (ANT, the same paper), AugMix (Hendrycks et al. 2020, arXiv
-1912.02781), and PixMix (Hendrycks et al. 2022, arXiv 2112.05135) with plasma fractals in place of its
-collection of pictures, which would have to be downloaded.
+1912.02781), and PixMix (see `pixmix`).
 """
 
 from collections.abc import Callable
@@ -21,13 +20,13 @@ from hzsynth.classify.train.objective import (
     Objective,
     Stateless,
 )
+from hzsynth.classify.train.pixmix import PixMix
 from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.seeding import derive_seed, torch_generator
 
 _GNT_SIGMA = (0.5,)
 _GNT_SIGMAS = (0.08, 0.12, 0.18, 0.26, 0.38)
 _AUGMIX_CONSISTENCY = 12.0
-_PIXMIX_ROUNDS, _PIXMIX_BETA = 4, 3.0
 
 
 class Plain(Stateless):
@@ -116,68 +115,6 @@ def jensen_shannon(*logits: torch.Tensor) -> torch.Tensor:
     middle = torch.stack(chances).mean(dim=0).clamp(1e-7, 1).log()
     each = [functional.kl_div(middle, chance, reduction="batchmean") for chance in chances]
     return torch.stack(each).mean()
-
-
-class PixMix(Stateless):
-    """PixMix: up to four rounds of adding or multiplying a plasma fractal to the image.
-
-    Args:
-        loss: the cross-entropy.
-        seed: root of the draws.
-    """
-
-    def __init__(self, loss: CrossEntropy, seed: int) -> None:
-        self._loss, self._seed = loss, seed
-
-    def __call__(
-        self, forward: Forward, images: torch.Tensor, targets: torch.Tensor, step: int
-    ) -> Losses:
-        """See `objective.Objective`."""
-        generator = torch_generator(self._seed, "classify", "pixmix", step)
-        mixed = images.cpu()
-        count = len(mixed)
-        rounds = torch.randint(_PIXMIX_ROUNDS + 1, (count,), generator=generator)
-        for number in range(_PIXMIX_ROUNDS):
-            other = plasma(count, mixed.shape[-2], mixed.shape[-1], generator)
-            weights = _beta_pair(count, generator)
-            added = weights[0] * (2 * mixed - 1) + weights[1] * (2 * other - 1)
-            sum_ = (added + 1) / 2
-            product = (2 * mixed).clamp_min(1e-6) ** weights[0] * (2 * other).clamp_min(
-                1e-6
-            ) ** weights[1]
-            adds = (torch.rand(count, generator=generator) < 0.5).view(-1, 1, 1, 1)
-            changed = torch.where(adds, sum_, product / 2).clamp(0, 1)
-            mixed = torch.where((rounds > number).view(-1, 1, 1, 1), changed, mixed)
-        return {LOSS: self._loss(forward(mixed.to(images)), targets)}
-
-
-def _beta_pair(count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights of the image and of the fractal, from Beta(3, 1) and Beta(1, 3): N x 1 x 1 x 1."""
-    # Beta(b, 1) is a uniform number to the power 1 / b.
-    own, other = torch.rand((2, count, 1, 1, 1), generator=generator)
-    return own ** (1 / _PIXMIX_BETA), 1 - other ** (1 / _PIXMIX_BETA)
-
-
-def plasma(count: int, height: int, width: int, generator: torch.Generator) -> torch.Tensor:
-    """Clouds of colour whose spectrum falls as one over the frequency.
-
-    Args:
-        count: pictures N.
-        height: pixels.
-        width: pixels.
-        generator: of the draws.
-
-    Returns:
-        float32 N x 3 x H x W in [0, 1], every channel from 0 to 1.
-    """
-    rows = torch.fft.fftfreq(height)[:, None]
-    columns = torch.fft.rfftfreq(width)[None]
-    frequency = (rows.square() + columns.square()).sqrt().clamp_min(1 / max(height, width))
-    noise = torch.randn((count, 3, height, width), generator=generator)
-    clouds = torch.fft.irfft2(torch.fft.rfft2(noise) / frequency, s=(height, width))
-    lowest, highest = clouds.amin((2, 3), keepdim=True), clouds.amax((2, 3), keepdim=True)
-    scaled: torch.Tensor = (clouds - lowest) / (highest - lowest).clamp_min(1e-12)
-    return scaled
 
 
 def make_objective(

@@ -1,6 +1,5 @@
 """Which weights of a training are kept: those that did best on the validation photographs."""
 
-import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,19 +43,24 @@ def rank(scores: dict[str, float]) -> tuple[float, float]:
     return scores["macro_f1"], -scores["loss"]
 
 
+BLENDS = (1.0, 0.75, 0.5, 0.25, 0.0)
+"""Shares of the fine-tuned weights that are compared on validation; of equals the first is kept."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """Among which weights is chosen.
 
     Attributes:
         after: only those after this step may be chosen, and the last.
-        blend: share of the fine-tuned weights in every candidate after linear probing, the rest
-            being the linear-probed network's (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903). What a
-            fine-tuning happened to learn differs between seeds, the probed network hardly does.
+        blends: shares of the fine-tuned weights, the rest being the linear-probed network's (WiSE-FT,
+            Wortsman et al. 2022, arXiv:2109.01903), of which the best on validation is kept; empty:
+            no blending. What a fine-tuning happened to learn differs between seeds, the probed
+            network hardly does.
     """
 
     after: int = 0
-    blend: float = 1.0
+    blends: tuple[float, ...] = ()
 
 
 ANY_WEIGHTS = Choice()
@@ -83,24 +87,25 @@ class Selection:
     ) -> None:
         self._network, self._validation, self._target = network, validation, target
         self._choice = choice
-        self._blended = copy.deepcopy(network.network) if choice.blend < 1 else None
         self._probed: Weights | None = None
         self.step, self.waited = 0, 0
         self.scores: dict[str, float] = {}
         self.weights: Weights = {}
 
-    def look(self, averaged: nn.Module, step: int, last: bool) -> dict[str, float]:
-        """Scores of the candidate that follows from the averaged weights; the best one is kept.
+    def look(self, network: nn.Module, step: int, *, probed: bool, last: bool) -> dict[str, float]:
+        """Scores of the averaged network; the best one is kept.
 
         Args:
-            averaged: the network with averaged weights, in evaluation mode.
+            network: with averaged weights.
             step: so many have been made.
+            probed: whether only the head has learned so far. Where weights are blended, the last
+                such network is what later ones are blended with, and no candidate by itself.
             last: whether no step follows.
         """
-        network = self._candidate(averaged)
-        logits = self._network.with_network(network).logits(self._validation.pixels)
-        scores = validation_scores(logits, self._validation.targets, self._target)
-        if step > self._choice.after or last:
+        scores, candidate = self._scores(network), step > self._choice.after or last
+        if probed and self._choice.blends:
+            self._probed, candidate = _copied(network), last
+        if candidate:
             if not self.scores or rank(scores) > rank(self.scores):
                 self.step, self.scores, self.waited = step, scores, 0
                 self.weights = _copied(network)
@@ -108,24 +113,30 @@ class Selection:
                 self.waited += 1
         return scores
 
-    def remember_probed(self, averaged: nn.Module) -> None:
-        """Takes up the linear-probed weights, with which later ones are blended."""
-        if self._blended is not None:
-            self._probed = _copied(averaged)
+    def blended(self, network: nn.Module) -> tuple[dict[str, float], float]:
+        """Puts the best weights, blended where that is better, into a network.
 
-    def _candidate(self, averaged: nn.Module) -> nn.Module:
-        """The averaged network, blended with the linear-probed one once the body learns."""
-        if self._blended is None or self._probed is None:
-            return averaged.eval()
-        self._blended.load_state_dict(
-            {
-                name: torch.lerp(self._probed[name], value, self._choice.blend)
-                if value.is_floating_point()
-                else value
-                for name, value in averaged.state_dict().items()
-            }
-        )
-        return self._blended.eval()
+        Args:
+            network: takes the weights.
+
+        Returns:
+            Their scores, and the share of the fine-tuned weights.
+        """
+        if self._probed is None:
+            network.load_state_dict(self.weights)
+            return dict(self.scores), 1.0
+        found: dict[float, dict[str, float]] = {}
+        for share in self._choice.blends:
+            network.load_state_dict(_blend(self._probed, self.weights, share))
+            found[share] = self._scores(network)
+        best = max(found, key=lambda share: rank(found[share]))
+        network.load_state_dict(_blend(self._probed, self.weights, best))
+        return found[best], best
+
+    def _scores(self, network: nn.Module) -> dict[str, float]:
+        asked = self._network.with_network(network.eval())
+        logits = asked.logits(self._validation.pixels)
+        return validation_scores(logits, self._validation.targets, self._target)
 
     def state_dict(self) -> dict[str, Any]:
         """The best weights and the probed ones."""
@@ -142,6 +153,14 @@ class Selection:
         self.step, self.waited = state["step"], state["waited"]
         self.scores, self.weights = state["scores"], state["weights"]
         self._probed = state["probed"]
+
+
+def _blend(probed: Weights, tuned: Weights, share: float) -> Weights:
+    """Weights on the line from the probed ones (share 0) to the fine-tuned ones (share 1)."""
+    return {
+        name: torch.lerp(probed[name], value, share) if value.is_floating_point() else value
+        for name, value in tuned.items()
+    }
 
 
 def _copied(network: nn.Module) -> Weights:

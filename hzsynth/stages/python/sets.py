@@ -241,7 +241,7 @@ def build_dataset(
     progress: bool | Progress = True,
     **values: object,
 ) -> ImageSet:
-    """Fills the target class with real, synthetic and augmented images; proves lineage.
+    """Fills the target class with real and synthetic images, varied while training; proves lineage.
 
     Args:
         real: photographs with splits.
@@ -252,7 +252,7 @@ def build_dataset(
         dropped: sha256 or names of synthetic images that must not be used.
         keep: leave out synthetic images that are not ``plausible``, ``authentic`` or ``both``.
         describe: probe how easily synthetic images are told.
-        seed: of the choice of images and of augmentations.
+        seed: of the choice of images and of written variations.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         workers: processes; 0 takes every available processor.

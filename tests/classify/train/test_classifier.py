@@ -41,7 +41,10 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT
 from hzsynth.core.run import RunDir
 from hzsynth.data.loading import load_pixels
+from tests.classify.conftest import MODEL as MODEL_NAME
 from tests.classify.conftest import StopsAt, classify_config, tiny_network
+
+FILE = f"{MODEL_NAME}.pth"
 
 
 def train(path: Path, images: ImageSet, config: ClassifyConfig, **options: Any) -> ClassifyResult:
@@ -329,10 +332,10 @@ def test_a_network_starts_from_its_seed(photographs: ImageSet, tmp_path: Path) -
 def test_a_blend_lies_between_the_probed_and_the_fine_tuned_network(
     tmp_path: Path, photographs: ImageSet, weights: Path
 ) -> None:
-    config = classify_config(weights, evaluate_every=100)
-    data = load_training_data(photographs, config.size, config.label)
+    data = load_training_data(photographs, 32, "zoster")
 
     def ended(blend: float) -> dict[str, torch.Tensor]:
+        config = classify_config(weights, evaluate_every=100)
         network = create_network(
             config.model, classes=2, pretrained=config.pretrained, seed=config.seed
         )
@@ -345,12 +348,14 @@ def test_a_blend_lies_between_the_probed_and_the_fine_tuned_network(
                 config,
                 run,
                 freeze_statistics=True,
-                choice=Choice(after=config.steps, blend=blend),  # the last alone
+                choice=Choice(blends=(blend,)),
             )
-            return fitting.to_the_end(SILENT, "").network.state_dict()
+            fitted = fitting.to_the_end(SILENT, "")
+        assert fitted.blend == blend
+        return fitted.network.state_dict()
 
     probed, half, tuned = ended(0.0), ended(0.5), ended(1.0)
-    start = create_network(config.model, classes=2, pretrained=config.pretrained, seed=0)
+    start = create_network(MODEL_NAME, classes=2, pretrained=str(weights / FILE), seed=0)
     body = [name for name, _ in start.named_parameters() if "classifier" not in name]
     assert all(torch.equal(probed[name], start.state_dict()[name]) for name in body)
     moved = [name for name in body if not torch.equal(probed[name], tuned[name])]
@@ -371,3 +376,42 @@ def test_only_lp_ft_from_pretrained_weights_is_blended(
     assert kept("whole", weights, blend=1.0) is None
     assert kept("full", weights, finetune="full") is None
     assert kept("scratch", None) is None
+
+
+def test_the_blend_is_the_one_that_does_best_on_validation(
+    tmp_path: Path, photographs: ImageSet, weights: Path
+) -> None:
+    """Fine-tuning that destroys everything is not blended in at all, one that learns is."""
+    harmful = classify_config(weights, learning_rate=1.0, average=False)
+    result = train(tmp_path / "harmful", photographs, harmful)
+    assert result.blend == 0
+    assert result.run.result["blend"] == 0
+    fixed = [
+        rank(
+            train(
+                tmp_path / f"fixed-{blend}", photographs, classify_config(weights, blend=blend)
+            ).validation
+        )
+        for blend in (0.25, 0.5, 0.75)
+    ]
+    free = train(tmp_path / "free", photographs, classify_config(weights))
+    assert rank(free.validation) >= max(fixed)
+
+
+# --- settings that contradict one another
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"balanced_sampler": True, "class_weights": "balanced"}, "twice over"),
+        ({"loss": "focal", "label_smoothing": 0.1}, "belongs to cross-entropy"),
+        ({"finetune": "linear", "robust": "gnt"}, "while the body learns"),
+        ({"finetune": "linear", "mix": "mixup"}, "while the body learns"),
+    ],
+)
+def test_settings_that_contradict_one_another_are_refused(
+    changes: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(InputError, match=match):
+        classify_config(None, **changes)

@@ -21,7 +21,7 @@ from hzsynth.classify.train.distillation import (
     ensemble_probabilities,
 )
 from hzsynth.classify.train.loading import LabelledImages
-from hzsynth.classify.train.matching import Matching
+from hzsynth.classify.train.variation import Variation
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.seeding import torch_generator
 from tests.classify.conftest import tiny_network
@@ -206,13 +206,12 @@ def _training_images() -> LabelledImages:
     return LabelledImages(pixels, torch.tensor([0, 1, 0, 1, 0, 1]))
 
 
-def test_looked_up_answers_are_those_of_the_batchs_own_views() -> None:
+@pytest.mark.parametrize("variation", [None, Variation(Augmenter(), 0)])
+def test_looked_up_answers_are_those_of_the_batchs_own_views(variation: Variation | None) -> None:
     images, teachers = _training_images(), [_teacher("a", 1), _teacher("b", 2)]
-    shares = torch.tensor([0.0, 0.9] * 3)
-    matching = Matching(Augmenter(), shares, 0)
-    batch = Batches(images, 5, 0, balanced=False, flip=True, matching=matching)[1]
+    batch = Batches(images, 5, 0, balanced=False, flip=True, variation=variation)[1]
     assert 0 < batch.flipped.sum() < 5
-    assert 0 < batch.varied.sum() < 5
+    assert batch.varied == (variation is not None)
     view = to_unit(batch.pixels, CPU_FP32)
     noisy = corrupt(view, 1.0, torch.Generator().manual_seed(0))
     clean = TeacherAnswers(teachers, images.pixels, mirrored=True, view="clean")

@@ -87,7 +87,7 @@ def test_shares_make_up_the_batch(photographs: ImageSet) -> None:
     data = load_training_data(photographs, 32, "zoster")
     batches = Batches(data.train, 6, 0, balanced=False, flip=True)
     parts = [share_of(batches, 6, Processes(2, number))[3] for number in (0, 1)]
-    for name in ("indices", "flipped", "varied", "pixels", "targets"):
+    for name in ("indices", "flipped", "pixels", "targets"):
         joined = torch.cat([getattr(part, name) for part in parts])
         assert torch.equal(joined, getattr(batches[3], name)), name
     assert share_of(batches, 6, ALONE) is batches

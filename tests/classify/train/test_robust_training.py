@@ -12,10 +12,8 @@ from hzsynth.classify.train.config import Robust
 from hzsynth.classify.train.robust_training import (
     AugMix,
     GaussianNoise,
-    PixMix,
     jensen_shannon,
     make_objective,
-    plasma,
 )
 from hzsynth.core.image_set import ImageSet
 from tests.classify.conftest import StopsAt, classify_config
@@ -102,27 +100,6 @@ def test_augmix_asks_about_three_views_of_every_image() -> None:
         own = (view - clean).flatten(1).norm(dim=1)
         other = (view - clean.roll(1, 0)).flatten(1).norm(dim=1)
         assert (own < other).float().mean() >= 0.8
-
-
-def test_pixmix_leaves_some_images_and_stays_in_range() -> None:
-    seen = Seen()
-    images = _images(200)
-    PixMix(_loss, seed=0)(seen, images, torch.arange(200) % 2, 0)
-    mixed = seen.batches[0]
-    assert mixed.min() >= 0
-    assert mixed.max() <= 1
-    same = (mixed == images).flatten(1).all(dim=1).float().mean()
-    # No round at all has probability 1 / 5.
-    assert 0.1 < same < 0.3
-
-
-def test_plasma_has_a_falling_spectrum() -> None:
-    clouds = plasma(8, 64, 64, torch.Generator().manual_seed(0))
-    assert clouds.amin((2, 3)).abs().max() == 0
-    assert clouds.amax((2, 3)).min() == 1
-    power = torch.fft.rfft2(clouds - clouds.mean((2, 3), keepdim=True)).abs().square().mean((0, 1))
-    # Amplitude as 1 / f: four times the frequency has a sixteenth of the power.
-    assert 8 < float(power[0, 4] / power[0, 16]) < 32
 
 
 def test_adversarial_noise_stays_in_its_ball_and_hurts_more_than_white_noise() -> None:

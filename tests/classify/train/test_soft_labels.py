@@ -21,7 +21,13 @@ from tests.classify.conftest import kdect_config
 @pytest.fixture
 def mixed(photographs: ImageSet, tmp_path: Path) -> ImageSet:
     config = BuildConfig(
-        label="zoster", ratio=0, multiplier=4, mix="mixup", mix_classes="any", strategies=("flip",)
+        label="zoster",
+        ratio=0,
+        multiplier=4,
+        mix="mixup",
+        mix_classes="any",
+        strategies=("flip",),
+        write_augmented=True,
     )
     return build_dataset(photographs, [], config, tmp_path / "mixed")
 
