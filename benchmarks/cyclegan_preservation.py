@@ -143,7 +143,7 @@ def chosen(rows: dict[str, list[Row]]) -> str:
 
 def line(arm: str, seed: int, row: Row, speed: float) -> dict[str, object]:
     """A measurement as a line of the CSV."""
-    return {"arm": arm, "seed": seed, **vars(row), "images_per_second": f"{speed:.2f}"}
+    return {"arm": arm, "seed": seed, **row.flat(), "images_per_second": f"{speed:.2f}"}
 
 
 def main() -> None:
@@ -179,7 +179,10 @@ def main() -> None:
         for seed in range(given.seeds):
             for arm in arms:
                 config = CycleGanConfig(
-                    resolution=size, seed=seed, snapshots=1, **budget, **ARMS[arm]
+                    **{"objective": "cyclegan", **budget, **ARMS[arm]},
+                    resolution=size,
+                    seed=seed,
+                    snapshots=1,
                 )
                 name = f"run-{seed}-{arms.index(arm)}"
                 settings = ComparisonConfig(

@@ -178,7 +178,7 @@ def photographs(size: int, seed: int) -> Domain:
 
 def published_config(size: int) -> CycleGanConfig:
     return CycleGanConfig(
-        resolution=size, batch=1, width=64, blocks=6 if size <= 128 else 9, discriminator_width=64,
+        objective="cyclegan", resolution=size, batch=1, width=64, blocks=6 if size <= 128 else 9, discriminator_width=64,
         upsampling="transposed", output="published", discriminator_norm="instance",
         preserve="none", identity_weight=5.0, tone_weight=0.0, shift=0.0, ema=0.0,
     )  # fmt: skip
@@ -221,7 +221,7 @@ def main() -> None:
     pairs: list[Pair] = []
     for size in sizes:
         published = published_config(size)
-        default = CycleGanConfig(resolution=size)
+        default = CycleGanConfig(objective="cyclegan", resolution=size)
         pairs += measure(f"{size} px", published, True, repeats, compute)
         if size == sizes[0]:
             pairs += measure(f"{size} px, fakes kept", published, False, repeats, compute)

@@ -66,7 +66,7 @@ def main() -> None:
         for cohort, label in (("western", "herpes_zoster"), ("korean", "normal")):
             phantom = PhantomConfig(patients={label: 8}, cohorts=(cohort,), logo_share=0)
             sets.append(import_phantom(phantom, root / cohort))
-        config = CycleGanConfig(resolution=128, steps=5, snapshots=1)
+        config = CycleGanConfig(objective="cyclegan", resolution=128, steps=5, snapshots=1)
         with RunDir.start(root / "run", "cyclegan", config, {}) as run:
             train_cyclegan(*sets, config, run, compute=choose_compute())
         made = {}

@@ -15,11 +15,12 @@ ORIGINS = (
     "light",
     "stylegan2",
     "cyclegan",
+    "tone",
     "transplant",
     "diffusion",
     "external",
 )
-"""``light``: a GAN's light generator (before its own name it was called ``stylegan2``). ``transplant``: the lesion of one photograph on the skin of another. ``external``: made by somebody else's generator, of which nobody here knows what it saw."""
+"""``light``: a GAN's light generator (before its own name it was called ``stylegan2``). ``tone``: a photograph or a generated image in another skin tone, in closed form. ``transplant``: the lesion of one photograph on the skin of another. ``external``: made by somebody else's generator, of which nobody here knows what it saw."""
 REAL_ORIGINS = ("real", "phantom")
 """Origins that count as photographs: the phantom stands for them where there are none."""
 SPLITS = ("", "train", "val", "test")

@@ -14,6 +14,7 @@ from hzsynth.core.devices import Compute
 from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.seeding import torch_generator
 from hzsynth.core.training_loop import TrainingLoop
+from hzsynth.cyclegan.colour import to_uint8
 from hzsynth.cyclegan.colour_start import colour_start
 from hzsynth.cyclegan.config import CycleGanConfig
 from hzsynth.cyclegan.contrastive import PatchHeads
@@ -208,8 +209,3 @@ class Adversaries:
         if BACKWARD in self.averages:
             rows["cycled"] = to_uint8(self.averages[BACKWARD].module(there))
         return rows
-
-
-def to_uint8(images: torch.Tensor) -> torch.Tensor:
-    """Images in [-1, 1] -> uint8 on the CPU."""
-    return ((images.float().cpu() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

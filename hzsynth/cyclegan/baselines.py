@@ -4,7 +4,8 @@ All have one interface: a picture, the target domain and a source of random draw
 No-op; shades of grey (Finlayson and Trezzi 2004), which replaces the light of the photograph;
 Reinhard's transfer of Lab mean and deviation (Reinhard et al. 2001), of the whole picture or of the
 skin; Lab histogram matching; Fourier domain adaptation (Yang and Soatto 2020), which exchanges
-the amplitudes of the lowest frequencies for those of one of the target's photographs; and the
+the amplitudes of the lowest frequencies for those of one of the target's photographs; the closed-form
+map between both domains' skin colours, where a trained translation starts (see `colour_start`); and the
 transplant of the lesion onto one of them (see `transplant`).
 """
 
@@ -13,10 +14,13 @@ from functools import partial
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from skimage.color import rgb2lab
 
+from hzsynth.cyclegan.colour import to_uint8
+from hzsynth.cyclegan.colour_start import ToneMap
 from hzsynth.cyclegan.target import (
     LEVELS,
     Floats,
@@ -135,7 +139,7 @@ def fourier(
 Baseline = Callable[[Picture, TargetStatistics, np.random.Generator], Picture]
 """Gives a picture the look of the target domain; random draws come from the generator alone."""
 
-NO_CHANGE = "no-op"
+NO_CHANGE, TONE = "no-op", "tone"
 TONE_TRANSFERS: tuple[tuple[str, Baseline], ...] = (
     (NO_CHANGE, no_change),
     ("shades-of-gray", shades_of_gray),
@@ -146,4 +150,18 @@ TONE_TRANSFERS: tuple[tuple[str, Baseline], ...] = (
     ("fda-0.05", partial(fourier, beta=0.05)),
     ("fda-0.09", partial(fourier, beta=0.09)),
 )
-"""Every change of tone by its name; the lesion stays where it is."""
+"""Every change of tone by its name that needs to know the target only; the lesion stays where it is.
+
+``tone`` is one more, which has to know both domains (see `tone_transfer`).
+"""
+
+
+def tone_transfer(tone_map: ToneMap) -> Baseline:
+    """The closed-form map between both domains' skin colours as an alternative."""
+
+    def transfer(picture: Picture, target: TargetStatistics, rng: np.random.Generator) -> Picture:
+        images = torch.from_numpy(picture.pixels.transpose(2, 0, 1).copy())[None]
+        mapped = to_uint8(tone_map(images.float() / 127.5 - 1))
+        return Picture(mapped[0].permute(1, 2, 0).numpy(), picture.lesion)
+
+    return transfer

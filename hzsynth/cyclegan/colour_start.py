@@ -1,4 +1,4 @@
-"""The map between two domains' skin colours, which a translation starts at and is held to.
+"""The map between two domains' skin colours: a translation in closed form, where a trained one starts.
 
 The adversarial game alone needs thousands of steps to move a tone, and then moves that of the whole
 picture, background and all. The skin colours of the two domains are taken for two normal
@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
+from hzsynth.cyclegan.colour import apply_change, colour_features, to_logits
 from hzsynth.cyclegan.domains import Domain
 from hzsynth.cyclegan.measures import skin_ring
-from hzsynth.cyclegan.networks import colour_features, to_logits
 from hzsynth.cyclegan.preservation import ring_of
 from hzsynth.cyclegan.target import Floats, Picture
 
@@ -131,6 +132,37 @@ def _regressed(features: Floats, shifts: NDArray[np.float64]) -> Floats:
         standardised.T @ standardised + penalty, standardised.T @ (shifts - shifts.mean(axis=0))
     )
     return np.asarray(weight / deviation[:, None])
+
+
+class ToneMap(nn.Module):
+    """The start taken for a translation of its own: no training, and nothing changes but the tone.
+
+    A shift in logits, one for the whole picture, linear in its mean colours and contrasts.
+    """
+
+    multiple = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(3, 6), requires_grad=False)
+        self.bias = nn.Parameter(torch.zeros(3), requires_grad=False)
+
+    @classmethod
+    def between(cls, domain: Domain) -> "ToneMap":
+        """The map of a domain with its shifts (see `with_shifts`) onto the other."""
+        tone_map, start = cls(), colour_start(domain)
+        tone_map.weight.copy_(start.weight)
+        tone_map.bias.copy_(start.bias)
+        return tone_map
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """N x 3 x H x W in [-1, 1] -> the same, in the other domain's tone."""
+        shift = colour_features(images) @ self.weight.T + self.bias
+        return apply_change(images, shift[..., None, None].expand_as(images))
+
+    def harmonise(self, images: torch.Tensor) -> torch.Tensor:
+        """Images whose skin is of the target domain already: they stay as they are."""
+        return images
 
 
 def tone_loss(

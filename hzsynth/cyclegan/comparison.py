@@ -17,10 +17,11 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.photos import square
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import numpy_generator
-from hzsynth.cyclegan.baselines import NO_CHANGE, TONE_TRANSFERS, Baseline
+from hzsynth.cyclegan.baselines import NO_CHANGE, TONE, TONE_TRANSFERS, Baseline, tone_transfer
+from hzsynth.cyclegan.colour_start import ToneMap, with_shifts
 from hzsynth.cyclegan.config import FEWEST, ComparisonConfig
-from hzsynth.cyclegan.domains import given_mask
-from hzsynth.cyclegan.evaluation import Changed, MethodEvaluator, Sample
+from hzsynth.cyclegan.domains import given_mask, load_domain
+from hzsynth.cyclegan.evaluation import KID, TEXTURE, Changed, MethodEvaluator, Sample
 from hzsynth.cyclegan.gate import BOTH, MODEL, TRANSPLANT, Row, recommend
 from hzsynth.cyclegan.judging import Judge, feature_judge
 from hzsynth.cyclegan.target import Picture, Pixels, TargetStatistics, measure_target
@@ -39,8 +40,9 @@ class Comparison:
         rows: one a method: tone transfers, the model, the transplant alone and translated.
         passed: whether the model passes the gate.
         recommendation: what to use, in a sentence with the figures.
-        kid_floor: KID between two halves of the target's photographs; None with too few.
-        tone_floor: distance in ITA between two halves of its patients, degrees; None with one.
+        kid_floor: KID between patients of the target; None with too few.
+        texture_floor: the same of texture.
+        tone_floor: distance in ITA between patients of the target, degrees; None with one.
         judge: who judged.
         remarks: what limits the comparison.
         counts: photographs of each domain.
@@ -52,6 +54,7 @@ class Comparison:
     passed: bool
     recommendation: str
     kid_floor: float | None
+    texture_floor: float | None
     tone_floor: float | None
     judge: str
     remarks: tuple[str, ...]
@@ -66,10 +69,11 @@ class Comparison:
             "recommendation": self.recommendation,
             "judge": self.judge,
             "kid_floor": self.kid_floor,
+            "texture_floor": self.texture_floor,
             "tone_floor": self.tone_floor,
             "counts": self.counts,
             "remarks": list(self.remarks),
-            "rows": [vars(row) for row in self.rows],
+            "rows": [row.flat() for row in self.rows],
             "config": self.config.model_dump(mode="json"),
         }
 
@@ -89,6 +93,7 @@ def compare(
     judge: Judge | None = None,
     extractor: FeatureExtractor | None = None,
     harmonise: Translate | None = None,
+    of_tone_map: bool = False,
     progress: Progress = SILENT,
 ) -> Comparison:
     """Measures a model and its alternatives.
@@ -104,6 +109,7 @@ def compare(
         judge: says whether a lesion is there; by default one is trained (see `judging`).
         extractor: features for KID; by default EfficientNet-Lite0.
         harmonise: the model on transplants, whose skin is the target's; by default `translate`.
+        of_tone_map: the model is the closed-form tone map, and nothing was learned beyond.
         progress: where to report.
 
     Returns:
@@ -116,9 +122,12 @@ def compare(
     photographs = _photographs(source, target, {i.sha256 for i in seen}, config, remarks)
     sources, wanted = photographs.sources, photographs.wanted
     judge = judge or _trained_judge(photographs, config.seed, compute)
+    methods = _Methods(
+        translate, harmonise or translate, of_tone_map, _tone_map(source, target, config)
+    )
     statistics = measure_target(photographs.hosts)
-    made = _make_all(translate, harmonise or translate, sources, statistics, config, progress)
-    healthy_made = _change_healthy(translate, wanted, statistics, config)
+    made = _make_all(methods, sources, statistics, config, progress)
+    healthy_made = _change_healthy(methods, wanted, statistics, config)
     features = extractor or create_extractor(compute=compute)
     evaluator = MethodEvaluator(sources, wanted, judge, config.seed, features)
     rows = []
@@ -126,12 +135,13 @@ def compare(
         for name, pictures in made.items():
             rows.append(evaluator.measure(name, pictures, healthy_made.get(name)))
             task.advance(1)
-    passed, sentence = recommend(rows)
+    passed, sentence = recommend(rows, evaluator.tone_floor, TONE if of_tone_map else MODEL)
     return Comparison(
         rows=tuple(rows),
         passed=passed,
         recommendation=sentence,
-        kid_floor=evaluator.floor,
+        kid_floor=evaluator.floors[KID],
+        texture_floor=evaluator.floors[TEXTURE],
         tone_floor=evaluator.tone_floor,
         judge=judge.name,
         remarks=(*remarks, *evaluator.remarks),
@@ -139,6 +149,48 @@ def compare(
         sheet=_sheet(sources, made),
         config=config,
     )
+
+
+def _tone_map(source: ImageSet, target: ImageSet, config: ComparisonConfig) -> Baseline | None:
+    """The closed-form map between the parts of both sets that may be learned from; None without them."""
+    parts = [
+        images.replace_records(_limited(images.training_part().records, config))
+        for images in (source, target)
+    ]
+    if min(map(len, parts)) < 2:
+        return None
+    domains = load_domain(parts[0], config.size, True), load_domain(parts[1], config.size, False)
+    return tone_transfer(ToneMap.between(with_shifts(*domains)[0]))
+
+
+@dataclass(frozen=True)
+class _Methods:
+    """The model and the alternatives that follow from both sets.
+
+    Attributes:
+        translate: the model.
+        harmonise: the model on transplants.
+        of_tone_map: whether the model is the closed-form tone map itself.
+        tone_map: the one between the sets, or None.
+    """
+
+    translate: Translate
+    harmonise: Translate
+    of_tone_map: bool
+    tone_map: Baseline | None
+
+    def transfers(self, config: ComparisonConfig) -> list[tuple[str, Baseline]]:
+        found = list(TONE_TRANSFERS if config.alternatives else TONE_TRANSFERS[:1])
+        if self.tone_map is not None and not self.of_tone_map:
+            found.append((TONE, self.tone_map))
+        return found
+
+    @property
+    def model(self) -> str:
+        return TONE if self.of_tone_map else MODEL
+
+    def changed(self, sample: Sample) -> Picture:
+        return Picture(self.translate(sample.picture.pixels), sample.picture.lesion)
 
 
 @dataclass(frozen=True)
@@ -240,13 +292,8 @@ def _healthy(images: ImageSet, record: ImageRecord, size: int) -> Sample:
     return Sample(Picture(pixels, empty), record.patient)
 
 
-def _transfers(config: ComparisonConfig) -> Sequence[tuple[str, Baseline]]:
-    return TONE_TRANSFERS if config.alternatives else TONE_TRANSFERS[:1]
-
-
 def _make_all(
-    translate: Translate,
-    harmonise: Translate,
+    methods: _Methods,
     sources: Sequence[Sample],
     target: TargetStatistics,
     config: ComparisonConfig,
@@ -254,7 +301,7 @@ def _make_all(
 ) -> dict[str, list[Changed | None]]:
     """Every method on every source photograph."""
     made: dict[str, list[Changed | None]] = {}
-    transfers = _transfers(config)
+    transfers = methods.transfers(config)
     total = (len(transfers) + 3) * len(sources)
     with progress.task("changing", total=total, unit="img") as task:
         for name, transfer in transfers:
@@ -264,23 +311,24 @@ def _make_all(
                 changed = transfer(sample.picture, target, rng)
                 made[name].append(Changed(changed, sample.picture.pixels))
                 task.advance(1)
-        made[MODEL] = [
-            Changed(Picture(translate(s.picture.pixels), s.picture.lesion), s.picture.pixels)
-            for s in sources
-        ]
+        made[methods.model] = [Changed(methods.changed(s), s.picture.pixels) for s in sources]
         task.advance(len(sources))
         if not config.alternatives:
             return made
-        made[TRANSPLANT], made[BOTH] = [], []
+        made[TRANSPLANT] = []
         for number, sample in enumerate(sources):
-            laid = _transplanted(sample.picture, target, config, number)
-            made[TRANSPLANT].append(laid)
-            both = None
-            if laid is not None:
-                both = Picture(harmonise(laid.picture.pixels), laid.picture.lesion)
-            made[BOTH].append(None if laid is None or both is None else Changed(both, laid.before))
-            task.advance(2)
+            made[TRANSPLANT].append(_transplanted(sample.picture, target, config, number))
+            task.advance(1)
+        if not methods.of_tone_map:
+            made[BOTH] = [_harmonised(laid, methods.harmonise) for laid in made[TRANSPLANT]]
+        task.advance(len(sources))
     return made
+
+
+def _harmonised(laid: Changed | None, harmonise: Translate) -> Changed | None:
+    if laid is None:
+        return None
+    return Changed(Picture(harmonise(laid.picture.pixels), laid.picture.lesion), laid.before)
 
 
 def _transplanted(
@@ -295,14 +343,14 @@ def _transplanted(
 
 
 def _change_healthy(
-    translate: Translate,
+    methods: _Methods,
     wanted: Sequence[Sample],
     target: TargetStatistics,
     config: ComparisonConfig,
 ) -> dict[str, list[Picture]]:
     """Every method that can be applied to healthy skin; a transplant cannot."""
     made: dict[str, list[Picture]] = {}
-    for name, transfer in _transfers(config):
+    for name, transfer in methods.transfers(config):
         generators = [
             numpy_generator(config.seed, "compare", "healthy", name, i) for i in range(len(wanted))
         ]
@@ -310,7 +358,7 @@ def _change_healthy(
             transfer(sample.picture, target, rng)
             for sample, rng in zip(wanted, generators, strict=True)
         ]
-    made[MODEL] = [Picture(translate(s.picture.pixels), s.picture.lesion) for s in wanted]
+    made[methods.model] = [methods.changed(sample) for sample in wanted]
     return made
 
 

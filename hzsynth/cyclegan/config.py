@@ -9,7 +9,7 @@ from hzsynth.core.config import Config
 Upsampling = Literal["resize", "transposed"]
 Output = Literal["residual", "published"]
 Norm = Literal["none", "instance"]
-Aim = Literal["cyclegan", "cut"]
+Aim = Literal["tone", "cyclegan", "cut"]
 
 WAYS = ("none", "mask", "blind", "contrast", "gated", "semantic")
 """How lesions can be kept: ``blind`` hides them from the discriminators, ``contrast`` holds their
@@ -19,9 +19,11 @@ classifier says."""
 
 
 class CycleGanConfig(Config):
-    """How CycleGAN is trained; the defaults serve tens of images and minutes on a CPU.
+    """How lesions are mapped onto other skin; the defaults serve tens of images and minutes on a CPU.
 
-    As published: batch 1, width and discriminator_width 64, blocks 6 (9 above 128 px),
+    The default objective is no network but the map of tone that a network would start at: that one
+    learns more on tens of photographs was not shown (``benchmarks/cyclegan_own_start.py``).
+    As published: objective cyclegan, batch 1, width and discriminator_width 64, blocks 6 (9 above 128 px),
     upsampling transposed, output published, discriminator_norm
     instance, preserve none, tone_weight 0, shift 0, ema 0, identity_weight 5.
     """
@@ -46,7 +48,9 @@ class CycleGanConfig(Config):
         2, description="reduction at which a residual change is computed"
     )
     objective: Aim = Field(
-        "cyclegan", description="cycle and identity, or PatchNCE with one direction only"
+        "tone",
+        description="tone: the map between the skin colours in closed form, nothing is trained; cyclegan: "
+        "cycle and identity; cut: PatchNCE with one direction only",
     )
     preserve: str = Field(
         "mask", description=f"how lesions are kept: {', '.join(WAYS)}, or several with commas"
@@ -90,6 +94,17 @@ class CycleGanConfig(Config):
     def _gate_needs_a_residual(self) -> Self:
         if self.keeps("gated") and self.output == "published":
             raise ValueError("preserve gated needs output residual: it gates the change")
+        return self
+
+    @model_validator(mode="after")
+    def _a_tone_map_is_computed(self) -> Self:
+        for name in ("steps", "minutes", "preserve"):
+            default = type(self).model_fields[name].default
+            if self.objective == "tone" and getattr(self, name) != default:
+                raise ValueError(
+                    f"{name} is for objective cyclegan or cut: objective tone computes a map of tone "
+                    "and trains nothing"
+                )
         return self
 
     def keeps(self, way: str) -> bool:

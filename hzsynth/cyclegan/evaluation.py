@@ -9,29 +9,32 @@ import torch
 from numpy.typing import NDArray
 
 from hzsynth.core.errors import InputError
-from hzsynth.core.seeding import numpy_generator
-from hzsynth.cyclegan.gate import Row
+from hzsynth.cyclegan.baselines import TONE
+from hzsynth.cyclegan.floors import patch_floor, tone_floor
+from hzsynth.cyclegan.gate import BOTH, TRANSPLANT, Row
 from hzsynth.cyclegan.judging import Judge, Verdicts, after_jpeg
 from hzsynth.cyclegan.measures import (
-    SkinColour,
     colour_distances,
+    explained_by_colours,
     feature_distance,
     found_area,
-    grown,
     lesion_similarity,
     red_contrast,
     skin_colour,
 )
+from hzsynth.cyclegan.paired_distance import Gain, gain_over
+from hzsynth.cyclegan.skin_patches import Described, describe
 from hzsynth.cyclegan.target import Picture, Pixels
-from hzsynth.data.skin import skin_mask
+from hzsynth.cyclegan.texture import texture_features
 from hzsynth.score.extractors import FeatureExtractor
-from hzsynth.score.metrics.kid import default_subset_size, kid, kid_floor
+from hzsynth.score.metrics.kid import default_subset_size, kid
 
 # A KID of fewer patches says nothing.
 _FEWEST = 8
-# Patches beside the lesion for KID: side as a share of the picture, most a picture, least skin.
-_PATCH, _PATCHES, _PATCH_SKIN = 0.375, 3, 0.7
-_SUBSETS, _FLOOR_REPEATS = 50, 50
+_SUBSETS = 50
+# Deviations beyond which a texture is no further away.
+_FURTHEST = 3.0
+KID, TEXTURE = "kid", "texture"
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,13 @@ class Changed:
 class MethodEvaluator:
     """Measures methods on the same photographs by the same judge.
 
+    The closed-form tone map has to be measured before the methods that it is compared with.
+
     Attributes:
         remarks: what limits the comparison, sentences for the user.
-        floor: KID between halves of the target's photographs; None with too few patches.
-        tone_floor: distance in ITA between halves of the target's patients; None with one patient.
+        floors: KID and texture between patients of the target; None with too few patches.
+        tone_floor: distance in ITA between patients of the target, at as many photographs as are
+            compared; None with one patient.
     """
 
     def __init__(
@@ -87,13 +93,24 @@ class MethodEvaluator:
             skin_colour(Picture(sample.picture.pixels, other.picture.lesion))
             for sample, other in zip(wanted, itertools.cycle(sources), strict=False)
         ]
-        self._reference = self._patch_features([s.picture for s in wanted])
+        patients = [s.patient for s in wanted]
+        self._scale = torch.zeros(1), torch.ones(1)
+        plain = describe([s.picture for s in wanted], patients, [texture_features], seed)[0]
+        if len(plain.patients) > 1:
+            # Every figure of texture counts as much as it differs between the target's patches.
+            deviation, mean = torch.std_mean(plain.features, dim=0)
+            self._scale = mean, deviation.clamp_min(1e-3)
+        self._target = self._described([s.picture for s in wanted], patients)
+        self._of_tone_map: dict[str, Described] | None = None
         self.remarks: list[str] = []
-        self.tone_floor = tone_floor(self._colours, [s.patient for s in wanted], seed)
-        self.floor: float | None = None
-        if len(self._reference) >= 2 * _FEWEST:
-            part = len(self._reference) // 2
-            self.floor, _ = kid_floor(self._reference, part=part, repeats=_FLOOR_REPEATS, seed=seed)
+        counts = len(sources), len(wanted)
+        self.tone_floor = tone_floor(self._colours, patients, counts, seed)
+        self.floors: dict[str, float | None] = {KID: None, TEXTURE: None}
+        patches = len(self._target[KID].patients)
+        if patches >= 2 * _FEWEST:
+            for name, target in self._target.items():
+                floor = patch_floor(target, patches // 2, seed)
+                self.floors[name] = None if floor is None else floor[0]
         else:
             self.remarks.append("the target's photographs give too few patches of skin for a KID")
         wrong = float(self._healthy_before.called.mean())
@@ -134,7 +151,11 @@ class MethodEvaluator:
         after = self._asked(pictures, samples)
         jpeg = self._asked([after_jpeg(picture) for picture in pictures], samples)
         tone, red, yellow = colour_distances([skin_colour(p) for p in pictures], self._colours)
-        kid, spread = self._kid(pictures)
+        described = self._described(pictures, [sample.patient for sample in samples])
+        if name == TONE:
+            self._of_tone_map = described
+        (kid_value, spread), (texture, _) = (self._distance(n, described) for n in (KID, TEXTURE))
+        gains = [self._gain(n, described) for n in (KID, TEXTURE)]
         return Row(
             method=name,
             pictures=len(kept),
@@ -146,8 +167,12 @@ class MethodEvaluator:
             tone=tone,
             red=red,
             yellow=yellow,
-            kid=kid,
+            kid=kid_value,
             kid_spread=spread,
+            texture=texture,
+            kid_gain=gains[0],
+            texture_gain=gains[1],
+            colour_map=None if name in (TRANSPLANT, BOTH) else _colour_map(kept),
             normal_turned=self._turned(healthy),
         )
 
@@ -157,22 +182,36 @@ class MethodEvaluator:
         after = self._asked(healthy, self._wanted)
         return _share(after.called[~self._healthy_before.called])
 
-    def _kid(self, pictures: Sequence[Picture]) -> tuple[float | None, float | None]:
-        features = self._patch_features(pictures)
-        size = default_subset_size(len(self._reference), len(features))
+    def _described(
+        self, pictures: Sequence[Picture], patients: Sequence[str]
+    ) -> dict[str, Described]:
+        found = describe(pictures, patients, (self._extractor, self._texture), self._seed)
+        return dict(zip((KID, TEXTURE), found, strict=True))
+
+    def _texture(self, patches: torch.Tensor) -> torch.Tensor:
+        mean, deviation = self._scale
+        # A hair or an edge in one patch would outweigh all others in a cubic kernel.
+        return ((texture_features(patches) - mean) / deviation).clamp(-_FURTHEST, _FURTHEST)
+
+    def _distance(
+        self, space: str, made: dict[str, Described]
+    ) -> tuple[float | None, float | None]:
+        target, own = self._target[space].features, made[space].features
+        size = default_subset_size(len(target), len(own))
         if size < _FEWEST:
             return None, None
-        return kid(self._reference, features, subset_size=size, subsets=_SUBSETS, seed=self._seed)
+        return kid(target, own, subset_size=size, subsets=_SUBSETS, seed=self._seed)
 
-    def _patch_features(self, pictures: Sequence[Picture]) -> torch.Tensor:
-        patches = []
-        for number, picture in enumerate(pictures):
-            rng = numpy_generator(self._seed, "compare", "patches", number)
-            patches += skin_patches(picture, rng)
-        if not patches:
-            return torch.empty(0, self._extractor.dim)
-        stacked = np.stack(patches).transpose(0, 3, 1, 2)
-        return self._extractor(torch.from_numpy(stacked.copy()))
+    def _gain(self, space: str, made: dict[str, Described]) -> Gain | None:
+        """How much nearer to the target than by the closed-form tone map."""
+        if self._of_tone_map is None or made is self._of_tone_map:
+            return None
+        return gain_over(self._target[space], made[space], self._of_tone_map[space])
+
+
+def _colour_map(made: Sequence[Changed]) -> float | None:
+    shares = [explained_by_colours(c.before, c.picture.pixels) for c in made]
+    return _median([share for share in shares if share is not None])
 
 
 def _lesion_figures(
@@ -195,58 +234,6 @@ def _lesion_figures(
         "contrast": _median([now / before for now, before in contrasts if before > 1.0]),
         "area": _median([now / before for now, before in areas if before > 0]),
     }
-
-
-def tone_floor(colours: Sequence[SkinColour], patients: Sequence[str], seed: int) -> float | None:
-    """How far photographs of one population lie apart in tone, by chance alone.
-
-    Args:
-        colours: of N photographs.
-        patients: of each; a patient is in one half only.
-        seed: of the halves.
-
-    Returns:
-        Degrees: mean first Wasserstein distance in ITA between random halves of the patients; None
-        with fewer than two.
-    """
-    names = sorted(set(patients))
-    if len(names) < 2:
-        return None
-    rng = numpy_generator(seed, "compare", "tone-floor")
-    distances = []
-    for _ in range(_FLOOR_REPEATS):
-        first = set(rng.permutation(names)[: len(names) // 2].tolist())
-        halves: tuple[list[SkinColour], list[SkinColour]] = ([], [])
-        for colour, patient in zip(colours, patients, strict=True):
-            halves[patient in first].append(colour)
-        distances.append(colour_distances(*halves)[0])
-    return float(np.mean(distances))
-
-
-def skin_patches(picture: Picture, rng: np.random.Generator) -> list[Pixels]:
-    """Up to three patches of skin beside the lesion, a bit more than a third of the picture each.
-
-    Args:
-        picture: with its lesion.
-        rng: draws the places; for pictures with equal masks and skin they are the same.
-
-    Returns:
-        Patches of one size; none where the lesion leaves no room.
-    """
-    height, width = picture.lesion.shape
-    side = round(_PATCH * min(height, width))
-    near = grown(picture.lesion, round(0.02 * max(height, width)))
-    skin = skin_mask(picture.pixels)
-    patches: list[Pixels] = []
-    rows = rng.integers(0, height - side + 1, 60).tolist()
-    columns = rng.integers(0, width - side + 1, 60).tolist()
-    for row, column in zip(rows, columns, strict=True):
-        box = np.s_[row : row + side, column : column + side]
-        if near[box].mean() <= 0.01 and skin[box].mean() >= _PATCH_SKIN:
-            patches.append(np.ascontiguousarray(picture.pixels[box]))
-        if len(patches) == _PATCHES:
-            break
-    return patches
 
 
 def _share(values: NDArray[np.bool_]) -> float | None:

@@ -175,3 +175,24 @@ def found_area(picture: Picture) -> int:
     """Pixels that the redness prior marks within the lesion and its near surroundings."""
     near = grown(picture.lesion, round(_GAP * max(picture.lesion.shape)))
     return int((lesion_mask(picture.pixels) & near).sum())
+
+
+def explained_by_colours(before: Pixels, after: Pixels) -> float | None:
+    """How much of a change is one of colours alone, the same wherever a colour stands.
+
+    Args:
+        before: H x W x 3.
+        after: the same shape.
+
+    Returns:
+        The share of the squared change of all pixels that the best affine map of R, G and B explains, from
+        0 to 1; None without a change.
+    """
+    colours = before.reshape(-1, 3).astype(np.float64)
+    change = after.reshape(-1, 3) - colours
+    total = float((change**2).sum())
+    if total == 0:
+        return None
+    terms = np.column_stack([colours, np.ones(len(colours))])
+    weights, *_ = np.linalg.lstsq(terms, change, rcond=None)
+    return 1 - float(((change - terms @ weights) ** 2).sum()) / total

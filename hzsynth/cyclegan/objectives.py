@@ -225,4 +225,4 @@ class PatchContrast(Objective):
 
 
 OBJECTIVES: dict[Aim, type[Objective]] = {"cyclegan": CycleConsistency, "cut": PatchContrast}
-"""Every objective by the name that the configuration gives it."""
+"""Every objective that is trained, by the name that the configuration gives it."""

@@ -1,4 +1,7 @@
-"""Training of CycleGAN (Zhu et al. 2017) with the lesion kept.
+"""The translation of lesions onto other skin: a tone map in closed form, or CycleGAN with the lesion kept.
+
+By default the map between the skin colours of both domains is computed (see `colour_start`), which takes no
+training. ``objective = "cyclegan"`` trains a CycleGAN (Zhu et al. 2017) that starts there.
 
 The loop is the published one: least-squares adversarial losses, cycle and identity losses,
 a pool of 50 earlier fakes, Adam with beta1 0.5, and a learning rate that falls linearly to zero in
@@ -12,6 +15,7 @@ interrupted and resumed run of a given number of steps ends bitwise where the un
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hzsynth.core.checkpoint import load_checkpoint, save_checkpoint
 from hzsynth.core.devices import Compute
@@ -23,7 +27,8 @@ from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.core.training_loop import Budget, TrainingLoop
 from hzsynth.cyclegan.adversaries import Adversaries
-from hzsynth.cyclegan.colour_start import with_shifts
+from hzsynth.cyclegan.colour import to_uint8
+from hzsynth.cyclegan.colour_start import ToneMap, with_shifts
 from hzsynth.cyclegan.config import CycleGanConfig
 from hzsynth.cyclegan.domains import (
     Domain,
@@ -32,13 +37,15 @@ from hzsynth.cyclegan.domains import (
     training_images,
 )
 from hzsynth.cyclegan.networks import ResnetGenerator, build_generator
-from hzsynth.cyclegan.objectives import Classify
+from hzsynth.cyclegan.objectives import BACKWARD, FORWARD, Classify
 from hzsynth.data.lesion import lesion_mask
 from hzsynth.report.contact_sheet import comparison_rows
 
 MODEL = "model.safetensors"
 _MODEL_KIND = "cyclegan-model"
 _SHOWN = 8
+
+Generator = ResnetGenerator | ToneMap
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,8 @@ def train_cyclegan(
     if processes.is_main:
         run.record_training([*used[0], *used[1]])
     domains = _load(*used, config, find)
+    if config.objective == "tone":
+        return _fit_tone_maps(domains, config, run, processes)
     adversaries = Adversaries(config, compute, classify, processes)
     loop = _loop(adversaries, config, run, compute, processes)
     if not loop.load_latest() and config.colour_start:
@@ -122,6 +131,30 @@ def train_cyclegan(
     return CycleGanResult(
         run.path / MODEL, _sheet(run, loop.step), loop.step, _images_per_second(config, loop)
     )
+
+
+def _fit_tone_maps(
+    domains: tuple[Domain, Domain], config: CycleGanConfig, run: RunDir, processes: Processes
+) -> CycleGanResult:
+    sheet = _sheet(run, 0)
+    if processes.is_main:
+        there, back = (ToneMap.between(domain) for domain in domains)
+        pixels = domains[0].pixels[:_SHOWN]
+        mapped = there(pixels.float() / 127.5 - 1)
+        rows = {"source": pixels, "translated": to_uint8(mapped), "cycled": to_uint8(back(mapped))}
+        write_png(sheet, comparison_rows(rows, _SHOWN))
+        maps = {FORWARD: there.state_dict(), BACKWARD: back.state_dict()}
+        _save_model(run, config, maps, sheet, steps=0, images_per_second=0.0)
+    processes.wait()
+    return CycleGanResult(run.path / MODEL, sheet, 0, 0.0)
+
+
+def _save_model(
+    run: RunDir, config: CycleGanConfig, networks: Mapping[str, Any], sheet: Path, **result: float
+) -> None:
+    state = {"config": config.model_dump(mode="json"), **networks}
+    save_checkpoint(run.path / MODEL, _MODEL_KIND, state)
+    run.finish({**result, "sheet": str(sheet.relative_to(run.path))})
 
 
 def _loop(
@@ -153,10 +186,8 @@ def _finish(
     if not sheet.is_file():
         _write_sheet(adversaries, source, sheet)
     averages = {name: average.state_dict() for name, average in adversaries.averages.items()}
-    state = {"config": config.model_dump(mode="json"), **averages}
-    save_checkpoint(run.path / MODEL, _MODEL_KIND, state)
-    result = {"steps": loop.step, "images_per_second": _images_per_second(config, loop)}
-    run.finish({**result, "sheet": str(sheet.relative_to(run.path))})
+    rate = _images_per_second(config, loop)
+    _save_model(run, config, averages, sheet, steps=loop.step, images_per_second=rate)
 
 
 def _images_per_second(config: CycleGanConfig, loop: TrainingLoop) -> float:
@@ -177,7 +208,7 @@ def _load(
         load_domain(source, config.resolution, config.needs_masks, find),
         load_domain(target, config.resolution, False),
     )
-    if config.colour_start or config.tone_weight > 0:
+    if config.objective == "tone" or config.colour_start or config.tone_weight > 0:
         return with_shifts(*domains)
     return domains
 
@@ -195,8 +226,8 @@ def _note(means: Mapping[str, float]) -> str:
     return f"{name} {means[name]:.3f}"
 
 
-def load_generator(run: RunDir, compute: Compute) -> tuple[ResnetGenerator, CycleGanConfig]:
-    """The trained source-to-target generator with the configuration it was trained with.
+def load_generator(run: RunDir, compute: Compute) -> tuple[Generator, CycleGanConfig]:
+    """The source-to-target generator with the configuration it was trained with.
 
     Args:
         run: a finished run of `train_cyclegan`.
@@ -212,7 +243,7 @@ def load_generator(run: RunDir, compute: Compute) -> tuple[ResnetGenerator, Cycl
         raise InputError(f"the run '{run.path}' is not finished: repeat its command to resume it")
     stored = load_checkpoint(run.path / MODEL, _MODEL_KIND)
     config = CycleGanConfig(**stored["config"])
-    network = build_generator(config)
+    network = ToneMap() if config.objective == "tone" else build_generator(config)
     network.load_state_dict(stored["forward"])
     network.to(compute.device, memory_format=compute.memory_format)  # type: ignore[call-overload]
     return network.eval().requires_grad_(False), config

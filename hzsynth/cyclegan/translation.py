@@ -18,17 +18,15 @@ from torch.nn import functional
 
 from hzsynth.core.devices import Compute
 from hzsynth.core.image_files import write_picture
-from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
-from hzsynth.cyclegan.adversaries import to_uint8
+from hzsynth.cyclegan.colour import apply_change, to_logits, to_uint8
 from hzsynth.cyclegan.domains import given_mask
 from hzsynth.cyclegan.measures import red_contrast, skin_colour
-from hzsynth.cyclegan.networks import ResnetGenerator, apply_change, to_logits
 from hzsynth.cyclegan.target import Mask, Picture, Pixels
-from hzsynth.cyclegan.training import load_generator
+from hzsynth.cyclegan.training import Generator, load_generator
 from hzsynth.cyclegan.transplant import main_parts
 from hzsynth.data.lesion import lesion_mask
 
@@ -69,7 +67,7 @@ def _to_float(pixels: NDArray[np.uint8], compute: Compute) -> torch.Tensor:
 
 @torch.no_grad()
 def translate_pixels(
-    generator: ResnetGenerator,
+    generator: Generator,
     pixels: Pixels,
     size: int,
     compute: Compute,
@@ -79,7 +77,7 @@ def translate_pixels(
     """Translates one image of any size and shape.
 
     Args:
-        generator: the trained network.
+        generator: the trained network, or a tone map.
         pixels: H x W x 3, uint8.
         size: side in pixels that the network was trained at.
         compute: where to compute.
@@ -187,23 +185,19 @@ def translate(
                     of_target=record.origin == "transplant",
                 )
                 mask = given_mask(images, record, pixels)
-                row = _row(record, name, run.id, look_at(pixels, after, mask))
+                row = replace(
+                    record,
+                    file_name=name,
+                    origin="tone" if config.objective == "tone" else "cyclegan",
+                    parents=(record.sha256,),
+                    run=run.id,
+                    seed="",
+                    extra={**record.extra, **look_at(pixels, after, mask)},
+                )
                 row = write_picture(writer.folder, row, after, mask)
             writer.register(row)
             task.advance()
     return writer.images
-
-
-def _row(record: ImageRecord, name: str, run: str, seen: dict[str, str]) -> ImageRecord:
-    return replace(
-        record,
-        file_name=name,
-        origin="cyclegan",
-        parents=(record.sha256,),
-        run=run,
-        seed="",
-        extra={**record.extra, **seen},
-    )
 
 
 def look_at(before: Pixels, after: Pixels, mask: Mask | None) -> dict[str, str]:

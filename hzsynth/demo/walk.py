@@ -199,6 +199,7 @@ def _translated(
     """The translator; the training photographs and the generated images on Korean skin."""
     scale = walk.scale
     config = CycleGanConfig(
+        objective="cyclegan",
         resolution=scale.translation_resolution,
         steps=scale.translation_steps,
         preserve="mask",

@@ -32,7 +32,7 @@ from hzsynth.release.evidence import Evidence, gather_evidence, read_audit
 from hzsynth.release.facts import Facts
 from hzsynth.version import __version__
 
-_GENERATED = ("light", "stylegan2", "cyclegan", "diffusion", "external")
+_GENERATED = ("light", "stylegan2", "cyclegan", "tone", "diffusion", "external")
 README, METRICS = "README.md", "metrics.json"
 
 

@@ -113,6 +113,7 @@ def compare_cyclegan(
         compute=compute,
         judge=None if classifier is None else lesion_judge(classifier, source, compute),
         harmonise=partial(translated, of_target=True),
+        of_tone_map=trained.objective == "tone",
         progress=progress,
     )
 

@@ -6,7 +6,9 @@ import torch
 from scipy.linalg import sqrtm
 from skimage.color import lab2rgb
 
+from hzsynth.cyclegan.colour import ColourChange, apply_change
 from hzsynth.cyclegan.colour_start import (
+    ToneMap,
     colour_start,
     skin_colours,
     tone_loss,
@@ -14,7 +16,6 @@ from hzsynth.cyclegan.colour_start import (
     with_shifts,
 )
 from hzsynth.cyclegan.domains import Domain
-from hzsynth.cyclegan.networks import ColourChange, apply_change
 
 
 def normal(seed, count, mean, spread):
@@ -110,3 +111,11 @@ def test_the_tone_loss_is_the_missing_shift_around_the_lesion():
     half[..., :16] = images[..., :16]
     without = tone_loss(images, half, torch.zeros_like(masks), torch.zeros(2, 3))
     assert without == pytest.approx(0.2 / 3, abs=1e-4)
+
+
+def test_the_tone_map_is_the_start_of_a_generator():
+    fair = with_shifts(skins(0, 12, (72, 6)), skins(1, 12, (58, 3)))[0]
+    images = fair.pixels.float() / 127.5 - 1
+    mapped = ((ToneMap.between(fair)(images) + 1) * 127.5).round().to(torch.uint8)
+    assert torch.equal(mapped, changed(fair, colour_start(fair)).pixels)
+    assert torch.equal(ToneMap.between(fair).harmonise(images), images)

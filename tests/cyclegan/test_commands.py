@@ -18,7 +18,14 @@ from hzsynth.cyclegan.training import train_cyclegan
 from hzsynth.cyclegan.transplant_set import transplant_images
 from tests.cli.starting import starts
 
-CONFIG = {"resolution": 32, "steps": 3, "width": 4, "blocks": 1, "discriminator_width": 4}
+CONFIG = {
+    "objective": "cyclegan",
+    "resolution": 32,
+    "steps": 3,
+    "width": 4,
+    "blocks": 1,
+    "discriminator_width": 4,
+}
 
 
 def write_set(path, colour, lesions, count=8):
@@ -120,7 +127,16 @@ def test_transplant_writes_a_set_that_translate_takes_on(trained, capsys, tmp_pa
 def test_semantic_without_classifier_and_a_wrong_class_are_refused(trained, capsys, tmp_path):
     sets = (trained / "source", trained / "target")
     code, _, errors = call(
-        capsys, "cyclegan", "train", *sets, "--preserve", "semantic", "--out", tmp_path / "run"
+        capsys,
+        "cyclegan",
+        "train",
+        *sets,
+        "--objective",
+        "cyclegan",
+        "--preserve",
+        "semantic",
+        "--out",
+        tmp_path / "run",
     )
     assert code == 2
     assert "--classifier" in errors

@@ -14,10 +14,13 @@ from skimage.metrics import structural_similarity
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set_writer import ImageSetWriter
+from hzsynth.cyclegan.baselines import TONE, tone_transfer
+from hzsynth.cyclegan.colour_start import ToneMap, with_shifts
 from hzsynth.cyclegan.comparison import _used, compare
 from hzsynth.cyclegan.comparison_page import write_comparison
 from hzsynth.cyclegan.config import ComparisonConfig
-from hzsynth.cyclegan.evaluation import Changed, MethodEvaluator, Sample, skin_patches, tone_floor
+from hzsynth.cyclegan.domains import load_domain
+from hzsynth.cyclegan.evaluation import Changed, MethodEvaluator, Sample
 from hzsynth.cyclegan.gate import BOTH, MODEL, TRANSPLANT, Row, recommend
 from hzsynth.cyclegan.judging import Judge, Verdicts, after_jpeg, classifier_judge, feature_judge
 from hzsynth.cyclegan.measures import (
@@ -31,6 +34,8 @@ from hzsynth.cyclegan.measures import (
     skin_colour,
     skin_ring,
 )
+from hzsynth.cyclegan.paired_distance import Gain
+from hzsynth.cyclegan.skin_patches import skin_patches
 from hzsynth.cyclegan.target import Picture
 
 SKIN, HOST = (66.0, 14.0, 18.0), (58.0, 12.0, 20.0)
@@ -199,6 +204,10 @@ def row(method, tone, kid, retention=1.0, **changes):
         "red": 1.0,
         "yellow": 1.0,
         "kid_spread": 0.001,
+        "texture": 0.1,
+        "kid_gain": None,
+        "texture_gain": None,
+        "colour_map": None,
         "normal_turned": 0.0,
     }
     return Row(method=method, tone=tone, kid=kid, retention=retention, **{**values, **changes})
@@ -229,6 +238,35 @@ def test_every_condition_of_the_gate_counts(model, reason):
     assert not passed
     assert reason in sentence
     assert "Use transplant instead" in sentence
+
+
+NEARER, EQUAL, FURTHER = Gain(0.01, 0.004), Gain(0.004, 0.003), Gain(-0.02, 0.005)
+
+
+@pytest.mark.parametrize(
+    ("tone", "gains", "passes"),
+    [
+        (1.5, (NEARER, EQUAL), True),
+        (1.5, (EQUAL, NEARER), True),
+        (2.9, (NEARER, EQUAL), True),
+        (3.1, (NEARER, EQUAL), False),
+        (1.5, (EQUAL, EQUAL), False),
+        (1.5, (NEARER, FURTHER), False),
+        (1.5, (None, None), False),
+    ],
+)
+def test_a_model_has_to_show_more_than_its_closed_form_start(tone, gains, passes):
+    start = row(TONE, 1.8, 0.014)
+    model = row(MODEL, tone, 0.012, kid_gain=gains[0], texture_gain=gains[1])
+    passed, sentence = recommend([*TRANSFERS, start, model], 1.2)
+    assert passed == passes
+    assert passes or "closed-form tone map" in sentence
+    assert passes or "Use tone instead" in sentence
+
+
+def test_a_tone_map_is_held_to_what_needs_less():
+    assert recommend([*TRANSFERS, row(TONE, 1.8, 0.014)], 1.2, TONE)[0]
+    assert not recommend([*TRANSFERS, row(TONE, 4.5, 0.014)], 1.2, TONE)[0]
 
 
 def test_a_transfer_that_loses_lesions_sets_no_bar():
@@ -284,7 +322,7 @@ class MeanColours:
         return torch.nn.functional.adaptive_avg_pool2d(pixels.float() / 255, 2).flatten(1)
 
 
-def run_compare(sets, translate):
+def run_compare(sets, translate, **options):
     config = ComparisonConfig(size=64)
     return compare(
         translate,
@@ -294,6 +332,7 @@ def run_compare(sets, translate):
         compute=CPU_FP32,
         judge=redness_judge(),
         extractor=MeanColours(),
+        **options,
     )
 
 
@@ -327,13 +366,28 @@ def test_a_perfect_model_is_measured_as_one():
     assert moved.kid < 0.2 * unchanged.kid
 
 
-def test_the_tone_floor_is_the_distance_between_patients():
-    fair, dark = SkinColour(40.0, 0.0, 0.0), SkinColour(30.0, 0.0, 0.0)
-    assert tone_floor([fair] * 3 + [dark] * 5, ["a"] * 3 + ["b"] * 5, 0) == pytest.approx(10)
-    assert tone_floor([fair] * 4, list("abcd"), 0) == 0
-    assert tone_floor([fair, dark], ["a", "a"], 0) is None
-    # Of the halves of four patients a third part the tones, the others mix them equally.
-    assert 1.5 < tone_floor([fair, fair, dark, dark], list("abcd"), 0) < 5.5
+def test_an_untrained_model_does_not_pass(sets, monkeypatch):
+    """The colour start alone beats every cheap transfer; whoever has learned nothing is told so."""
+    monkeypatch.setattr("hzsynth.cyclegan.evaluation.feature_distance", lambda *_: 0.0)
+    domains = with_shifts(load_domain(sets[0], 64, True), load_domain(sets[1], 64, False))
+    start = tone_transfer(ToneMap.between(domains[0]))
+
+    def untrained(pixels):
+        return start(Picture(pixels, np.zeros(pixels.shape[:2], bool)), None, None).pixels
+
+    result = run_compare(sets, untrained)
+    rows = {r.method: r for r in result.rows}
+    assert rows[MODEL].kid == rows[TONE].kid
+    assert (rows[MODEL].kid_gain, rows[TONE].kid_gain) == (Gain(0.0, 0.0), None)
+    assert rows[MODEL].colour_map > 0.98
+    assert not result.passed
+    assert "not shown to be nearer to the target than the closed-form tone map" in (
+        result.recommendation
+    )
+    named = run_compare(sets, untrained, of_tone_map=True)
+    assert MODEL not in {r.method for r in named.rows}
+    assert BOTH not in {r.method for r in named.rows}
+    assert "closed-form" not in named.recommendation
 
 
 def test_a_comparison_finds_the_model_that_erases_lesions(sets, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ from scipy.ndimage import maximum_filter, uniform_filter
 from skimage.color import rgb2lab
 
 from hzsynth.core.seeding import torch_generator
+from hzsynth.cyclegan.colour import apply_change, colour_features, to_logits
 from hzsynth.cyclegan.losses import (
     adversarial_loss,
     cycle_loss,
@@ -17,11 +18,8 @@ from hzsynth.cyclegan.networks import (
     InstanceNorm2d,
     PatchDiscriminator,
     ResnetGenerator,
-    apply_change,
-    colour_features,
     count_parameters,
     initialise,
-    to_logits,
 )
 from hzsynth.cyclegan.preservation import (
     dilate,

@@ -16,10 +16,12 @@ from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.photos import decode_image
 from hzsynth.core.progress import Progress
 from hzsynth.core.run import RunDir
+from hzsynth.cyclegan.measures import explained_by_colours
 from hzsynth.cyclegan.training import CycleGanConfig, load_generator, train_cyclegan
 from hzsynth.cyclegan.translation import translate, translate_pixels
 
 TINY = {
+    "objective": "cyclegan",
     "resolution": 32,
     "steps": 6,
     "width": 4,
@@ -264,3 +266,38 @@ def test_unusable_inputs_are_refused_in_a_sentence(tmp_path, domains):
 def test_the_settings_are_there_without_torch():
     script = "import hzsynth.cyclegan.config, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_by_default_only_the_tone_is_mapped_and_nothing_is_trained(tmp_path, domains):
+    source, target = domains
+    config = CycleGanConfig(resolution=32)
+    run = start(tmp_path / "run", config)
+    result = train_cyclegan(source, target, config, run, compute=CPU_FP32)
+    assert (result.steps, run.finished, run.metrics()) == (0, True, [])
+    assert result.sheet.is_file()
+    translated = translate(run, source, tmp_path / "out", compute=CPU_FP32)
+    for before, after in zip(source, translated, strict=True):
+        assert (after.origin, after.parents, after.run) == ("tone", (before.sha256,), run.id)
+        old, new = (
+            s.read_pixels(r).astype(float) for s, r in ((source, before), (translated, after))
+        )
+        mask = source.read_mask(before)
+        np.testing.assert_allclose(new[~mask].mean(axis=0), (190, 145, 110), atol=12)
+        # One shift for the whole picture, and nothing else.
+        assert explained_by_colours(old.astype(np.uint8), new.astype(np.uint8)) > 0.98
+    laid = source.replace_records([replace(r, origin="transplant") for r in source.records])
+    kept = translate(run, laid, tmp_path / "kept", compute=CPU_FP32)
+    assert (
+        np.abs(
+            kept.read_pixels(kept.records[0]).astype(int) - source.read_pixels(source.records[0])
+        ).max()
+        <= 1
+    )
+
+
+@pytest.mark.parametrize("setting", [{"steps": 5}, {"minutes": 1.0}, {"preserve": "gated"}])
+def test_settings_of_a_training_are_refused_where_nothing_is_trained(setting):
+    with pytest.raises(InputError, match=f"{next(iter(setting))} is for objective cyclegan or cut"):
+        CycleGanConfig.from_sources(None, setting)
+    stored = CycleGanConfig.from_sources(None, {"seed": 3}).model_dump(exclude_none=True)
+    assert CycleGanConfig(**stored).objective == "tone"

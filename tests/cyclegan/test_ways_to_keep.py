@@ -21,7 +21,14 @@ from hzsynth.cyclegan.networks import ResnetGenerator, initialise
 from hzsynth.cyclegan.preservation import gate_loss, semantic_loss
 from hzsynth.cyclegan.translation import enlarged_rows, look_at
 
-TINY = {"resolution": 32, "width": 4, "blocks": 2, "discriminator_width": 4, "steps": 8}
+TINY = {
+    "objective": "cyclegan",
+    "resolution": 32,
+    "width": 4,
+    "blocks": 2,
+    "discriminator_width": 4,
+    "steps": 8,
+}
 
 
 def random_images(seed, count=2, size=32):
@@ -162,7 +169,7 @@ def test_jpeg_passes_gradients_and_removes_a_hidden_chessboard():
     ],
 )
 def test_every_combination_learns_and_resumes_exactly(tmp_path, options):
-    config = CycleGanConfig(**TINY, **options)
+    config = CycleGanConfig(**{**TINY, **options})
     weights = torch.randn(3, 3, generator=torch_generator(0, "w"))
 
     def classify(images):
@@ -231,7 +238,7 @@ def test_wrong_settings_are_refused_in_a_sentence():
     ):
         with pytest.raises(InputError, match=words):
             CycleGanConfig.from_sources(None, options)
-    config = CycleGanConfig(preserve="mask, gated")
+    config = CycleGanConfig(objective="cyclegan", preserve="mask, gated")
     assert config.preserve == "mask,gated"
     assert [config.keeps(w) for w in ("blind", "contrast", "gated", "semantic")] == [
         True,

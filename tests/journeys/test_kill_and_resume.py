@@ -32,6 +32,7 @@ generator = "stylegan2"
 checkpoint_seconds = 0
 """
 _CYCLEGAN = """
+objective = "cyclegan"
 resolution = 32
 steps = 24
 batch = 1
