@@ -11,6 +11,7 @@ from hzsynth.augment.build import build_dataset
 from hzsynth.augment.config import BuildConfig
 from hzsynth.augment.mixture import ClassPlan
 from hzsynth.classify.answers import answers_of
+from hzsynth.classify.evaluate.target_prior import fit_shift, shifted
 from hzsynth.classify.models import load_classifier
 from hzsynth.classify.train.classifier import train_classifier
 from hzsynth.classify.train.config import CLASSIFY_RUN
@@ -59,6 +60,15 @@ class CellResult:
     def test_metrics(self) -> Mapping[str, float]:
         """All `classification.METRICS` on the test photographs."""
         return _metrics(self.answers.test)
+
+    def f1_with_corrected_prior(self) -> float:
+        """F1 of the target class on test, its log-odds moved as validation has it.
+
+        Arms differ in how frequent they make the class: at the network's first choice they differ
+        by that alone, too.
+        """
+        moved = shifted(self.answers.test, fit_shift(self.answers.validation))
+        return _metrics(moved)["f1_target"]
 
 
 def _metrics(answers: Answers) -> Mapping[str, float]:

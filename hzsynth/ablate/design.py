@@ -15,10 +15,17 @@ from hzsynth.augment.config import Arm
 from hzsynth.augment.mixture import ClassPlan, plan_target
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
-from hzsynth.statistics.power import mcnemar_power
+from hzsynth.statistics.metric_intervals import FEWEST_PATIENTS
+from hzsynth.statistics.power import (
+    PATIENT_SPREAD,
+    RUN_SPREAD,
+    contrast_power,
+    findable_gain,
+)
 
 AUGMENTED = "augmented"
-_POWER_POSITIVES = (15, 30, 60, 120, 240)
+_POWER_PATIENTS = (15, 30, 60, 120, 240)
+_POWER_GAINS = (0.05, 0.1, 0.2)
 
 
 @dataclass(frozen=True)
@@ -159,39 +166,65 @@ def target_plan(config: AblateConfig, images: ImageSet, arm: AblationArm) -> Cla
     return plan_target(count, arm.ratio, config.multiplier, arm.kind)
 
 
-def power_table(test_positives: int) -> pd.DataFrame:
-    """What a test set of this size can find: to be read before anything is run.
+def power_table(
+    positive_patients: int,
+    runs: int,
+    confidence: float,
+    *,
+    patient_spread: float = PATIENT_SPREAD,
+    run_spread: float = RUN_SPREAD,
+) -> pd.DataFrame:
+    """What the contrast that decides can find, with this test set and with larger ones.
 
     Args:
-        test_positives: test images of the target class.
+        positive_patients: test patients with the target class.
+        runs: of each arm.
+        confidence: of the interval.
+        patient_spread: see `power.contrast_power`.
+        run_spread: see `power.contrast_power`.
 
     Returns:
-        Test positives and the power of the exact McNemar test (level 5 %) to find a gain of
-        ten and of twenty points of recall, where 5 % of the positives are lost on the way;
-        one row for this test set and one each for usual sizes.
+        Test patients with the class, the power to find each gain in average precision, and the
+        gain that is found with a power of 80 %; one row for this test set and one each for usual
+        sizes.
     """
+    spreads = {
+        "patient_spread": patient_spread,
+        "run_spread": run_spread,
+        "confidence": confidence,
+    }
     rows = []
-    for positives in sorted({*_POWER_POSITIVES, test_positives}):
-        rows.append(
-            {
-                "test positives": f"{positives}{' (this test set)' * (positives == test_positives)}",
-                "power for +10 points": f"{mcnemar_power(positives, 0.10):.1%}",
-                "power for +20 points": f"{mcnemar_power(positives, 0.20):.1%}",
-            }
-        )
+    for patients in sorted({*_POWER_PATIENTS, positive_patients}):
+        own = " (this test set)" * (patients == positive_patients)
+        row: dict[str, object] = {"test patients of the class": f"{patients}{own}"}
+        for gain in _POWER_GAINS:
+            power = contrast_power(gain, patients, runs, **spreads)
+            row[f"power for +{gain:g}"] = f"{power:.0%}"
+        smallest = findable_gain(patients, runs, **spreads)
+        row["found with 80%"] = "none" if smallest is None else f"+{smallest:.2f}"
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
 def plan_text(config: AblateConfig, images: ImageSet, cells: list[Cell]) -> str:
     """The design and its power in a few lines, printed before the first cell is run."""
-    positives = len(images.select("test", config.label))
+    test = images.select("test", config.label)
+    patients = len({record.patient for record in test})
     distinct = list(dict.fromkeys(cell.arm for cell in cells))
     lines = [
         f"{len(cells)} cells: {len(distinct)} arms x {config.seeds} seeds "
         f"({', '.join(arm.title for arm in distinct)})",
-        f"{len(images.select('train', config.label))} training and {positives} test photographs "
-        f"of '{config.label}' ({len(images.select('test'))} test photographs in all)",
-        "power of the exact McNemar test for a gain in recall:",
-        power_table(positives).to_string(index=False),
+        f"{len(images.select('train', config.label))} training and {len(test)} test photographs "
+        f"of '{config.label}' of {patients} patients ({len(images.select('test'))} test "
+        "photographs in all)",
+        f"power to find a gain in average precision over ratio 0 with {config.seeds} runs, if it "
+        f"varies by {PATIENT_SPREAD:g} from patient to patient and by {RUN_SPREAD:g} from run to "
+        "run (the report says by how much it does):",
+        power_table(patients, config.seeds, config.confidence).to_string(index=False),
     ]
+    if patients < FEWEST_PATIENTS:
+        lines.append(
+            f"Fewer than {FEWEST_PATIENTS} test patients of the class say nothing about others: "
+            "this test set cannot give an answer."
+        )
     return "\n".join(lines)

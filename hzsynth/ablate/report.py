@@ -1,5 +1,7 @@
 """The report of an ablation: tables (CSV, LaTeX), the ratio plot and one HTML page."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from hzsynth.report.page import HtmlPage, Section, Tone
 from hzsynth.report.plots import RatioSeries, precision_recall_plot, ratio_plot
 from hzsynth.report.style import save_figure
 from hzsynth.report.tables import table_csv, table_latex
+from hzsynth.statistics.power import PATIENT_SPREAD, RUN_SPREAD
 
 _SHOWN = {
     METRIC: "average precision",
@@ -53,10 +56,12 @@ def arms_table(result: AblationResult) -> pd.DataFrame:
     for arm in result.analysis.arms:
         cells = result.of_arm(arm)
         row: dict[str, object] = {"arm": arm_title(arm, result.config.multiplier)}
+        metrics = [cell.test_metrics() for cell in cells]
         for metric, title in _SHOWN.items():
-            values = [cell.test_metrics()[metric] for cell in cells]
-            spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-            row[title] = f"{np.mean(values):.3f}{spread}"
+            row[title] = _mean_text([values[metric] for values in metrics])
+        row["F1, prior from validation"] = _mean_text(
+            [cell.f1_with_corrected_prior() for cell in cells]
+        )
         made = cells[0].target
         rows.append(
             {
@@ -68,6 +73,11 @@ def arms_table(result: AblationResult) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def _mean_text(values: Sequence[float]) -> str:
+    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{spread}"
 
 
 def contrasts_table(result: AblationResult) -> pd.DataFrame:
@@ -164,17 +174,14 @@ def _second_look_text(analysis: Analysis) -> str:
     look = analysis.second_look
     if look is None:
         return ""
-    text = ""
-    if look.areas is not None:
-        d = look.areas.difference
-        text = (
-            f"AUROC of the runs' mean probability: {look.areas.first:.3f} with the chosen arm and "
-            f"{look.areas.second:.3f} with ratio 0, a difference of {d.estimate:+.3f} "
-            f"({d.low:+.3f} to {d.high:+.3f}, DeLong, {_p_sentence(d.p_value)}). "
-        )
-    return text + (
-        f"Of the test positives, {look.recall_won} are found by most runs of the chosen arm only, "
-        f"{look.recall_lost} by most runs of ratio 0 only (exact McNemar, {_p_sentence(look.recall_p)}). "
+    d, (first, second) = look.difference, look.areas
+    between = "" if d.low is None or d.high is None else f"{d.low:+.3f} to {d.high:+.3f}, "
+    return (
+        f"AUROC of the runs' mean probability: {first:.3f} with the arms chosen and {second:.3f} "
+        f"with ratio 0, a difference of {d.value:+.3f} ({between}{d.test}, {_p_sentence(d.p)}). "
+        f"Of the test positives, {look.recall_won} are found by most runs of the arms chosen "
+        f"only, {look.recall_lost} by most runs of ratio 0 only (exact McNemar, "
+        f"{_p_sentence(look.recall_p)}). "
         "These tests take the trained classifiers as they are: retraining is not in their doubt."
     )
 
@@ -185,15 +192,30 @@ def add_ablation(page: HtmlPage, result: AblationResult) -> None:
     page.verdict(verdict.sentence, _TONES[verdict.answer], verdict.detail)
     _add_arms(page, result)
     design = page.section("What this test set can find")
-    design.table(
-        power_table(int(result.test.is_target.sum())),
-        caption="Power of the exact McNemar test (two-sided, 5%) to find a gain in recall, when "
-        "5% of the positives are lost on the way.",
-    )
+    _add_power(design, result)
     design.note(
         "All arms share one split and one set of images from each generator: the intervals speak "
         "of new patients and of retraining the classifier, not of other splits and not of "
         "retraining the generators."
+    )
+
+
+def _add_power(section: Section, result: AblationResult) -> None:
+    test, contrast = result.test, result.analysis.decisive
+    patients = test.count_patients(test.is_target)
+    spreads = {"patient_spread": PATIENT_SPREAD, "run_spread": RUN_SPREAD}
+    source = "assumed, as nothing was compared"
+    if contrast is not None and contrast.runs > 1:
+        spreads = {
+            "patient_spread": math.sqrt(contrast.patient_variance * patients),
+            "run_spread": math.sqrt(contrast.run_variance * contrast.runs),
+        }
+        source = "those of the contrast above"
+    section.table(
+        power_table(patients, result.config.seeds, result.config.confidence, **spreads),
+        caption=f"Power of the contrast that decides to find a gain in average precision with "
+        f"{result.config.seeds} runs. Standard deviations of the difference ({source}): "
+        f"{spreads['patient_spread']:.2f} a patient, {spreads['run_spread']:.2f} a run.",
     )
 
 
@@ -216,7 +238,9 @@ def _add_arms(page: HtmlPage, result: AblationResult) -> None:
     )
     arms_caption = (
         f"Test images only; mean ± standard deviation of {config.seeds} runs; "
-        f"n = {positives} of {n}."
+        f"n = {positives} of {n}. F1, recall and precision are of the class chosen; arms that make the "
+        "class more frequent choose it more often. The last F1 is after a shift of its log-odds that "
+        "validation chose."
     )
     section.table(arms_table(result), caption=arms_caption)
     _add_contrasts(section, result)
@@ -245,7 +269,7 @@ def _add_contrasts(section: Section, result: AblationResult) -> None:
     if analysis.equal_enough is not None:
         shown = "is shown" if analysis.equal_enough.shown else "is not shown"
         section.text(
-            f"That the chosen arm is at most {analysis.equal_enough.margin:g} worse than ratio 0 "
+            f"That the arms chosen are at most {analysis.equal_enough.margin:g} worse than ratio 0 "
             f"{shown} (one-sided 95% bound {analysis.equal_enough.bound:+.3f})."
         )
 

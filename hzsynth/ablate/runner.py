@@ -196,6 +196,7 @@ def _table(cells: Sequence[CellResult]) -> pd.DataFrame:
         parts = {"val": result.validation_metrics(), "test": result.test_metrics()}
         for part, metrics in parts.items():
             row |= {f"{part}_{name}": metrics[name] for name in CELL_METRICS}
+        row["test_f1_corrected_prior"] = result.f1_with_corrected_prior()
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -1,12 +1,15 @@
 """The answer in one sentence: synthetic images help, hurt, or this n cannot tell."""
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from hzsynth.ablate.config import AblateConfig
 from hzsynth.ablate.design import AblationArm
 from hzsynth.statistics.contrast import Contrast
-from hzsynth.statistics.power import positives_for_power
+from hzsynth.statistics.metric_intervals import FEWEST_PATIENTS
 
 Answer = Literal["helps", "hurts", "inconclusive"]
 MINIMUM_RUNS = 3
@@ -36,8 +39,8 @@ def _interval(contrast: Contrast, confidence: float) -> str:
 
 
 def answer_of(contrast: Contrast) -> Answer:
-    """Helps or hurts only when the interval excludes 0 and there were enough runs."""
-    if contrast.runs < MINIMUM_RUNS:
+    """Helps or hurts only when the interval excludes 0 and there were enough runs and patients."""
+    if contrast.runs < MINIMUM_RUNS or not contrast.identifiable:
         return "inconclusive"
     if contrast.difference.low > 0:
         return "helps"
@@ -78,55 +81,63 @@ def _basis(contrast: Contrast) -> str:
 
 def _needed(contrast: Contrast, effect: float) -> str:
     positives, runs = needed_for(contrast, effect)
-    recall = positives_for_power(0.8)
-    text = (
+    return (
         f" To see a difference of {effect:g} in average precision with a power of 80%, about "
-        f"{positives} test positives and {runs} runs would be needed at the present spread"
+        f"{positives} test positives and {runs} runs would be needed at the present spread."
     )
-    if recall is not None:
-        text += f"; ten points of recall on one classifier need about {recall} test positives"
-    return text + "."
+
+
+def _arms(by_run: Sequence[AblationArm]) -> str:
+    """The arms that were compared: one, or how often each."""
+    counted = Counter(by_run).most_common()
+    if len(counted) == 1:
+        arm = by_run[0]
+        return (
+            f"{arm.ratio:g} synthetic images per real one ({arm.generator}, chosen on validation)"
+        )
+    each = ", ".join(f"{arm.title} in {count}" for arm, count in counted)
+    return f"the arm chosen on validation ({each} of {len(by_run)} runs)"
 
 
 def judge(
-    contrast: Contrast | None,
-    chosen: AblationArm | None,
-    *,
-    multiplier: int,
-    confidence: float,
-    effect: float = 0.05,
+    contrast: Contrast | None, by_run: Sequence[AblationArm], config: AblateConfig
 ) -> Verdict:
     """Words the verdict on the one contrast that was named beforehand.
 
     Args:
-        contrast: the validation-chosen synthetic arm minus pure augmentation; None when no
+        contrast: the validation-chosen synthetic arms minus pure augmentation; None when no
             synthetic arm was run.
-        chosen: that arm, or None.
-        multiplier: images per real one in every filled arm.
-        confidence: of the interval.
-        effect: the difference in average precision that matters.
+        by_run: these arms, run by run.
+        config: the ablation's settings.
 
     Returns:
         The verdict.
     """
-    if contrast is None or chosen is None:
+    if contrast is None:
         sentence = "Inconclusive: no arm with synthetic images was run."
         return Verdict("inconclusive", sentence, "Give a synthetic set and a ratio above 0.")
-    answer = answer_of(contrast)
-    what = (
-        f"{chosen.ratio:g} synthetic images per real one ({chosen.generator}, chosen on validation)"
-    )
-    against = f"real ×{multiplier} augmented"
-    interval = _interval(contrast, confidence)
-    if answer == "helps":
-        sentence = f"Synthetic images help: with {what}, average precision rises by {interval} over {against}."
-    elif answer == "hurts":
-        sentence = f"Synthetic images hurt: with {what}, average precision changes by {interval} against {against}."
-    else:
-        sentence = f"Inconclusive at this n: with {what}, average precision changes by {interval} against {against}."
+    answer, what = answer_of(contrast), _arms(by_run)
     detail = _basis(contrast)
+    if not contrast.identifiable:
+        sentence = (
+            f"Not identifiable: the test photographs of the class come from "
+            f"{contrast.positive_patients} patients, and fewer than {FEWEST_PATIENTS} say nothing "
+            f"about others. With {what}, average precision changed by "
+            f"{contrast.difference.estimate:+.3f} on these."
+        )
+        return Verdict(answer, sentence, detail)
+    against = f"real ×{config.multiplier} augmented"
+    interval = _interval(contrast, config.confidence)
+    sentence = {
+        "helps": f"Synthetic images help: with {what}, average precision rises by {interval} over "
+        f"{against}.",
+        "hurts": f"Synthetic images hurt: with {what}, average precision changes by {interval} "
+        f"against {against}.",
+        "inconclusive": f"Inconclusive at this n: with {what}, average precision changes by "
+        f"{interval} against {against}.",
+    }[answer]
     if contrast.runs < MINIMUM_RUNS:
         detail += f" Fewer than {MINIMUM_RUNS} runs never give an answer."
     if answer == "inconclusive":
-        detail += _needed(contrast, effect)
+        detail += _needed(contrast, config.margin)
     return Verdict(answer, sentence, detail)

@@ -209,6 +209,22 @@ class Answers:
         )
 
 
+def check_same_photographs(first: Answers, second: Answers) -> None:
+    """Two answers are compared on the same photographs, classes and target class.
+
+    Raises:
+        InputError: they are of others, or in another order.
+    """
+    if first.images != second.images or first.patients != second.patients:
+        raise InputError("a paired comparison needs the same photographs in the same order")
+    if first.labels != second.labels or first.label != second.label:
+        raise InputError(
+            "a paired comparison needs the same classes in the same order and the same target "
+            f"class, not {', '.join(first.labels)} ({first.label}) and "
+            f"{', '.join(second.labels)} ({second.label})"
+        )
+
+
 def read_text_table(path: Path) -> pd.DataFrame:
     """A CSV with every cell as it was written, so that no digit is lost.
 

@@ -6,6 +6,12 @@ and takes the difference of the mean average precision. Levels are drawn with n 
 from n (Rao and Wu 1988), which makes the variance of the replicates unbiased for small n.
 The interval is that of a t distribution whose degrees of freedom follow Satterthwaite (1946)
 from the two levels, since a handful of runs cannot carry a normal quantile.
+
+Near the ceiling the few patients who would tell the arms apart may by chance be missing, and a
+bootstrap cannot draw what was not seen. So the standard error from patients is never taken below
+1 / (n + 2), n patients with the target class: that of Agresti and Min's interval for paired
+proportions (2005, Stat Med 24:729) where no pair differs. The ends never lie beyond what the
+two arms' own intervals allow, and with fewer than `FEWEST_PATIENTS` nothing is said.
 """
 
 from collections.abc import Sequence
@@ -15,9 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzsynth.core.errors import InputError
-from hzsynth.statistics.answers import Answers
+from hzsynth.statistics.answers import Answers, check_same_photographs
 from hzsynth.statistics.classification import average_precision
-from hzsynth.statistics.paired import Difference, check_same_photographs, t_difference
+from hzsynth.statistics.intervals import proportion_interval
+from hzsynth.statistics.metric_intervals import FEWEST_PATIENTS
+from hzsynth.statistics.paired import Difference, t_difference
 
 Floats = NDArray[np.float64]
 _CHUNK = 250
@@ -43,7 +51,7 @@ class Contrast:
     Attributes:
         difference: first arm minus second, with the interval described above.
         by_run: the difference of each run, on all test images.
-        patient_variance: variance from the choice of test patients.
+        patient_variance: variance from the choice of test patients, see above.
         run_variance: variance from the training runs; NaN with a single run.
         runs: pairs of runs.
         patients: test patients.
@@ -63,6 +71,11 @@ class Contrast:
     positive_patients: int
     images: int
     replicates: int
+
+    @property
+    def identifiable(self) -> bool:
+        """Whether there are enough patients to say anything of others."""
+        return self.positive_patients >= FEWEST_PATIENTS
 
 
 def _check_pairs(first: Sequence[Answers], second: Sequence[Answers]) -> None:
@@ -122,45 +135,94 @@ def hierarchical_contrast(
         InputError: the runs do not pair up.
     """
     _check_pairs(first, second)
-    reference = first[0]
-    differences = _replicated_differences(first, second, generator, replicates)
-    runs = len(first)
-    run_weights = _draws(generator, runs, replicates)
-    run_weights /= run_weights.sum(axis=1, keepdims=True)
-    whole = np.ones((1, len(reference.images)))
-    by_run = np.array(
-        [
-            average_precision(a.is_target, a.score, whole)[0]
-            - average_precision(b.is_target, b.score, whole)[0]
-            for a, b in zip(first, second, strict=True)
-        ]
-    )
-    error = float((differences * run_weights).sum(axis=1).std(ddof=1))
-    patient_variance = float(differences.mean(axis=1).var(ddof=1))
+    reference, runs = first[0], len(first)
+    by_run = _by_run(first) - _by_run(second)
+    positive_patients = reference.count_patients(reference.is_target)
+    drawn = _replicated_differences(first, second, generator, replicates)
+    patient_variance, variance = _variances(drawn, positive_patients, generator)
     run_variance = float(by_run.var(ddof=1) / runs) if runs > 1 else float("nan")
-    _, strata = _patients(reference)
-    positive_patients = len(strata[0])
-    df = _satterthwaite(
-        (patient_variance, max(1, positive_patients - 1)),
-        (run_variance if runs > 1 else 0.0, max(1, runs - 1)),
-    )
-    found = t_difference(float(by_run.mean()), error, df, confidence)
-    return Contrast(
-        # Two scores in [0, 1] differ by at most 1; with few degrees of freedom t reaches further.
-        difference=replace(found, low=max(-1.0, found.low), high=min(1.0, found.high)),
+    found = Contrast(
+        difference=t_difference(
+            float(by_run.mean()),
+            float(np.sqrt(variance)),
+            satterthwaite(
+                (patient_variance, patient_freedom(positive_patients)),
+                (run_variance if runs > 1 else 0.0, max(1, runs - 1)),
+            ),
+            confidence,
+        ),
         by_run=tuple(float(d) for d in by_run),
         patient_variance=patient_variance,
         run_variance=run_variance,
         runs=runs,
-        patients=sum(len(stratum) for stratum in strata),
+        patients=reference.count_patients(),
         positives=int(reference.is_target.sum()),
         positive_patients=positive_patients,
-        images=len(reference.images),
+        images=len(reference),
         replicates=replicates,
+    )
+    return replace(found, difference=_possible(found, first, second, confidence))
+
+
+def _variances(
+    differences: Floats, positive_patients: int, generator: np.random.Generator
+) -> tuple[float, float]:
+    """The variance from patients, and that of all that varied: patients, runs and both together.
+
+    The first is raised to the smallest that so few patients allow, and the second with it.
+    """
+    replicates, runs = differences.shape
+    weights = _draws(generator, runs, replicates)
+    weights /= weights.sum(axis=1, keepdims=True)
+    seen = float(differences.mean(axis=1).var(ddof=1))
+    raised = max(seen, smallest_variance(positive_patients))
+    whole = float((differences * weights).sum(axis=1).var(ddof=1))
+    return raised, whole + raised - seen
+
+
+def patient_freedom(positive_patients: int) -> int:
+    """Degrees of freedom of the variance from patients.
+
+    As of two samples of the size of the smaller one, the patients of the target class: the
+    others, too, contribute to what is estimated.
+    """
+    return max(1, 2 * (positive_patients - 1))
+
+
+def smallest_variance(positive_patients: int) -> float:
+    """The least variance of a difference between two arms on so many patients of the class."""
+    return 1 / (positive_patients + 2) ** 2
+
+
+def _by_run(arm: Sequence[Answers]) -> Floats:
+    """Average precision of each run on all test images."""
+    return np.array([average_precision(run.is_target, run.score)[0] for run in arm])
+
+
+def _possible(
+    contrast: Contrast, first: Sequence[Answers], second: Sequence[Answers], confidence: float
+) -> Difference:
+    """The difference with its interval cut to what the arms' own intervals allow.
+
+    Average precision is a mean of values in [0, 1] over the photographs of the class, whose variance
+    is largest, for its mean, if all are 0 or 1: the interval of a proportion contains its own.
+    """
+    difference, n = contrast.difference, contrast.positive_patients
+    if not contrast.identifiable:
+        return replace(difference, low=-1.0, high=1.0, p_value=1.0)
+    one, two = (
+        proportion_interval(float(_by_run(arm).mean()) * n, n, confidence)
+        for arm in (first, second)
+    )
+    # What two intervals apart from each other allow is not taken for a proof that t does not give.
+    return replace(
+        difference,
+        low=max(difference.low, min(0.0, one[0] - two[1])),
+        high=min(difference.high, max(0.0, one[1] - two[0])),
     )
 
 
-def _satterthwaite(*components: tuple[float, int]) -> float:
+def satterthwaite(*components: tuple[float, int]) -> float:
     """Degrees of freedom of a sum of variances, each given with its own."""
     total = sum(variance for variance, _ in components)
     if total == 0:

@@ -196,3 +196,34 @@ def logit_interval(
     half = quantile * spread / ((high - low) * share * (1 - share))
     ends = expit(np.array([-half, half]) + logit(share))
     return low + (high - low) * float(ends[0]), low + (high - low) * float(ends[1])
+
+
+def difference_interval(
+    first: tuple[float, float, float],
+    second: tuple[float, float, float],
+    correlation: float = 0.0,
+) -> Interval:
+    """Interval of a difference from those of its two figures (Zou and Donner 2008).
+
+    The lower end is d - sqrt(a^2 + b^2 - 2 r a b), a being how far the first figure may lie lower, b
+    how far the second may lie higher, and r their correlation; the upper end likewise. Of figures
+    in [0, 1] it cannot leave [-1, 1].
+
+    Args:
+        first: figure, low and high end.
+        second: the same of the other one.
+        correlation: of the two estimates, in [-1, 1].
+
+    Returns:
+        Low and high end of first minus second.
+    """
+    (one, one_low, one_high), (two, two_low, two_high) = first, second
+
+    def reach(a: float, b: float) -> float:
+        return math.sqrt(max(0.0, a**2 + b**2 - 2 * correlation * a * b))
+
+    difference = one - two
+    return (
+        difference - reach(one - one_low, two_high - two),
+        difference + reach(one_high - one, two - two_low),
+    )

@@ -3,8 +3,8 @@
 Proportions take Wilson's interval, predictive values two of them joined, and F1 the Jeffreys beta
 construction (see `intervals`), with several photographs a patient on the number of independent photographs that they are worth; the
 rest takes the spread of a bootstrap of patients by class, on the logit scale. A metric that
-weighs a class by itself says nothing about other photographs when that class has fewer than two
-patients in the test set: its interval is the whole range, and its method says *not identifiable*.
+weighs a class by itself says nothing about other photographs when that class has fewer than
+`FEWEST_PATIENTS` in the test set: its interval is the whole range, and its method says so.
 """
 
 from collections.abc import Mapping
@@ -32,6 +32,13 @@ from hzsynth.statistics.intervals import (
     predictive_value_interval,
     proportion_interval,
 )
+
+NOT_IDENTIFIABLE = "not identifiable"
+"""What the method of an interval begins with where the figure says nothing of other photographs."""
+
+FEWEST_PATIENTS = 4
+"""Patients of a class below which a spread over patients cannot be estimated: with three, the 95 %
+quantile of t with two degrees of freedom is 4.3, three times the normal one."""
 
 SIGNED = ("kappa", "mcc")
 """Metrics whose range is -1 to 1."""
@@ -110,8 +117,8 @@ def _spread(
     unit = "patients" if answers.several_photographs_a_patient else "images"
     bounds = (-1.0 if name in SIGNED else 0.0, 1.0)
     fewest = _fewest(name, answers)
-    if fewest < 2:
-        return bounds, f"not identifiable: a class has fewer than 2 test {unit}"
+    if fewest < FEWEST_PATIENTS:
+        return bounds, f"{NOT_IDENTIFIABLE}: a class has fewer than {FEWEST_PATIENTS} test {unit}"
     # Rounding is no spread.
     if np.ptp(drawn) < 1e-9:
         return _without_spread(name, value, answers, seed, bootstrap)

@@ -2,9 +2,8 @@
 
 Papers: McNemar 1947 in its exact form; DeLong, DeLong and Clarke-Pearson 1988 with the mid-ranks
 of Sun and Xu 2014; Nadeau and Bengio 2003 ("Inference for the generalization error"); Holm 1979.
-Standard procedures come from SciPy and statsmodels. For the other metrics a paired bootstrap of
-patients by class: against a distribution that does not contain 0 the p-value is that of a normal
-distribution of its spread.
+Standard procedures come from SciPy and statsmodels. Where nothing varies, nothing is proven: a
+difference without spread has an interval without ends.
 """
 
 from collections.abc import Sequence
@@ -16,14 +15,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from hzsynth.core.errors import InputError
-from hzsynth.core.seeding import numpy_generator
-from hzsynth.statistics.answers import Answers
-from hzsynth.statistics.bootstrap import bootstrap_weights
-from hzsynth.statistics.classification import classification_metrics, weighted_metrics
 
 Floats = NDArray[np.float64]
-
-COMPARED = ("accuracy", "macro_f1", "f1_target", "auroc_target", "kappa")
 
 
 @dataclass(frozen=True)
@@ -52,12 +45,11 @@ def t_difference(
 ) -> Difference:
     """The interval and the p-value of an estimate whose error follows a t distribution.
 
-    Without any spread (standard error 0) the interval is the estimate itself, and p is 1
-    for an estimate of 0 and 0 otherwise.
+    Without any spread (standard error 0) nothing is known of the error: the interval has no ends
+    and p is 1.
     """
     if standard_error == 0:
-        p = 1.0 if estimate == 0 else 0.0
-        return Difference(estimate, 0.0, degrees_of_freedom, estimate, estimate, p)
+        return Difference(estimate, 0.0, degrees_of_freedom, -np.inf, np.inf, 1.0)
     reach = stats.t.ppf(0.5 + confidence / 2, degrees_of_freedom) * standard_error
     p = 2 * stats.t.sf(abs(estimate) / standard_error, degrees_of_freedom)
     return Difference(
@@ -128,17 +120,23 @@ class AreaComparison:
     difference: Difference
 
 
-def _structural_components(
-    positive: NDArray[np.bool_], scores: NDArray[np.float64]
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """The area and its components by positive and by negative image (Sun and Xu 2014, eq. 5-7)."""
-    ranks = stats.rankdata(scores)
-    ranks_positive = stats.rankdata(scores[positive])
-    ranks_negative = stats.rankdata(scores[~positive])
-    m, n = int(positive.sum()), int((~positive).sum())
-    by_positive = (ranks[positive] - ranks_positive) / n
-    by_negative = 1 - (ranks[~positive] - ranks_negative) / m
-    return float(by_positive.mean()), by_positive, by_negative
+def _placements(positive: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
+    """The area's components by positive and by negative image (Sun and Xu 2014, eq. 5-7).
+
+    Args:
+        positive: N booleans; both kinds occur.
+        scores: N values, higher means more likely positive.
+
+    Returns:
+        For each positive the share of negatives below it, for each negative the share of
+        positives above it; ties count half. Both have the area under the ROC curve as mean.
+    """
+    truth, values = np.asarray(positive, bool), np.asarray(scores, np.float64)
+    ranks = stats.rankdata(values)
+    m, n = int(truth.sum()), int((~truth).sum())
+    by_positive = (ranks[truth] - stats.rankdata(values[truth])) / n
+    by_negative = 1 - (ranks[~truth] - stats.rankdata(values[~truth])) / m
+    return by_positive, by_negative
 
 
 def delong(
@@ -163,8 +161,9 @@ def delong(
     positive = np.asarray(truth).astype(bool)
     if min(positive.sum(), (~positive).sum()) < 2:
         raise InputError("DeLong's test needs two images of either kind")
-    area_1, positive_1, negative_1 = _structural_components(positive, np.asarray(first, float))
-    area_2, positive_2, negative_2 = _structural_components(positive, np.asarray(second, float))
+    positive_1, negative_1 = _placements(positive, first)
+    positive_2, negative_2 = _placements(positive, second)
+    area_1, area_2 = float(positive_1.mean()), float(positive_2.mean())
     # A component's spread is computed on the differences: identical scores give exactly 0.
     variance = (positive_1 - positive_2).var(ddof=1) / len(positive_1)
     variance += (negative_1 - negative_2).var(ddof=1) / len(negative_1)
@@ -208,7 +207,7 @@ def non_inferiority(difference: Difference, margin: float, level: float = 0.05) 
         level: of the one-sided test.
 
     Returns:
-        The decision and what it rests on.
+        The decision and what it rests on; without any spread nothing is shown.
 
     Raises:
         InputError: the margin is not positive.
@@ -216,126 +215,8 @@ def non_inferiority(difference: Difference, margin: float, level: float = 0.05) 
     if margin <= 0:
         raise InputError(f"a margin of non-inferiority is positive, not {margin:g}")
     if difference.standard_error == 0:
-        above = difference.estimate > -margin
-        return NonInferiority(above, margin, difference.estimate, 0.0 if above else 1.0)
+        return NonInferiority(False, margin, -np.inf, 1.0)
     df = difference.degrees_of_freedom
     bound = difference.estimate - stats.t.ppf(1 - level, df) * difference.standard_error
     p = stats.t.sf((difference.estimate + margin) / difference.standard_error, df)
     return NonInferiority(bool(bound > -margin), margin, float(bound), float(p))
-
-
-@dataclass(frozen=True)
-class PairedDifference:
-    """By how much two classifiers differ in a metric on the same photographs.
-
-    Attributes:
-        metric: its name.
-        value: first minus second.
-        low: lower end of the 95 % interval; None where no photograph tells them apart.
-        high: upper end; None likewise.
-        p: two-sided p-value.
-        test: where the p-value comes from.
-    """
-
-    metric: str
-    value: float
-    low: float | None
-    high: float | None
-    p: float
-    test: str
-
-
-def check_same_photographs(first: Answers, second: Answers) -> None:
-    """Two answers are compared on the same photographs, classes and target class.
-
-    Raises:
-        InputError: they are of others, or in another order.
-    """
-    if first.images != second.images or first.patients != second.patients:
-        raise InputError("a paired comparison needs the same photographs in the same order")
-    if first.labels != second.labels or first.label != second.label:
-        raise InputError(
-            "a paired comparison needs the same classes in the same order and the same target "
-            f"class, not {', '.join(first.labels)} ({first.label}) and "
-            f"{', '.join(second.labels)} ({second.label})"
-        )
-
-
-def paired_differences(
-    first: Answers, second: Answers, *, seed: int = 0, bootstrap: int = 1000
-) -> tuple[PairedDifference, ...]:
-    """The differences of the metrics in `COMPARED` between two classifiers.
-
-    Args:
-        first: what one classifier said.
-        second: what the other one said of the same photographs.
-        seed: of the bootstrap, which draws whole patients, the same ones for both.
-        bootstrap: replicates.
-
-    Returns:
-        One entry a metric. The interval is the difference +- 1.96 standard deviations of the
-        bootstrap, those times sqrt(k / (k - 1)) with k the patients of the smallest class that
-        has two.
-
-    Raises:
-        InputError: the target class does not occur or nothing else does; see
-            `check_same_photographs`.
-    """
-    check_same_photographs(first, second)
-    values = [
-        classification_metrics(said.truth, said.probabilities, said.target)
-        for said in (first, second)
-    ]
-    drawn = _replicated_differences(first, second, seed, bootstrap)
-    patients = [first.count_patients(first.truth == label) for label in np.unique(first.truth)]
-    k = min((count for count in patients if count > 1), default=2)
-    found = []
-    for name in COMPARED:
-        value = values[0][name] - values[1][name]
-        spread = float(drawn[name].std()) * np.sqrt(k / (k - 1))
-        told_apart = spread > 1e-12
-        half = 1.96 * spread
-        p, test = _p_value(name, first, second, value, spread)
-        found.append(
-            PairedDifference(
-                metric=name,
-                value=value,
-                low=max(value - half, -2.0) if told_apart else None,
-                high=min(value + half, 2.0) if told_apart else None,
-                p=min(p, 1.0),
-                test=test,
-            )
-        )
-    return tuple(found)
-
-
-def _replicated_differences(
-    first: Answers, second: Answers, seed: int, bootstrap: int
-) -> dict[str, Floats]:
-    generator = numpy_generator(seed, "classify", "comparison", "bootstrap")
-    drawn: dict[str, list[Floats]] = {name: [] for name in COMPARED}
-    for weights in bootstrap_weights(first.truth, first.patients, generator, bootstrap):
-        one, two = (
-            weighted_metrics(said.truth, said.probabilities, said.target, weights)
-            for said in (first, second)
-        )
-        for name in COMPARED:
-            drawn[name].append(one[name] - two[name])
-    return {name: np.concatenate(values) for name, values in drawn.items()}
-
-
-def _p_value(
-    name: str, first: Answers, second: Answers, value: float, spread: float
-) -> tuple[float, str]:
-    """The p-value of a difference, and the test that it comes from."""
-    positive = first.is_target
-    if name == "accuracy":
-        p, test = exact_mcnemar(first.right, second.right), "exact McNemar"
-    elif name == "auroc_target" and min(positive.sum(), (~positive).sum()) > 1:
-        p = delong(positive, first.score, second.score).difference.p_value
-        test = "DeLong"
-    elif spread > 1e-12:
-        return 2 * float(stats.norm.sf(abs(value) / spread)), "bootstrap of patients"
-    else:
-        return 1.0, "bootstrap of patients"
-    return p, f"{test}, images as if independent" if first.several_photographs_a_patient else test

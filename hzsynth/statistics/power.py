@@ -1,57 +1,81 @@
-"""What a comparison of two classifiers can find: the power of the exact McNemar test."""
+"""What an ablation can find: the power of the contrast that decides, and the gain it needs."""
 
 import numpy as np
 from scipy import stats
+from scipy.optimize import brentq
+
+from hzsynth.statistics.contrast import patient_freedom, satterthwaite, smallest_variance
+from hzsynth.statistics.metric_intervals import FEWEST_PATIENTS
+
+PATIENT_SPREAD, RUN_SPREAD = 0.25, 0.04
+"""Standard deviations of a paired difference in average precision from one patient of the target
+class, and from training once more, where nothing better is known: as of arms with an average
+precision of .6 to .9 whose scores agree in large part."""
 
 
-def mcnemar_power(
-    positives: int, gain: float = 0.10, lost: float = 0.05, level: float = 0.05
+def contrast_power(
+    gain: float,
+    positive_patients: int,
+    runs: int,
+    *,
+    patient_spread: float = PATIENT_SPREAD,
+    run_spread: float = RUN_SPREAD,
+    confidence: float = 0.95,
 ) -> float:
-    """Power of the exact McNemar test to find a gain in recall, computed exactly.
+    """Chance that the interval of `contrast.hierarchical_contrast` lies above 0.
 
-    Of the positives, the better classifier finds a share `gain + lost` that the other misses
-    and misses a share `lost` that the other finds. The power is the probability of a
-    significant result in favour of the better one.
-
-    Args:
-        positives: test images of the target class.
-        gain: difference in recall, such as 0.10 for ten points.
-        lost: share of positives that the better classifier loses.
-        level: of the two-sided test.
-
-    Returns:
-        The power, in [0, 1].
-    """
-    disagree = gain + 2 * lost
-    disagreements = np.arange(positives + 1)
-    # With d disagreements the test is significant up to this many losses (-1: never).
-    losses = stats.binom.ppf(level / 2, disagreements, 0.5)
-    losses -= stats.binom.cdf(losses, disagreements, 0.5) > level / 2
-    found = stats.binom.cdf(losses, disagreements, lost / disagree)
-    return float((stats.binom.pmf(disagreements, positives, disagree) * found).sum())
-
-
-def positives_for_power(
-    power: float = 0.8, gain: float = 0.10, lost: float = 0.05, most: int = 5000
-) -> int | None:
-    """The smallest number of test positives with at least this power, to the nearest ten.
+    The difference follows a t distribution around the gain, with the variance and the degrees of
+    freedom that the contrast will have at these spreads.
 
     Args:
-        power: wanted power of `mcnemar_power`.
-        gain: see `mcnemar_power`.
-        lost: see `mcnemar_power`.
-        most: where the search ends.
+        gain: true difference in average precision, in [0, 1].
+        positive_patients: test patients of the target class.
+        runs: of each arm, at least 1.
+        patient_spread: standard deviation of the difference from one patient.
+        run_spread: standard deviation of the difference from one run.
+        confidence: of the interval.
 
     Returns:
-        The number, or None when `most` is not enough.
+        The power, in [0, 1]; 0 with fewer than `FEWEST_PATIENTS`.
     """
-    low, high = 0, most // 10
-    if mcnemar_power(high * 10, gain, lost) < power:
+    if positive_patients < FEWEST_PATIENTS:
+        return 0.0
+    seen = patient_spread**2 / positive_patients
+    of_patients = max(seen, smallest_variance(positive_patients))
+    of_runs = run_spread**2 / runs
+    freedom = satterthwaite(
+        (of_patients, patient_freedom(positive_patients)), (of_runs, max(1, runs - 1))
+    )
+    error = float(np.sqrt(of_patients + of_runs))
+    return float(stats.nct.sf(stats.t.ppf(0.5 + confidence / 2, freedom), freedom, gain / error))
+
+
+def findable_gain(
+    positive_patients: int,
+    runs: int,
+    power: float = 0.8,
+    *,
+    patient_spread: float = PATIENT_SPREAD,
+    run_spread: float = RUN_SPREAD,
+    confidence: float = 0.95,
+) -> float | None:
+    """The smallest gain in average precision found with this power (see `contrast_power`).
+
+    Returns:
+        The gain, or None where not even a gain of 1 is found.
+    """
+
+    def lacking(gain: float) -> float:
+        found = contrast_power(
+            gain,
+            positive_patients,
+            runs,
+            patient_spread=patient_spread,
+            run_spread=run_spread,
+            confidence=confidence,
+        )
+        return found - power
+
+    if lacking(1.0) < 0:
         return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        if mcnemar_power(middle * 10, gain, lost) >= power:
-            high = middle
-        else:
-            low = middle
-    return high * 10
+    return float(brentq(lacking, 0.0, 1.0, xtol=1e-4))

@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.image_set import ImageSet
 from hzsynth.statistics.contrast import Contrast
 from hzsynth.statistics.paired import t_difference
+from hzsynth.statistics.power import contrast_power, findable_gain
 
 ARM = AblationArm("gan-ratio2", "mixture", "gan", 2.0)
 
@@ -99,14 +101,31 @@ def test_synthetic_ratios_without_a_set_are_refused(photographs: ImageSet) -> No
     assert len(plan(_config(ratios=(0,), controls=()), photographs, {})) == 3
 
 
-def test_the_power_table_names_this_test_set(photographs: ImageSet, generated: ImageSet) -> None:
-    table = power_table(25).set_index("test positives")
+def test_the_power_table_is_that_of_the_contrast_which_decides(
+    photographs: ImageSet, generated: ImageSet
+) -> None:
+    table = power_table(25, 5, 0.95).set_index("test patients of the class")
     assert table.index.tolist() == ["15", "25 (this test set)", "30", "60", "120", "240"]
-    assert table.loc["240", "power for +10 points"] == "93.2%"
+    assert table.loc["240", "power for +0.05"] == f"{contrast_power(0.05, 240, 5):.0%}"
+    gain = findable_gain(25, 5)
+    assert table.loc["25 (this test set)", "found with 80%"] == f"+{gain:.2f}"
     config = _config()
     text = plan_text(config, photographs, plan(config, photographs, {"gan": generated}))
     assert "12 cells: 4 arms x 3 seeds" in text
     assert "this test set" in text
+    assert "test photographs of 'hz' of 5 patients" in text
+    assert "cannot give an answer" not in text
+
+
+def test_a_test_set_of_three_patients_is_told_beforehand(
+    tmp_path: Path, generated: ImageSet
+) -> None:
+    counts = {
+        (s, c): n for s, n in (("train", 4), ("val", 3), ("test", 3)) for c in ("hz", "other")
+    }
+    images = _images(tmp_path, counts)
+    text = plan_text(_config(), images, plan(_config(), images, {"gan": generated}))
+    assert "Fewer than 4 test patients of the class" in text
 
 
 def _contrast(estimate: float, error: float, runs: int = 5) -> Contrast:
@@ -139,7 +158,7 @@ def test_an_answer_needs_an_interval_without_0_and_enough_runs(
     estimate: float, error: float, runs: int, answer: str
 ) -> None:
     contrast = _contrast(estimate, error, runs)
-    verdict = judge(contrast, ARM, multiplier=10, confidence=0.95)
+    verdict = judge(contrast, (ARM,) * runs, _config())
     assert verdict.answer == answer_of(contrast) == answer
     assert f"{estimate:+.3f}" in verdict.sentence
     assert "real ×10 augmented" in verdict.sentence
@@ -149,8 +168,8 @@ def test_an_answer_needs_an_interval_without_0_and_enough_runs(
 
 
 def test_the_words_fit_the_direction() -> None:
-    helps = judge(_contrast(0.2, 0.02), ARM, multiplier=10, confidence=0.95).sentence
-    hurts = judge(_contrast(-0.2, 0.02), ARM, multiplier=10, confidence=0.95).sentence
+    helps = judge(_contrast(0.2, 0.02), (ARM,) * 5, _config()).sentence
+    hurts = judge(_contrast(-0.2, 0.02), (ARM,) * 5, _config()).sentence
     assert helps.startswith("Synthetic images help")
     assert hurts.startswith("Synthetic images hurt")
 
@@ -166,5 +185,20 @@ def test_what_is_needed_follows_the_variance() -> None:
 
 
 def test_without_synthetic_arms_there_is_no_answer() -> None:
-    verdict = judge(None, None, multiplier=10, confidence=0.95)
+    verdict = judge(None, (), _config())
     assert verdict.answer == "inconclusive"
+
+
+def test_arms_that_differ_between_runs_are_counted() -> None:
+    other = AblationArm("gan-ratio4", "mixture", "gan", 4.0)
+    sentence = judge(_contrast(0.2, 0.02), (ARM, ARM, ARM, ARM, other), _config()).sentence
+    assert "(gan 2:1 in 4, gan 4:1 in 1 of 5 runs)" in sentence
+
+
+@pytest.mark.parametrize("estimate", [0.5, -0.5])
+def test_three_patients_are_not_identifiable_whatever_they_show(estimate: float) -> None:
+    contrast = dataclasses.replace(_contrast(estimate, 0.01), positive_patients=3)
+    verdict = judge(contrast, (ARM,) * 5, _config())
+    assert verdict.answer == answer_of(contrast) == "inconclusive"
+    assert verdict.sentence.startswith("Not identifiable")
+    assert "come from 3 patients" in verdict.sentence

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hzsynth.ablate.analysis import analyse, choose_arm
+from hzsynth.ablate.analysis import analyse, choose_arm, choose_by_run
 from hzsynth.ablate.cells import CellResult, HeldOutAnswers
 from hzsynth.ablate.config import AblateConfig
 from hzsynth.ablate.design import AblationArm, Cell
@@ -126,9 +126,9 @@ def test_planted_scenes_get_the_verdict_that_was_planted(
     assert run.finished
     assert run.result["verdict"] == answer
     assert run.result["test_positives"] == 30
-    assert (run.result["effect"] > 0) == (
-        result.analysis.contrasts[run.result["arm"]].by_run[0] > 0
-    ) or gain == 0
+    assert result.analysis.decisive is not None
+    assert run.result["effect"] == result.analysis.decisive.difference.estimate
+    assert (run.result["effect"] > 0) == (gain > 0) or gain == 0
 
 
 def test_noise_seldom_gets_an_answer(tmp_path: Path) -> None:
@@ -187,6 +187,73 @@ def test_of_equal_arms_the_smaller_ratio_is_chosen(tmp_path: Path) -> None:
     assert chosen is not None
     assert chosen.ratio == 1
     assert choose_arm(cells[:1]) is None
+
+
+def _planted_cells(
+    generator: np.random.Generator, part: ImageSet, arms: int, runs: int
+) -> list[CellResult]:
+    """Arms without any effect, whose trainings turn out better or worse on both parts alike."""
+    target = np.array([record.label == "hz" for record in part])
+    shared = generator.normal(size=(2, len(part)))
+    cells = []
+    for number in range(arms + 1):
+        arm = AblationArm("augmented", "mixture")
+        if number:
+            arm = AblationArm(f"gan-ratio{number}", "mixture", "gan", number)
+        for run in range(runs):
+            luck = 1 + 0.6 * generator.normal()
+            validation, test = (
+                held_out_answers(
+                    part, 1 / (1 + np.exp(-photographs - luck * target - noise)).astype(float)
+                )
+                for photographs, noise in zip(
+                    shared, 0.2 * generator.normal(size=(2, len(part))), strict=True
+                )
+            )
+            cells.append(CellResult(Cell(arm, run), ClassPlan(4), HeldOutAnswers(validation, test)))
+    return cells
+
+
+def test_choosing_among_twelve_arms_without_effect_makes_none(tmp_path: Path) -> None:
+    part, generator = _photographs(tmp_path).select("test"), np.random.default_rng(0)
+    honest, flattered, helps = [], [], 0
+    studies = 12
+    for _ in range(studies):
+        cells = _planted_cells(generator, part, arms=12, runs=3)
+        analysis = analyse(cells, SMALL)
+        assert analysis.decisive is not None
+        assert analysis.chosen is not None
+        honest.append(analysis.decisive.difference.estimate)
+        flattered.append(analysis.contrasts[analysis.chosen.name].difference.estimate)
+        helps += analysis.verdict.answer == "helps"
+    error = np.std(honest) / np.sqrt(studies)
+    # Chosen on the very runs that are compared, an arm without effect gains .1 here.
+    assert np.mean(flattered) > 0.06
+    assert abs(np.mean(honest)) < 3 * error
+    assert abs(np.mean(honest)) < np.mean(flattered) / 2
+    # At 2.5 %, more than 2 of 12 have a probability below 1 %.
+    assert helps <= 2
+
+
+def test_the_arm_of_a_run_is_chosen_on_the_other_runs(tmp_path: Path) -> None:
+    part = _photographs(tmp_path).select("val")
+    target = np.array([record.label == "hz" for record in part]) * 1.0
+    perfect, useless = held_out_answers(part, target), held_out_answers(part, 1 - target)
+    names = ("gan-ratio1", "gan-ratio4")
+    # Ratio 1 is perfect in runs 0 and 1, ratio 4 in run 2 only.
+    cells = [
+        CellResult(
+            Cell(AblationArm(name, "mixture", "gan", float(name[-1])), run),
+            ClassPlan(4),
+            HeldOutAnswers(perfect if (run == 2) == (name == names[1]) else useless, useless),
+        )
+        for name in names
+        for run in range(3)
+    ]
+    assert [arm.name for arm in choose_by_run(cells)] == ["gan-ratio1"] * 3
+    assert choose_by_run(cells)[2].name == names[0]
+    # Without run 0 it is one against one in run 1's eyes: equal, so the smaller ratio.
+    assert choose_by_run([cell for cell in cells if cell.cell.seed > 0])[0].name == names[1]
 
 
 def test_every_cell_is_recorded_with_its_make_up(tmp_path: Path) -> None:
@@ -261,6 +328,9 @@ def test_the_report_states_verdict_n_seeds_and_spread(tmp_path: Path) -> None:
     expected = table[table["arm"] == "gan-ratio1"]["test_average_precision_target"]
     row = arms.set_index("arm").loc["gan 1:1", "average precision"]
     assert row == f"{expected.mean():.3f} ± {expected.std(ddof=1):.3f}"
+    corrected = table[table["arm"] == "gan-ratio1"]["test_f1_corrected_prior"]
+    row = arms.set_index("arm").loc["gan 1:1", "F1, prior from validation"]
+    assert row == f"{corrected.mean():.3f} ± {corrected.std(ddof=1):.3f}"
     assert (run.path / "figures" / "ratios.png").is_file()
     json.dumps(run.result)
     elsewhere = write_ablation_report(run, result, tmp_path / "elsewhere")

@@ -1,33 +1,45 @@
-import itertools
-
+import numpy as np
 import pytest
 from scipy import stats
 
-from hzsynth.statistics.power import mcnemar_power, positives_for_power
+from hzsynth.statistics.contrast import patient_freedom, smallest_variance
+from hzsynth.statistics.power import contrast_power, findable_gain
 
 
-@pytest.mark.parametrize(("positives", "percent"), [(30, 10), (60, 31), (120, 63), (240, 93)])
-def test_power_of_mcnemar_for_ten_points_of_recall(positives: int, percent: int) -> None:
-    # Known beforehand (protocol, step 7) up to rounding: 10, 30, 63 and 93 %.
-    assert round(100 * mcnemar_power(positives)) == percent
+def test_power_is_that_of_the_interval_that_decides() -> None:
+    # One component only: the t test of a mean difference, by simulation.
+    patients, spread, gain = 20, 0.25, 0.15
+    freedom = patient_freedom(patients)
+    rng = np.random.default_rng(0)
+    error = spread / np.sqrt(patients)
+    seen = error * np.sqrt(rng.chisquare(freedom, 20000) / freedom)
+    estimate = rng.normal(gain, error, 20000)
+    found = (estimate - stats.t.ppf(0.975, freedom) * seen > 0).mean()
+    power = contrast_power(gain, patients, 5, patient_spread=spread, run_spread=0.0)
+    assert power == pytest.approx(found, abs=0.015)
 
 
-def test_fifteen_positives_can_find_nothing() -> None:
-    assert 0.005 < mcnemar_power(15) < 0.0105
+def test_power_without_a_gain_is_half_the_level() -> None:
+    assert contrast_power(0.0, 30, 5) == pytest.approx(0.025, abs=1e-6)
+    assert contrast_power(0.0, 30, 5, confidence=0.9) == pytest.approx(0.05, abs=1e-6)
 
 
-def test_power_agrees_with_enumeration() -> None:
-    # 7 positives: every outcome of (won, lost, equal) is weighed one by one.
-    won, lost, expected = 0.3, 0.1, 0.0
-    for outcome in itertools.product("wle", repeat=7):
-        wins, losses = outcome.count("w"), outcome.count("l")
-        if wins > losses and stats.binomtest(wins, wins + losses).pvalue <= 0.05:
-            expected += won**wins * lost**losses * (1 - won - lost) ** (7 - wins - losses)
-    assert mcnemar_power(7, gain=0.2, lost=0.1) == pytest.approx(expected)
+def test_patients_and_runs_and_gain_all_help() -> None:
+    assert contrast_power(0.1, 15, 5) < contrast_power(0.1, 60, 5)
+    assert contrast_power(0.1, 60, 3, run_spread=0.1) < contrast_power(0.1, 60, 9, run_spread=0.1)
+    assert contrast_power(0.05, 60, 5) < contrast_power(0.1, 60, 5)
 
 
-def test_the_number_needed_is_the_smallest_with_that_power() -> None:
-    needed = positives_for_power(0.8)
-    assert needed is not None
-    assert mcnemar_power(needed) >= 0.8 > mcnemar_power(needed - 10)
-    assert positives_for_power(0.8, gain=0.01, most=100) is None
+def test_few_patients_keep_their_smallest_variance() -> None:
+    calm = contrast_power(0.1, 10, 5, patient_spread=0.0, run_spread=0.0)
+    error = np.sqrt(smallest_variance(10))
+    assert calm == pytest.approx(stats.nct.sf(stats.t.ppf(0.975, 18), 18, 0.1 / error), abs=1e-9)
+    assert contrast_power(0.9, 3, 50) == 0
+
+
+def test_the_findable_gain_has_the_power_asked_for() -> None:
+    gain = findable_gain(30, 5)
+    assert gain is not None
+    assert contrast_power(gain, 30, 5) == pytest.approx(0.8, abs=1e-3)
+    assert findable_gain(3, 5) is None
+    assert findable_gain(4, 2, run_spread=5.0) is None

@@ -14,6 +14,11 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from hzsynth.core.errors import InputError
+from hzsynth.core.seeding import numpy_generator
+from hzsynth.statistics.answers import Answers
+from hzsynth.statistics.bootstrap import bootstrap_weights
+from hzsynth.statistics.intervals import percentile_interval
+from hzsynth.statistics.metric_intervals import Metric
 
 BINS = 15
 """Guo et al.'s number of bins."""
@@ -146,6 +151,58 @@ def expected_calibration_error(
     15 bins at about 0.2 (0.12 to 0.27 in simulations). It should be read beside that.
     """
     return reliability_curve(probabilities, truth, bins, binning).expected_calibration_error
+
+
+@dataclass(frozen=True)
+class CalibrationError:
+    """The expected calibration error of a classifier on one test set.
+
+    Attributes:
+        ece: with its 95 % interval.
+        if_calibrated: mean of the same figure, were the probabilities exactly right: what so few
+            photographs show of themselves.
+    """
+
+    ece: Metric
+    if_calibrated: float
+
+
+def calibration_error(
+    answers: Answers, *, seed: int = 0, bootstrap: int = 1000
+) -> CalibrationError:
+    """The expected calibration error (equally wide bins) with its interval, by a bootstrap of patients.
+
+    A mean of absolute values is pushed up by chance, in a replicate once more than in the test set:
+    the interval is the basic one, 2 v - q (Davison and Hinkley 1997, section 5.2), which takes that
+    off, and holds the figure itself.
+
+    Args:
+        answers: of a classifier.
+        seed: of the draws.
+        bootstrap: replicates.
+
+    Returns:
+        The figure and what it would be by chance.
+    """
+    curve = reliability_curve(answers.probabilities, answers.truth)
+    value = curve.expected_calibration_error
+    confidence = answers.probabilities.max(axis=1)
+    bins = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    gaps = np.eye(BINS)[bins] * (answers.right - confidence)[:, None]
+    generator = numpy_generator(seed, "classify", "evaluation", "calibration")
+    drawn = np.concatenate(
+        [
+            np.abs(weights @ gaps).sum(axis=1) / weights.sum(axis=1)
+            for weights in bootstrap_weights(answers.truth, answers.patients, generator, bootstrap)
+        ]
+    )
+    low, high = percentile_interval(drawn)
+    right = generator.random((bootstrap, len(answers))) < confidence
+    chance = np.abs((right - confidence) @ np.eye(BINS)[bins]).sum(axis=1) / len(answers)
+    ends = max(0.0, min(value, 2 * value - high)), min(1.0, max(value, 2 * value - low))
+    unit = "patients" if answers.several_photographs_a_patient else "images"
+    method = f"basic, bootstrap of {unit} by class, {bootstrap} replicates"
+    return CalibrationError(Metric(value, *ends, method), float(chance.mean()))
 
 
 def brier_score(probabilities: ArrayLike, truth: ArrayLike) -> float:

@@ -13,12 +13,8 @@ from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
-from hzsynth.statistics.paired import (
-    COMPARED,
-    PairedDifference,
-    holm,
-    paired_differences,
-)
+from hzsynth.statistics.paired import holm
+from hzsynth.statistics.paired_metrics import COMPARED, PairedDifference, paired_differences
 
 SCORES = {
     "ACC": "accuracy",

@@ -135,8 +135,9 @@ def _page(comparison: Comparison, figure: Figure, caption: str, published: bool)
         named = differences.assign(metric=[metric_name(m, label) for m in differences["metric"]])
         page.section(
             f"Differences from {first.name}",
-            "Paired on the same photographs; 95 % intervals from a bootstrap of patients. p (Holm) "
-            "is corrected over the classifiers, for each metric.",
+            "Paired on the same photographs; 95 % intervals join those of the two classifiers, p "
+            "exchanges their answers by patient. p (Holm) is corrected over the classifiers, for "
+            "each metric.",
         ).table(named)
     for entry in comparison.entries:
         values = {

@@ -9,10 +9,12 @@ from typing import Any
 import pandas as pd
 
 from hzsynth.classify.answers import answers_of
+from hzsynth.classify.evaluate.calibration import CalibrationError, calibration_error
 from hzsynth.classify.evaluate.efficiency import Efficiency, measure_efficiency
 from hzsynth.classify.evaluate.operating_point import OperatingPoint, operating_point
 from hzsynth.classify.evaluate.recommended_levels import ReachedLevel, against_recommended_levels
 from hzsynth.classify.evaluate.subgroups import Subgroup, subgroups
+from hzsynth.classify.evaluate.target_prior import CorrectedPrior, corrected_prior
 from hzsynth.classify.models import MODEL, Classifier, load_classifier
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import InputError, RefusedError
@@ -45,6 +47,9 @@ class Evaluation:
             classes that occur.
         efficiency: what the classifier costs on this machine's CPU.
         levels: the recommended levels and whether they are reached.
+        calibration: the expected calibration error.
+        corrected: the choices after a shift of the target class that validation photographs
+            chose; None where there are none to choose it on.
         point: the operating point of a wanted sensitivity, or None.
         parts: subgroups of the photographs, of one or several groupings.
         run: id of the classifier's run.
@@ -60,6 +65,8 @@ class Evaluation:
     per_class: Mapping[str, Mapping[str, Metric]]
     efficiency: Efficiency
     levels: tuple[ReachedLevel, ...]
+    calibration: CalibrationError
+    corrected: CorrectedPrior | None
     point: OperatingPoint | None
     parts: tuple[Subgroup, ...]
     run: str
@@ -112,6 +119,8 @@ class Evaluation:
                 for label, row in self.per_class.items()
             },
             "confusion": [list(row) for row in self.confusion],
+            "calibration": asdict(self.calibration),
+            "corrected_prior": None if self.corrected is None else self.corrected.to_json(),
             "efficiency": self.efficiency.to_json(),
             "levels": [asdict(row) for row in self.levels],
             "run": self.run,
@@ -147,11 +156,9 @@ def evaluate(
     Args:
         run: a finished run of `train_classifier` or `train_kdect`.
         images: the set; every image of the split must be a photograph.
-        split: which part; empty for a set without splits. With ``train`` the figures are those
-            of photographs that the classifier knows.
+        split: which part; empty for a set without. Photographs of ``train`` are known to it.
         by: groupings to judge the parts of, see `subgroups.values_of`.
-        sensitivity: wanted share of the target class, in (0, 1], for which a threshold is chosen
-            on the validation photographs; None for none.
+        sensitivity: share of the target class that a threshold chosen on val shall find, or None.
         compute: device and precision of the predictions.
         seed: of the bootstrap.
         bootstrap: replicates, at least 100.
@@ -160,20 +167,20 @@ def evaluate(
         The evaluation.
 
     Raises:
-        InputError: the part is empty, lacks the target class or has nothing else, or has a
-            class that the classifier does not know; or there are too few replicates.
-        RefusedError: the part holds synthetic or augmented images, or (other than in the train
-            split) a photograph that the classifier learned from.
+        InputError: there are too few replicates, or see `photographs_to_judge`.
+        RefusedError: see `photographs_to_judge`.
     """
     if bootstrap < _FEWEST:
         raise InputError(f"`bootstrap` is at least {_FEWEST} replicates, not {bootstrap}")
     classifier = load_classifier(run)
     part = photographs_to_judge(run, classifier, images, split)
     answers = answers_of(classifier, part, compute)
-    point = None
-    if sensitivity is not None:
-        validation = photographs_to_judge(run, classifier, images, "val")
-        point = operating_point(answers_of(classifier, validation, compute), answers, sensitivity)
+    validation = _validation(run, classifier, images, compute, needed=sensitivity is not None)
+    point = corrected = None
+    if validation is not None and split != "val":
+        corrected = corrected_prior(validation, answers, seed=seed, bootstrap=bootstrap)
+    if validation is not None and sensitivity is not None:
+        point = operating_point(validation, answers, sensitivity)
     metrics = metrics_with_intervals(answers, seed=seed, bootstrap=bootstrap)
     efficiency = measure_efficiency(classifier, run.path / MODEL)
     return Evaluation(
@@ -184,6 +191,8 @@ def evaluate(
         per_class=class_metrics_with_intervals(answers),
         efficiency=efficiency,
         levels=against_recommended_levels(metrics, efficiency.costs()),
+        calibration=calibration_error(answers, seed=seed, bootstrap=bootstrap),
+        corrected=corrected,
         point=point,
         parts=_parts(answers, part, by, seed, bootstrap),
         run=run.id,
@@ -191,6 +200,19 @@ def evaluate(
         seed=seed,
         bootstrap=bootstrap,
     )
+
+
+def _validation(
+    run: RunDir, classifier: Classifier, images: ImageSet, compute: Compute, *, needed: bool
+) -> Answers | None:
+    """What the classifier says of the validation photographs; None where they may not be asked."""
+    try:
+        part = photographs_to_judge(run, classifier, images, "val")
+    except (InputError, RefusedError):
+        if needed:
+            raise
+        return None
+    return answers_of(classifier, part, compute)
 
 
 def _parts(
@@ -218,8 +240,10 @@ def photographs_to_judge(
         The part.
 
     Raises:
-        InputError: see `evaluate`.
-        RefusedError: see `evaluate`.
+        InputError: the part is empty, lacks the target class or has nothing else, or has a
+            class that the classifier does not know.
+        RefusedError: the part holds synthetic or augmented images, or (other than in the train
+            split) a photograph that the classifier learned from.
     """
     part = images.select(split=split)
     if not len(part):

@@ -19,7 +19,7 @@ from hzsynth.core.run import RunDir
 from hzsynth.report.page import HtmlPage, Section
 from hzsynth.report.plots import confusion_matrix_plot
 from hzsynth.report.style import save_figure
-from hzsynth.statistics.metric_intervals import Metric
+from hzsynth.statistics.metric_intervals import NOT_IDENTIFIABLE, Metric
 
 PAGE = "evaluation.html"
 TONES = {"passes": "good", "falls short": "bad", "passes, not proven": "neutral"}
@@ -74,6 +74,13 @@ def short_metrics(evaluation: Evaluation) -> dict[str, str]:
         recall = part.metrics.get("recall_target")
         found = part.reason if recall is None else f"recall {interval_text(recall)}"
         shown[f"{part.by} {part.name}, n = {part.positives} + {part.others}"] = found
+    error = evaluation.calibration
+    shown["expected calibration error"] = (
+        f"{interval_text(error.ece)}, {error.if_calibrated:.3f} if calibrated"
+    )
+    if evaluation.corrected is not None:
+        corrected = interval_text(evaluation.corrected.metrics["f1_target"])
+        shown[f"with {label} as frequent as in val, {metric_name('f1_target', label)}"] = corrected
     return {f"{evaluation.split or 'set'}, photographs": str(evaluation.n), **shown}
 
 
@@ -83,8 +90,8 @@ def metrics_table(evaluation: Evaluation) -> pd.DataFrame:
         {
             "metric": metric_name(name, evaluation.label),
             "value": metric.value,
-            "95 % interval": "not identifiable"
-            if metric.method.startswith("not identifiable")
+            "95 % interval": NOT_IDENTIFIABLE
+            if metric.method.startswith(NOT_IDENTIFIABLE)
             else f"{metric.low:.3f} to {metric.high:.3f}",
             "interval from": metric.method,
         }
@@ -181,6 +188,9 @@ def _page(evaluation: Evaluation, figures: Mapping[str, Figure]) -> HtmlPage:
     page.section("Recommended levels").table(levels_table(evaluation), tones=TONES)
     page.section("Metrics").table(metrics_table(evaluation))
     page.section("Classes").table(class_table(evaluation))
+    if evaluation.corrected is not None:
+        _corrected(page.section("The target class as frequent as it is"), evaluation)
+    _calibration(page.section("Calibration"), evaluation)
     _curves(page.section("Curves"), figures, f"n = {evaluation.n}")
     if evaluation.point is not None:
         _operating_point(page.section("Operating point"), evaluation.point, evaluation.label)
@@ -229,6 +239,33 @@ def _verdict(page: HtmlPage, evaluation: Evaluation) -> None:
         sentence,
         "bad" if short else "good" if proven == len(verdicts) else "neutral",
         f"F1 of {evaluation.label}: {interval_text(f1)}.",
+    )
+
+
+def _corrected(section: Section, evaluation: Evaluation) -> None:
+    corrected, label = evaluation.corrected, evaluation.label
+    assert corrected is not None
+    section.text(
+        f"A class that was filled is too frequent in the network's eyes. Its log-odds are moved by "
+        f"{corrected.shift:+.2f}, under which {corrected.photographs} validation photographs "
+        f"({corrected.positives} of {label}) are likeliest; rankings stay as they are."
+    )
+    rows = [
+        {
+            "metric": metric_name(name, label),
+            "as trained": interval_text(evaluation.metrics[name]),
+            "moved": interval_text(metric),
+        }
+        for name, metric in corrected.metrics.items()
+    ]
+    section.table(pd.DataFrame(rows))
+
+
+def _calibration(section: Section, evaluation: Evaluation) -> None:
+    error = evaluation.calibration
+    section.text(
+        f"Expected calibration error {interval_text(error.ece)}; a perfectly calibrated classifier "
+        f"would show {error.if_calibrated:.3f} on so few photographs."
     )
 
 

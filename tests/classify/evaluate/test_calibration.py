@@ -4,6 +4,7 @@ from scipy.special import softmax as scipy_softmax
 
 from hzsynth.classify.evaluate.calibration import (
     brier_score,
+    calibration_error,
     expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
@@ -12,6 +13,7 @@ from hzsynth.classify.evaluate.calibration import (
     softmax,
 )
 from hzsynth.core.errors import InputError
+from hzsynth.statistics.answers import Answers
 
 
 def simulated(n, temperature, seed=0, classes=4, sharpness=3.0):
@@ -65,6 +67,32 @@ def test_error_of_a_calibrated_classifier_lies_within_its_simulated_spread():
     found = expected_calibration_error(p, truth)
     assert found < 0.03
     assert min(spread) * 0.8 < found < max(spread) * 1.2
+
+
+def answered(n, temperature, seed):
+    logits, truth = simulated(n, temperature, seed)
+    names = tuple(str(i) for i in range(n))
+    labels = ("a", "b", "c", "d")
+    return Answers(names, names, truth, softmax(logits), labels, "a")
+
+
+def test_the_interval_of_the_calibration_error_covers_and_chance_is_said():
+    overconfident, seen = 2.5, []
+    truth = expected_calibration_error(*softmaxed(60000, overconfident))
+    for seed in range(60):
+        found = calibration_error(answered(120, overconfident, seed), bootstrap=200)
+        assert found.ece.low <= found.ece.value <= found.ece.high
+        seen.append(found.ece.low <= truth <= found.ece.high)
+    # At 95 %, fewer than 51 of 60 have a probability below 1 %.
+    assert sum(seen) >= 51
+    calm = calibration_error(answered(120, 1.0, 3), bootstrap=200)
+    assert calm.ece.low < calm.if_calibrated
+    assert 0.03 < calm.if_calibrated < 0.12
+
+
+def softmaxed(n, temperature):
+    logits, truth = simulated(n, temperature, seed=99)
+    return softmax(logits), truth
 
 
 def test_brier_score_of_certainty_and_of_ignorance():

@@ -6,13 +6,14 @@ import pytest
 import torch
 from sklearn import metrics as reference
 
+from hzsynth.classify.evaluate.calibration import expected_calibration_error
 from hzsynth.classify.evaluate.efficiency import count_macs, count_parameters
 from hzsynth.classify.evaluate.evaluation import evaluate
 from hzsynth.classify.evaluate.recommended_levels import against_recommended_levels
 from hzsynth.classify.models import MODEL as MODEL_FILE
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_set_writer import ImageSetWriter
-from hzsynth.statistics.classification import METRICS
+from hzsynth.statistics.classification import CHOICE_METRICS, METRICS
 from hzsynth.statistics.metric_intervals import Metric, metrics_with_intervals
 from tests.classify.conftest import SOLVED_SIZE, add_photographs, saved_run, spotted
 from tests.statistics.scenes import two_classes
@@ -59,8 +60,32 @@ def test_saved_predictions_give_the_metrics_again(photographs, tmp_path):
     assert stored["metrics"]["accuracy"]["value"] == pytest.approx(accuracy)
     area = reference.roc_auc_score(table["label"] == "zoster", table["p_zoster"])
     assert stored["metrics"]["auroc_target"]["value"] == pytest.approx(area)
+    assert stored["calibration"]["ece"]["value"] == pytest.approx(
+        expected_calibration_error(table[["p_eczema", "p_zoster"]], table["label"] == "zoster")
+    )
+    assert 0 < stored["calibration"]["if_calibrated"] < 1
+    # Both figures are shown: as trained, and with the class as frequent as in validation.
+    assert stored["corrected_prior"]["photographs"] == 6
+    assert set(stored["corrected_prior"]["metrics"]) == set(CHOICE_METRICS)
     assert stored["run"] == run.id
     assert stored["images_digest"] == test.digest
+
+
+def test_without_validation_photographs_there_is_no_second_figure(photographs, tmp_path):
+    run = saved_run(tmp_path / "run", photographs)
+    with ImageSetWriter(tmp_path / "test-only") as writer:
+        add_photographs(writer, {"test": 4})
+    assert evaluate(run, writer.images, bootstrap=100).corrected is None
+    assert evaluate(run, photographs, split="val", bootstrap=100).corrected is None
+    with pytest.raises(InputError, match="no images in the split 'val'"):
+        evaluate(run, writer.images, sensitivity=0.9, bootstrap=100)
+
+
+def test_three_patients_of_a_class_do_not_make_an_interval(photographs, tmp_path):
+    result = evaluate(saved_run(tmp_path / "run", photographs, noise=1.5), photographs)
+    for name in ("macro_f1", "auroc_target", "average_precision_target", "kappa"):
+        assert result.metrics[name].method.startswith("not identifiable"), name
+    assert (result.metrics["auroc_target"].low, result.metrics["auroc_target"].high) == (0, 1)
 
 
 def test_the_seed_alone_decides_the_intervals(photographs, tmp_path):
@@ -69,7 +94,7 @@ def test_the_seed_alone_decides_the_intervals(photographs, tmp_path):
     other = evaluate(run, photographs, seed=4, bootstrap=100)
     assert first.metrics == again.metrics
     assert first.table().equals(again.table())
-    assert first.metrics["macro_f1"] != other.metrics["macro_f1"]
+    assert first.calibration.ece != other.calibration.ece
 
 
 def test_synthetic_photographs_are_refused(photographs, tmp_path):
