@@ -5,20 +5,18 @@ out of a set.
 """
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_files import encode_png
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter, refuse_existing
 from hzsynth.core.progress import SILENT, Progress
+from hzsynth.data.components import connected
 from hzsynth.data.config import Conflicts
 from hzsynth.data.copy_search import Copies, find_copies
 from hzsynth.data.merge_sheet import best_copy, cluster_members, merge_sheet
@@ -55,25 +53,6 @@ class DuplicateReport:
     near: int
     crops: int
     crops_searched: bool
-
-
-def connected(count: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
-    """Numbers the connected components of `count` items that are joined by pairs.
-
-    Args:
-        count: number of items.
-        pairs: indices of items that belong together.
-
-    Returns:
-        The component of each item; components are numbered in the order of their first item.
-    """
-    rows = np.array(list(pairs), dtype=np.int64).reshape(-1, 2)
-    graph = coo_array((np.ones(len(rows), np.int8), (rows[:, 0], rows[:, 1])), (count, count))
-    _, component = connected_components(graph, directed=False)
-    _, first, number = np.unique(component, return_index=True, return_inverse=True)
-    order = np.argsort(np.argsort(first))
-    result: NDArray[np.int64] = order[number].astype(np.int64)
-    return result
 
 
 def report_duplicates(images: ImageSet, found: Copies) -> DuplicateReport:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_record import COLUMNS, METADATA, ImageRecord
@@ -14,6 +14,9 @@ from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.tables import read_table
 from hzsynth.data.importing import measure_images
 from hzsynth.data.sources.folder import find_folder
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def scan_images(
     return OpenedImages(ImageSet(path, good, found.lineage), tuple(broken))
 
 
-def load_pixels(images: ImageSet, size: int) -> torch.Tensor:
+def load_pixels(images: ImageSet, size: int) -> "torch.Tensor":
     """Decodes a whole set.
 
     Args:
@@ -87,6 +90,8 @@ def load_pixels(images: ImageSet, size: int) -> torch.Tensor:
     Raises:
         InputError: a file cannot be read or decoded.
     """
+    import torch  # here: opening a set would wait for it
+
     pixels = np.empty((len(images), size, size, 3), dtype=np.uint8)
     for row, record in enumerate(images):
         pixels[row] = square(images.read_pixels(record), size)

@@ -19,9 +19,9 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter, refuse_existing
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.data.card import attach_card
+from hzsynth.data.components import connected
 from hzsynth.data.copy_search import find_copies
 from hzsynth.data.division import assign_units
-from hzsynth.data.duplicates import connected
 
 PARTS = ("train", "val", "test")
 FEW_PATIENTS = 5

@@ -16,9 +16,10 @@ from hzsynth.core.phash import hash_bits, nearest_hash
 from hzsynth.core.photos import decode_image
 from hzsynth.data import copy_search, hash_pairs
 from hzsynth.data.appearance import appearance, structure_hash, thumbnail
+from hzsynth.data.components import connected
 from hzsynth.data.config import LABELS
 from hzsynth.data.copy_search import find_copies
-from hzsynth.data.duplicates import SHEET, connected, deduplicate, report_duplicates
+from hzsynth.data.duplicates import SHEET, deduplicate, report_duplicates
 from hzsynth.data.keypoint_votes import voted_pairs
 from hzsynth.data.merge_sheet import merge_sheet
 from hzsynth.data.registration import TURNS, mirrored, place
