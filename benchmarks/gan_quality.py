@@ -101,14 +101,14 @@ def judged(
     rows = []
     for line, file in zip(lines, sorted((run.path / "kept").iterdir()), strict=True):
         fake = extractor(torch.from_numpy(np.load(file)))
-        kid, error = kid_of_all(unseen, fake)
+        kid = kid_of_all(unseen, fake)
         copies = nearest_neighbour_memorisation(fake, real, unseen, extractor=extractor.name)
         rows.append(
             {
                 "step": line["step"],
-                "kid": kid,
-                "error": error,
-                "kid_train": kid_of_all(real, fake)[0],
+                "kid": kid.value,
+                "error": kid.error,
+                "kid_train": kid_of_all(real, fake).value,
                 "copies": copies.share,
                 "own": float((apart < copies.threshold).double().mean()),
             }

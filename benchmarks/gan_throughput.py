@@ -39,15 +39,9 @@ from hzsynth.gan.latent import draw_latent
 from hzsynth.gan.layers import trunk_widths
 from hzsynth.gan.networks import build_discriminator, build_generator
 from hzsynth.gan.penalties import LazyR1
-from hzsynth.gan.real_views import (
-    BANK_PART,
-    LearnedImages,
-    RealViews,
-    bank_size,
-    prepare_discriminator,
-    real_views,
-)
+from hzsynth.gan.real_views import LearnedImages, RealViews, prepare_discriminator, real_views
 from hzsynth.gan.stylegan2 import stage_widths
+from hzsynth.gan.view_bank import BANK_PART, TIMES_SHOWN, bank_size
 from hzsynth.nets.ema import ExponentialMovingAverage
 
 PHOTOGRAPHS = 32
@@ -109,19 +103,21 @@ class Ours:
     def observe_views(self) -> tuple[torch.Tensor, ...]:
         """One part of the bank."""
         generator = torch.Generator().manual_seed(1)
-        views, _ = real_views(self.images, self.config.flip, self.augment, BANK_PART, generator)
-        return self.discriminator.observe(views)
+        before, _ = real_views(self.images, self.config.flip, self.augment, BANK_PART, generator)
+        return self.discriminator.observe(before.augment(before.images))
 
     def seconds_a_step(self) -> float:
-        """Mean over a run: with its share of the bank and of R1."""
+        """Mean over a run: with its share of the bank, of the bank's new views and of R1."""
         if not self.discriminator.has_frozen_features:
             ordinary = median(seconds(lambda: self.step(1)) for _ in range(3))
             lazy = seconds(lambda: self.step(0))
             return ordinary + (lazy - ordinary) / LazyR1.interval
         values = sum(part[0].numel() for part in self.observe_views())
-        bank = seconds(self.observe_views) * bank_size(self.config, values) / BANK_PART
+        parts = bank_size(self.config, values) / BANK_PART / self.config.total_steps
+        if parts:
+            parts += self.config.batch / (TIMES_SHOWN * BANK_PART)
         step = median(seconds(lambda: self.step(1)) for _ in range(3))
-        return step + bank / self.config.total_steps
+        return step + parts * seconds(self.observe_views)
 
     def parts(self, name: str) -> list[Part]:
         """Median seconds of the step's parts."""

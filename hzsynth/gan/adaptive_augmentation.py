@@ -4,7 +4,7 @@ Karras et al. 2020, arXiv:2006.06676: the groups "pixel blitting", "geometric" a
 their appendix B (cut-out and noise can be added); `adaptive_strength` controls how often.
 Deviations, so that no such change leaks into the samples: no rotation of hue, no inversion of luma
 and half the paper's spread of saturation, since redness is the sign of the disease; no quarter
-turns, and rotations of at most 45 degrees, from which upright stays the nearest turn.
+turns, and rotations of at most 45 degrees in all, from which upright stays the nearest turn.
 """
 
 import math
@@ -33,7 +33,7 @@ class Operators:
         flip: mirror left and right.
         blit: shift by whole pixels, at most an eighth of the side.
         geometric: scale, rotate, stretch, shift by fractions of a pixel.
-        rotation: largest angle in degrees (the paper: 180).
+        rotation: largest angle in degrees, of both turns together (the paper: 180).
         colour: brightness, contrast and saturation.
         cutout: erase a square of half the side (the paper's best set has none).
         noise: add white noise (likewise).
@@ -62,7 +62,7 @@ class AdaptiveAugmentation:
         shift: N x 2, columns and rows as fractions of the side, positive is right and down;
             rounded to whole pixels.
         scale: N, factor of the content's size.
-        turn_before: N, radians, clockwise, before the stretching.
+        turn_before: N, radians, clockwise, before the stretching: it chooses the axis.
         stretch: N, factor of the width; the height is divided by it.
         turn_after: N, radians, clockwise, after it.
         offset: N x 2, columns and rows as fractions of the side, not rounded.
@@ -114,7 +114,8 @@ def draw(
     """Draws what happens to `count` images: every operator to each of them with probability `p`.
 
     Takes equally many numbers from the generator whatever `p` and the operators are. With the same
-    generator state a larger `p` keeps what a smaller one drew and adds to it.
+    generator state a larger `p` keeps what a smaller one drew and adds to it; a second turn takes the
+    place of the first.
 
     Args:
         count: number of images, N.
@@ -141,15 +142,17 @@ def draw(
     # Two rotations, before and after the stretching; together they happen with probability p.
     one_turn = 1.0 - math.sqrt(max(0.0, 1.0 - p))
     largest = math.radians(operators.rotation)
-    angles = (2.0 * uniform[3:5] - 1.0) * largest
+    axis, turned = (2.0 * uniform[3:5] - 1.0) * largest
+    turn_before = gated(3, operators.geometric, axis, chance=one_turn)
     geometric, colour = operators.geometric, operators.colour
     return AdaptiveAugmentation(
         flip=(gates[0] < (p if operators.flip else 0.0)) & (uniform[0] < 0.5),
         shift=gated(1, operators.blit, (2.0 * uniform[1:3].t() - 1.0) * SHIFT),
         scale=gated(2, geometric, torch.exp2(SCALE_SPREAD * normal[0]), 1.0),
-        turn_before=gated(3, geometric, angles[0], chance=one_turn),
+        turn_before=turn_before,
         stretch=gated(4, geometric, torch.exp2(SCALE_SPREAD * normal[1]), 1.0),
-        turn_after=gated(5, geometric, angles[1], chance=one_turn),
+        # Both together turn the image by `turned`: the first one's angle is taken back.
+        turn_after=gated(5, geometric, turned - turn_before, chance=one_turn),
         offset=gated(6, geometric, FRACTIONAL_SPREAD * normal[2:4].t()),
         brightness=gated(7, colour, BRIGHTNESS_SPREAD * normal[4]),
         contrast=gated(8, colour, torch.exp2(CONTRAST_SPREAD * normal[5]), 1.0),

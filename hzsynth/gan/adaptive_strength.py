@@ -15,7 +15,7 @@ class AdaptiveStrength:
     Args:
         batch: real images a step, over all processes.
         kimg: thousands of images in which p could go from 0 to 1 (the paper: 500, for runs of
-            thousands of kimg).
+            thousands of kimg); None: in the whole training, as `elapsed` tells of it.
         target: the mean sign that is held.
         interval: steps between two adjustments.
         most: p never exceeds it.
@@ -24,14 +24,15 @@ class AdaptiveStrength:
     def __init__(
         self,
         batch: int,
-        kimg: float = 500.0,
+        kimg: float | None = 500.0,
         target: float = 0.6,
         interval: int = 4,
         most: float = 0.8,
     ) -> None:
         self._p = 0.0
         self._most, self._target, self._interval = most, target, interval
-        self._change = batch * interval / (kimg * 1000.0)
+        self._change = None if kimg is None else batch * interval / (kimg * 1000.0)
+        self._elapsed, self._adjusted = 0.0, 0.0
         self._steps, self._judged = 0, 0
         self._signs: torch.Tensor | int = 0
         self._sureness = 0.0
@@ -45,6 +46,10 @@ class AdaptiveStrength:
     def sureness(self) -> float:
         """The mean sign that p was last adjusted by, in [-1, 1]; 0 before."""
         return self._sureness
+
+    def elapsed(self, share: float) -> None:
+        """Tells which share of the training has passed, 0 to 1, before a step."""
+        self._elapsed = share
 
     def observe(self, logits: torch.Tensor) -> None:
         """Takes note of a step; adjusts p at every `interval`-th.
@@ -61,9 +66,11 @@ class AdaptiveStrength:
             return
         self._sureness = float(self._signs) / self._judged
         if self._sureness != self._target:
-            step = math.copysign(self._change, self._sureness - self._target)
+            change = self._elapsed - self._adjusted if self._change is None else self._change
+            step = math.copysign(change, self._sureness - self._target)
             self._p = min(self._most, max(0.0, self._p + step))
         self._steps, self._judged, self._signs = 0, 0, 0
+        self._adjusted = self._elapsed
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs, as plain numbers."""
@@ -73,10 +80,11 @@ class AdaptiveStrength:
             "steps": self._steps,
             "judged": self._judged,
             "signs": int(self._signs),
+            "adjusted": self._adjusted,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what `state_dict` gave."""
         self._p, self._sureness = state["p"], state["sureness"]
         self._steps, self._judged = state["steps"], state["judged"]
-        self._signs = state["signs"]
+        self._signs, self._adjusted = state["signs"], state["adjusted"]

@@ -6,6 +6,7 @@ interpolation and halved again with the same filter: both filters together chang
 
 import functools
 import math
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -75,7 +76,50 @@ def resample(images: torch.Tensor, inverse: torch.Tensor) -> torch.Tensor:
     moved = inverse[:, :, 2:] + late - linear @ late
     theta = torch.cat([linear * (larger / (2 * side)), moved], dim=2).to(images)
     grid = functional.affine_grid(theta, [count, channels, larger, larger], align_corners=False)
-    mapped = functional.grid_sample(
-        fine, grid, mode="bilinear", padding_mode="reflection", align_corners=False
-    )
+    mapped: torch.Tensor = _Sampled.apply(fine, grid)
     return coarser @ (mapped @ coarser.t())
+
+
+_BILINEAR, _REFLECTION = 0, 2
+"""How torch's own operator numbers its ways."""
+
+
+class _Sampled(torch.autograd.Function):
+    """`grid_sample` by a grid that does not learn, with derivatives of every order.
+
+    torch has no second derivative of its own. Sampling is linear in the image: the derivative is the
+    adjoint, whose derivative is sampling again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, images: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(grid)
+        ctx.shape = images.shape
+        return functional.grid_sample(
+            images, grid, mode="bilinear", padding_mode="reflection", align_corners=False
+        )
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (grid,) = ctx.saved_tensors
+        return _SampledBack.apply(gradient, grid, ctx.shape), None
+
+
+class _SampledBack(torch.autograd.Function):
+    """The adjoint of `_Sampled`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, gradient: torch.Tensor, grid: torch.Tensor, shape: torch.Size
+    ) -> torch.Tensor:
+        ctx.save_for_backward(grid)
+        images = gradient.new_zeros(shape)
+        back: torch.Tensor = torch.ops.aten.grid_sampler_2d_backward(
+            gradient, images, grid, _BILINEAR, _REFLECTION, False, [True, False]
+        )[0]
+        return back
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (grid,) = ctx.saved_tensors
+        return _Sampled.apply(gradient, grid), None, None

@@ -9,6 +9,7 @@ from hzsynth.gan import adaptive_augmentation, diffaugment
 from hzsynth.gan.adaptive_augmentation import Operators
 from hzsynth.gan.adaptive_strength import AdaptiveStrength
 from hzsynth.gan.config import GanConfig
+from hzsynth.gan.interfaces import Augment
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,11 @@ class DiscriminatorAugmentation:
     def __init__(self, config: GanConfig) -> None:
         self._kind = config.augment
         self._operators = Operators(flip=config.flip)
-        self.strength = (
-            AdaptiveStrength(config.batch, config.ada_kimg or config.kimg)
-            if config.augment == "ada"
-            else None
-        )
+        self.strength: AdaptiveStrength | None = None
+        if config.augment == "ada":
+            # By the clock nobody knows how many images there will be.
+            whole = None if config.minutes is not None else config.kimg
+            self.strength = AdaptiveStrength(config.batch, config.ada_kimg or whole)
 
     def __call__(
         self,
@@ -60,16 +61,33 @@ class DiscriminatorAugmentation:
         Returns:
             The same shape, channels last; values may leave [-1, 1].
         """
-        count = len(images) if share is None else share.batch
+        return self.drawn(len(images), generator, share)(images)
+
+    def drawn(
+        self, count: int, generator: torch.Generator, share: BatchShare | None = None
+    ) -> Augment:
+        """Draws what happens to `count` images, to be done to them once or several times.
+
+        Args:
+            count: of images; with a share it is the share's batch that counts.
+            generator: a CPU generator of what is drawn.
+            share: see `__call__`.
+        """
+        count = count if share is None else share.batch
         if self.strength is not None:
-            drawn = adaptive_augmentation.draw(count, self.strength.p, generator, self._operators)
-            own = drawn if share is None else drawn.select(share.rows)
-            return adaptive_augmentation.apply(images, own)
+            every = adaptive_augmentation.draw(count, self.strength.p, generator, self._operators)
+            adaptive = every if share is None else every.select(share.rows)
+            return lambda images: adaptive_augmentation.apply(images, adaptive)
         if self._kind == "diffaugment":
-            change = diffaugment.draw(count, generator)
-            change = change if share is None else change.select(share.rows)
-            return diffaugment.apply(images, change.to(images.device))
-        return images.contiguous(memory_format=torch.channels_last)
+            all_changes = diffaugment.draw(count, generator)
+            changes = all_changes if share is None else all_changes.select(share.rows)
+            return lambda images: diffaugment.apply(images, changes.to(images.device))
+        return lambda images: images.contiguous(memory_format=torch.channels_last)
+
+    def elapsed(self, share: float) -> None:
+        """Tells ADA which share of the training has passed, 0 to 1, before a step."""
+        if self.strength is not None:
+            self.strength.elapsed(share)
 
     def observe(self, real_logits: torch.Tensor) -> None:
         """Lets ADA see how sure the discriminator is of the reals, N x K logits."""

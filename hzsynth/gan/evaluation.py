@@ -208,7 +208,8 @@ class SampleJudge:
 
         Returns:
             ``kid`` and its standard error ``kid_error`` (unbiased squared MMD with the cubic
-            kernel, to the reference); ``kid_train`` where the reference is held out;
+            kernel, to the reference), and the part ``kid_error_of_samples`` of that error by which
+            two moments of a run differ; ``kid_train`` where the reference is held out;
             ``precision`` and ``recall`` to the reference (3 neighbours) when it has 6 photographs;
             ``diversity`` (mean distance of two samples over that of two training photographs);
             ``near`` (share of samples nearer to a training photograph than the 5 % quantile of
@@ -219,10 +220,14 @@ class SampleJudge:
         fake = self._extractor(samples)
         held_out = self.reference == "held-out"
         real = self._held_out if held_out else self._train
-        kid, error = kid_of_all(real, fake)
-        values = {"kid": kid, "kid_error": error}
+        kid = kid_of_all(real, fake)
+        values = {
+            "kid": kid.value,
+            "kid_error": kid.error,
+            "kid_error_of_samples": kid.error_of_fakes,
+        }
         if held_out:
-            values["kid_train"] = kid_of_all(self._train, fake)[0]
+            values["kid_train"] = kid_of_all(self._train, fake).value
         if min(len(real), len(fake)) >= _FEWEST_FOR_NEIGHBOURS:
             neighbours = precision_recall_density_coverage(real, fake)
             values |= {name: neighbours[name] for name in ("precision", "recall")}

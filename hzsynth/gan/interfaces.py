@@ -5,7 +5,7 @@ features?) and never what class it is of.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -19,6 +19,23 @@ Observation = tuple[torch.Tensor, ...]
 """What a discriminator derives from images before anything trainable: N x C x H x W maps."""
 
 
+Augment = Callable[[torch.Tensor], torch.Tensor]
+"""What was drawn to happen to each of N images, N x 3 x S x S -> the same shape; differentiable."""
+
+
+@dataclass(frozen=True)
+class BeforeAugmentation:
+    """Images as they are, and what was done to them before they were observed.
+
+    Attributes:
+        images: N x 3 x S x S in [-1, 1].
+        augment: what was done.
+    """
+
+    images: torch.Tensor
+    augment: Augment
+
+
 @dataclass(frozen=True)
 class ObservedImages:
     """What a discriminator is shown of some images.
@@ -26,10 +43,12 @@ class ObservedImages:
     Attributes:
         observation: from `DiscriminatorNetwork.observe`.
         classes: int64 N, the class of each; None where no class is told.
+        before: of reals that were observed for this step alone.
     """
 
     observation: Observation
     classes: torch.Tensor | None = None
+    before: BeforeAugmentation | None = None
 
 
 class Generator(Protocol):

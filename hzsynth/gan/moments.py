@@ -21,7 +21,9 @@ class Moment:
     Attributes:
         step: when.
         kid: closeness, smaller is closer.
-        kid_error: its standard error.
+        kid_error: its standard error, for other photographs and other samples.
+        kid_error_of_samples: for other samples beside the same photographs, as two moments of a run
+            differ.
         copies: share of near-copies among the samples.
         diversity: of the samples by that of the photographs; 1 where it cannot be told.
     """
@@ -29,6 +31,7 @@ class Moment:
     step: int
     kid: float
     kid_error: float
+    kid_error_of_samples: float
     copies: float
     diversity: float = 1.0
 
@@ -46,7 +49,7 @@ class MomentChoice:
             there.
         patience: stop after so many evaluations without a gain; 0 never stops.
         best: the moment to keep, or None before the first.
-        waited: evaluations without a gain of more than one standard error.
+        waited: evaluations without a gain of more than one standard error of the samples.
     """
 
     most_copies: float
@@ -63,7 +66,7 @@ class MomentChoice:
         """
         copying = moment.copies > self.most_copies
         # Near-copies never count as progress, however close they are.
-        if not copying and moment.kid < self._reached - moment.kid_error:
+        if not copying and moment.kid < self._reached - moment.kid_error_of_samples:
             self._reached, self.waited = moment.kid, 0
         else:
             self.waited += 1

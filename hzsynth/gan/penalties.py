@@ -11,7 +11,7 @@ from hzsynth.gan.objectives import DiscriminatorPenalty, PathLengthPenalty
 
 
 class LazyR1(DiscriminatorPenalty):
-    """R1 at the reals, every 16th step.
+    """R1 at the reals before their augmentation (arXiv:2006.06676), every 16th step.
 
     Args:
         gamma: its weight; the loss of a step is gamma / 2 times the squared gradient norm.
@@ -26,8 +26,10 @@ class LazyR1(DiscriminatorPenalty):
         self, discriminator: DiscriminatorNetwork, real: ObservedImages, fake: Observation
     ) -> torch.Tensor:
         """The penalty, times the interval (see `DiscriminatorPenalty`)."""
-        images = real.observation[0].detach().requires_grad_()
-        penalty = losses.r1_penalty(discriminator((images,), real.classes), images)
+        assert real.before is not None  # a discriminator that learns to see has no bank of views
+        images = real.before.images.detach().requires_grad_()
+        observation = discriminator.observe(real.before.augment(images))
+        penalty = losses.r1_penalty(discriminator(observation, real.classes), images)
         return penalty * (self._gamma / 2 * self.interval)
 
 

@@ -2,8 +2,8 @@
 
 Every view (photograph, flip, augmentation) is drawn from (seed, number of the view), and
 every step's choice from (seed, step): a resumed run sees what the uninterrupted one would
-have seen, without any state. With a discriminator whose observation is costly, a bank of
-views is observed once and drawn from (stored in half precision, bounded memory).
+have seen, without any state. With a discriminator whose observation is costly, views are drawn from a
+bank of observed ones (see `view_bank`).
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,11 @@ from hzsynth.core.progress import Progress
 from hzsynth.core.seeding import torch_generator
 from hzsynth.gan.augmentation import BatchShare, DiscriminatorAugmentation
 from hzsynth.gan.config import GanConfig
-from hzsynth.gan.interfaces import DiscriminatorNetwork, ObservedImages
+from hzsynth.gan.interfaces import BeforeAugmentation, DiscriminatorNetwork, ObservedImages
 from hzsynth.gan.networks import to_float
+from hzsynth.gan.view_bank import BANK_PART, ViewBank, bank_size
 
-BANK_PART = 32
-"""Views observed at once; fixed, so that the bank does not depend on the machine."""
-EXPECTED_IMAGES_PER_SECOND = 40.0
-BANK_SHARE = 0.2
+_STATISTICS_VIEWS = 128
 
 
 @dataclass(frozen=True)
@@ -63,8 +61,8 @@ def real_views(
     count: int,
     generator: torch.Generator,
     share: BatchShare | None = None,
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Draws augmented views of the reals, with replacement.
+) -> tuple[BeforeAugmentation, torch.Tensor | None]:
+    """Draws views of the reals, with replacement, and what augments them.
 
     Args:
         images: the training images.
@@ -75,7 +73,7 @@ def real_views(
         share: only these views are made; the same as if all were.
 
     Returns:
-        count x 3 x S x S, float, about [-1, 1], on the device of the images; and their classes.
+        The views on the device of the images, to be augmented; and their classes.
     """
     device = images.pixels.device
     index = images.draw(count, generator).to(device)
@@ -86,20 +84,7 @@ def real_views(
     if flip:
         views = torch.where(mirrored.to(device)[:, None, None, None], views.flip(3), views)
     classes = None if images.classes is None else images.classes[index]
-    return augment(views, generator, share), classes
-
-
-def bank_size(config: GanConfig, values_per_view: int) -> int:
-    """How many views to keep: a fifth of what the run will ask for, within the memory's limit.
-
-    Depends on the configuration alone, so that a resumed run builds the same bank.
-    """
-    images = config.kimg * 1000
-    if config.minutes is not None:
-        images = config.minutes * 60 * EXPECTED_IMAGES_PER_SECOND
-    fits = config.bank_megabytes * 2**20 // (2 * values_per_view)
-    size = min(config.bank_views, int(images * BANK_SHARE), fits)
-    return max(BANK_PART, size // BANK_PART * BANK_PART)
+    return BeforeAugmentation(views, augment.drawn(count, generator, share)), classes
 
 
 class RealViews:
@@ -108,11 +93,12 @@ class RealViews:
     Args:
         images: the training images.
         config: the run's settings.
-        discriminator: observes the views; a projected one must have fitted its statistics.
+        discriminator: observes the views; its statistics, if it has any, are fitted.
         augment: what is done to each view; with a strength that changes there is no bank.
         compute: where.
         progress: shows the making of the bank.
         share: this process's part of every batch, or None.
+        step: the first that will be asked for.
     """
 
     def __init__(
@@ -124,67 +110,43 @@ class RealViews:
         compute: Compute,
         progress: Progress,
         share: BatchShare | None = None,
+        step: int = 0,
     ) -> None:
         self._images = images.to(compute.device)
         self._config, self._augment, self._share = config, augment, share
-        self._discriminator = discriminator
-        self._bank: ObservedImages | None = None
+        self._discriminator, self._progress = discriminator, progress
+        self._bank: ViewBank | None = None
         if discriminator.has_frozen_features and augment.strength is None:
-            self._bank = self._observe_bank(progress)
-
-    def _views(self, part: int) -> tuple[torch.Tensor, torch.Tensor | None]:
-        generator = torch_generator(self._config.seed, "gan-bank", part)
-        return real_views(self._images, self._config.flip, self._augment, BANK_PART, generator)
+            values = sum(part[0].numel() for part in self._part(0).observation)
+            size = bank_size(config, values)
+            if size:
+                self._bank = ViewBank(self._part, size, config.batch)
+                self._bank.move_to(step, progress)
 
     @torch.no_grad()
-    def _observe_bank(self, progress: Progress) -> ObservedImages:
-        views, drawn = self._views(0)
-        observed = self._discriminator.observe(views)
-        classes = [] if drawn is None else [drawn]
-        size = bank_size(self._config, sum(part[0].numel() for part in observed))
-        bank = tuple(
-            torch.empty(
-                (size, *part.shape[1:]), dtype=torch.float16, device=part.device
-            ).contiguous(memory_format=torch.channels_last)
-            for part in observed
-        )
-        with progress.task("observing the reals", total=size, unit="img") as task:
-            for start in range(0, size, BANK_PART):
-                if start:
-                    views, drawn = self._views(start // BANK_PART)
-                    observed = self._discriminator.observe(views)
-                    classes += [] if drawn is None else [drawn]
-                for kept, part in zip(bank, observed, strict=True):
-                    kept[start : start + BANK_PART] = part
-                task.advance(BANK_PART)
-        return ObservedImages(bank, torch.cat(classes) if classes else None)
+    def _part(self, number: int) -> ObservedImages:
+        generator = torch_generator(self._config.seed, "gan-bank", number)
+        return self._observed(BANK_PART, generator, None)
+
+    def _observed(
+        self, count: int, generator: torch.Generator, share: BatchShare | None
+    ) -> ObservedImages:
+        flip = self._config.flip
+        before, classes = real_views(self._images, flip, self._augment, count, generator, share)
+        observation = self._discriminator.observe(before.augment(before.images))
+        return ObservedImages(observation, classes, before)
 
     @torch.no_grad()
     def observation(self, step: int) -> ObservedImages:
         """What the discriminator is shown of the reals at a step: maps of `batch` views."""
         generator = torch_generator(self._config.seed, "gan-reals", step)
+        batch = self._config.batch
         if self._bank is None:
-            views, classes = real_views(
-                self._images,
-                self._config.flip,
-                self._augment,
-                self._config.batch,
-                generator,
-                self._share,
-            )
-            return ObservedImages(self._discriminator.observe(views), classes)
-        bank = self._bank.observation
+            return self._observed(batch, generator, self._share)
+        self._bank.move_to(step, self._progress)
         # The bank itself was drawn with every class as often.
-        index = torch.randint(len(bank[0]), (self._config.batch,), generator=generator)
-        if self._share is not None:
-            index = index[self._share.rows]
-        index = index.to(bank[0].device)
-        shown = tuple(
-            part[index].float().contiguous(memory_format=torch.channels_last) for part in bank
-        )
-        return ObservedImages(
-            shown, None if self._bank.classes is None else self._bank.classes[index]
-        )
+        rows = torch.randint(len(self._bank), (batch,), generator=generator)
+        return self._bank.shown(rows if self._share is None else rows[self._share.rows])
 
 
 def prepare_discriminator(
@@ -192,8 +154,7 @@ def prepare_discriminator(
 ) -> None:
     """Fits the statistics of frozen features to 128 augmented views of the reals."""
     if discriminator.has_frozen_features:
+        augment = DiscriminatorAugmentation(config)
         generator = torch_generator(config.seed, "gan-statistics")
-        views, _ = real_views(
-            images, config.flip, DiscriminatorAugmentation(config), 128, generator
-        )
-        discriminator.fit_statistics(views)
+        before, _ = real_views(images, config.flip, augment, _STATISTICS_VIEWS, generator)
+        discriminator.fit_statistics(before.augment(before.images))

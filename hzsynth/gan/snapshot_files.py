@@ -62,7 +62,7 @@ def write_curves(run: RunDir, best: int | None, most_copies: float, reference: s
         closeness.append(
             Curve("to the training photographs", steps, [line["kid_train"] for line in lines])
         )
-    title = "Closeness (KID, lower is closer)\nband: one standard error of the samples"
+    title = "Closeness (KID, lower is closer)\nband: one standard error"
     figure = learning_curves(closeness, title=title, y_label="KID", best=best)
     save_figure(figure, run.path / KID_CURVE)
     shares = [

@@ -101,6 +101,7 @@ class Snapshots:
             step,
             values["kid"],
             values["kid_error"],
+            values["kid_error_of_samples"],
             values["copies"],
             values.get("diversity", 1.0),
         )

@@ -187,6 +187,7 @@ class _Training:
             self._compute,
             self._progress,
             self._update.share,
+            self._loop.step,
         )
         self._loop.run(
             lambda step: self._advance(step, reals),
@@ -216,9 +217,12 @@ class _Training:
             sheet.unlink()
 
     def _advance(self, step: int, reals: RealViews) -> dict[str, torch.Tensor]:
+        self._augment.elapsed(self._loop.share)
         values = self._update(step, reals.observation(step))
-        # Short at first: the average would long remember the weights that it began with.
-        decay = min(self._config.ema, (1 + step) / (10 + step))
+        decay = self._config.ema
+        if self._config.init is None:
+            # Short at first: the average would long remember the fresh weights that it began with.
+            decay = min(decay, (1 + step) / (10 + step))
         self._average.update(self._update.generator, decay)
         return values
 

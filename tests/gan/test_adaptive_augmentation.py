@@ -8,7 +8,13 @@ import torch
 
 import hzsynth.nets  # noqa: F401  (torchvision can be imported only after it)
 from hzsynth.gan import affine_resampling
-from hzsynth.gan.adaptive_augmentation import AdaptiveAugmentation, Operators, apply, draw
+from hzsynth.gan.adaptive_augmentation import (
+    AdaptiveAugmentation,
+    Operators,
+    apply,
+    draw,
+    inverse_map,
+)
 from hzsynth.gan.adaptive_strength import AdaptiveStrength
 
 SIDE = 32
@@ -136,6 +142,17 @@ def test_the_low_pass_is_an_orthonormal_wavelet_filter() -> None:
     assert taps.sum() == pytest.approx(math.sqrt(2))
 
 
+def test_resampling_has_derivatives_of_both_orders() -> None:
+    x = pictures(2, 6).double().requires_grad_()
+    inverse = inverse_map(only(turn_before=0.3, stretch=1.2).select(torch.tensor([0, 0])))
+
+    def moved(images: torch.Tensor) -> torch.Tensor:
+        return affine_resampling.resample(images, inverse)
+
+    assert torch.autograd.gradcheck(moved, (x,))
+    assert torch.autograd.gradgradcheck(moved, (x,))
+
+
 def test_sampling_twice_as_finely_and_halving_again_changes_nothing_inside() -> None:
     x = pictures()
     still = torch.eye(2, 3, dtype=torch.float64)[None]
@@ -248,6 +265,21 @@ def test_every_operator_is_drawn_with_probability_p() -> None:
     assert spread == pytest.approx(0.5, rel=0.03)
 
 
+@pytest.mark.parametrize("p", [0.3, 0.8, 1.0])
+def test_no_image_is_turned_by_more_than_the_bound(p: float) -> None:
+    drawn = draw(20000, p, torch.Generator().manual_seed(0))
+    together = (drawn.turn_before + drawn.turn_after).abs()
+    assert together.max() <= math.radians(45) + 1e-6
+    # What a stretched image is turned by is the rotation nearest to its map.
+    left, _, right = torch.linalg.svd(inverse_map(drawn)[:, :, :2])
+    nearest = left @ right
+    angles = torch.atan2(nearest[:, 1, 0], nearest[:, 0, 0]).abs()
+    assert angles.max() <= math.radians(45) + 1e-6
+    turned = together[together > 0]
+    assert turned.mean().item() == pytest.approx(math.radians(22.5), rel=0.03)
+    assert (drawn.turn_after != 0).float().mean() == pytest.approx(1 - math.sqrt(1 - p), abs=0.01)
+
+
 def test_operators_that_are_off_are_never_drawn() -> None:
     drawn = draw(
         64,
@@ -262,11 +294,29 @@ def test_more_strength_adds_to_what_less_drew() -> None:
     weak, strong = (draw(64, p, torch.Generator().manual_seed(3), EVERYTHING) for p in (0.2, 0.8))
     for field in dataclasses.fields(weak):
         less, more = getattr(weak, field.name), getattr(strong, field.name)
-        if field.name in ("turn_before", "turn_after"):
+        if field.name == "turn_before":
             assert bool(((less == 0) | (less == more)).all())
         elif field.name in ("scale", "contrast"):
             assert bool(((less == 1) | (less == more)).all())
     assert int(strong.flip.sum()) > int(weak.flip.sum())
+
+
+def test_by_the_clock_the_pace_follows_the_time_that_has_passed() -> None:
+    # Sure of every real in a tenth of the time at each adjustment: p rises by a tenth.
+    strength = AdaptiveStrength(batch=2, kimg=None)
+    for step in range(40):
+        strength.elapsed((step + 1) / 40)
+        strength.observe(torch.ones(2, 1))
+        if step == 21:
+            kept = strength.state_dict()
+    assert strength.p == pytest.approx(0.8)  # the bound
+    again = AdaptiveStrength(batch=2, kimg=None)
+    again.load_state_dict(kept)
+    assert again.p == pytest.approx(0.5)
+    for step in (22, 23):
+        again.elapsed((step + 1) / 40)
+        again.observe(torch.ones(2, 1))
+    assert again.p == pytest.approx(0.6)
 
 
 def test_strength_follows_a_trajectory_by_hand() -> None:

@@ -58,9 +58,9 @@ def test_fresh_samples_a_copier_a_collapse_and_another_world() -> None:
     assert copier["kid_train"] < 0
     collapsed = figures(coloured(1, 3).expand(200, -1, -1, -1))
     assert collapsed["diversity"] == 0
-    assert collapsed["kid"] > fresh["kid"] + 10 * fresh["kid_error"]
+    assert collapsed["kid"] > fresh["kid"] + 10 * fresh["kid_error_of_samples"]
     other = figures(coloured(200, 4) // 2)
-    assert other["kid"] > fresh["kid"] + 10 * fresh["kid_error"]
+    assert other["kid"] > fresh["kid"] + 10 * fresh["kid_error_of_samples"]
     assert other["precision"] < 0.3
 
 
@@ -112,7 +112,7 @@ def test_a_blurred_sample_is_near_to_all_but_no_copy() -> None:
 
 def moments(kids: list[float], copies: list[float] | None = None) -> list[Moment]:
     shares = copies or [0.05] * len(kids)
-    return [Moment(i, k, 0.01, c) for i, (k, c) in enumerate(zip(kids, shares, strict=True))]
+    return [Moment(i, k, 0.05, 0.01, c) for i, (k, c) in enumerate(zip(kids, shares, strict=True))]
 
 
 def test_training_ends_when_nothing_is_gained_for_a_while() -> None:
@@ -134,9 +134,9 @@ def test_a_copier_is_not_kept_and_does_not_count_as_a_gain() -> None:
         selection.add(moment)
     assert selection.best is not None
     assert (selection.best.step, selection.stop) == (1, True)
-    alarms = selection.alarms(Moment(9, 0.1, 0.01, 0.5, 0.2))
+    alarms = selection.alarms(Moment(9, 0.1, 0.05, 0.01, 0.5, 0.2))
     assert [alarm.split(":")[0] for alarm in alarms] == ["collapse", "copying"]
-    assert selection.alarms(Moment(9, 0.1, 0.01, 0.15, 0.5)) == ()
+    assert selection.alarms(Moment(9, 0.1, 0.05, 0.01, 0.15, 0.5)) == ()
     again = MomentChoice(0.15, 2)
     again.load_state_dict(selection.state_dict())
     assert again == selection

@@ -28,10 +28,11 @@ from hzsynth.gan.generator_files import load_generator
 from hzsynth.gan.interfaces import ObservedImages
 from hzsynth.gan.layers import trunk_widths
 from hzsynth.gan.photographs import training_photographs
-from hzsynth.gan.real_views import RealViews, bank_size
+from hzsynth.gan.real_views import RealViews
 from hzsynth.gan.sampling import generate
 from hzsynth.gan.training import train_gan
 from hzsynth.gan.training_result import GanResult
+from hzsynth.gan.view_bank import bank_size
 
 from .conftest import tiny, write_pictures
 

@@ -87,6 +87,22 @@ def test_a_run_goes_on_from_anothers_weights_and_inherits_its_photographs(
     assert {t.sha256 for t in made.lineage[second.run.id]} == learned
 
 
+def test_a_run_from_anothers_weights_goes_on_with_its_average(
+    tmp_path: Path, pictures: ImageSet
+) -> None:
+    first = train(tmp_path / "first", pictures, tiny(label="zoster")).run.load_checkpoint()
+    config = tiny(label="zoster", init=tmp_path / "first", kimg=0.004, generator_rate=0.05)
+    second = train(tmp_path / "second", pictures, config).run.load_checkpoint()
+    name = "to_rgb.weight"
+    before, current, after = (
+        first["average"][name],
+        second["generator"][name],
+        second["average"][name],
+    )
+    assert (current - before).abs().max() > 0.01
+    torch.testing.assert_close(after, torch.lerp(before, current, 1 - config.ema))
+
+
 def test_frozen_blocks_do_not_learn(tmp_path: Path, pictures: ImageSet) -> None:
     pair = {"generator": "stylegan2", "discriminator": "stylegan2"}
     before = train(tmp_path / "first", pictures, tiny(**pair)).run.load_checkpoint()

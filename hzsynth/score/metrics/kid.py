@@ -83,19 +83,36 @@ def squared_mmd(first: torch.Tensor, second: torch.Tensor) -> float:
     return _Kernels.between(first, second).squared_mmd(everything, everything)
 
 
-def kid_of_all(real: torch.Tensor, fake: torch.Tensor) -> tuple[float, float]:
-    """The unbiased squared MMD between all reals and all fakes, and its standard error.
+@dataclass(frozen=True)
+class KidOfAll:
+    """The squared MMD of two whole sets, with its standard errors.
 
-    For watching a generator: the reals stay the same, so the error is that of the fakes alone
-    (jackknife: each fake left out once), and differences between two moments can be judged by it.
-    Unlike in `kid` the sets may differ in size and all images are used.
+    Attributes:
+        value: unbiased; negative values happen.
+        error: for other reals and other fakes; with two reals, which say nothing of their spread, that
+            of the fakes alone.
+        error_of_fakes: for other fakes beside the same reals: two moments of a generator that are compared
+            with the same photographs are judged by it.
+    """
+
+    value: float
+    error: float
+    error_of_fakes: float
+
+
+def kid_of_all(real: torch.Tensor, fake: torch.Tensor) -> KidOfAll:
+    """The unbiased squared MMD between all reals and all fakes, and its standard errors.
+
+    The errors are jackknife ones: each image is left out once, which takes images as independent
+    (several of one patient make the true error larger). Unlike in `kid` the sets may differ in size and all images are
+    used.
 
     Args:
         real: float N x D, N at least 2.
         fake: float M x D, M at least 3.
 
     Returns:
-        Value (negative values happen, without bias) and standard error.
+        The value and its errors.
 
     Raises:
         InputError: too few images.
@@ -106,15 +123,30 @@ def kid_of_all(real: torch.Tensor, fake: torch.Tensor) -> tuple[float, float]:
     one, two = (features.float().cpu().numpy() for features in (real, fake))
     within, other = (kernel_poly(x, x).astype(np.float64) for x in (one, two))
     across = kernel_poly(one, two).astype(np.float64)
-    rows = other.sum(axis=0) - np.diagonal(other)
-    first = (within.sum() - np.trace(within)) / (n * (n - 1))
-    value = first + rows.sum() / (m * (m - 1)) - 2 * across.mean()
-    columns = across.sum(axis=0)
-    without = (rows.sum() - 2 * rows) / ((m - 1) * (m - 2)) - 2 * (columns.sum() - columns) / (
-        n * (m - 1)
-    )
-    error = np.sqrt((m - 1) / m * ((without - without.mean()) ** 2).sum())
-    return float(value), float(error)
+    value = _mean_of_pairs(within) + _mean_of_pairs(other) - 2 * across.mean()
+    of_fakes = _jackknife_variance(other, across.mean(axis=0))
+    of_reals = _jackknife_variance(within, across.mean(axis=1)) if n > 2 else 0.0
+    return KidOfAll(float(value), float(np.sqrt(of_fakes + of_reals)), float(np.sqrt(of_fakes)))
+
+
+def _mean_of_pairs(kernel: NDArray[np.float64]) -> float:
+    """Mean of a kernel over all pairs of different images."""
+    count = len(kernel)
+    return float((kernel.sum() - np.trace(kernel)) / (count * (count - 1)))
+
+
+def _jackknife_variance(within: NDArray[np.float64], across: NDArray[np.float64]) -> float:
+    """Variance of the squared MMD for other images in place of one set's.
+
+    Args:
+        within: kernel between the set's images, N x N.
+        across: mean kernel of each with the other set, N.
+    """
+    count = len(within)
+    rows = within.sum(axis=0) - np.diagonal(within)
+    pairs = (rows.sum() - 2 * rows) / ((count - 1) * (count - 2))
+    without = pairs - 2 * (across.sum() - across) / (count - 1)
+    return float((count - 1) / count * ((without - without.mean()) ** 2).sum())
 
 
 def kid_floor(real: torch.Tensor, *, part: int, repeats: int, seed: int = 0) -> Floor:

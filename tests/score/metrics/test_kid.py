@@ -47,11 +47,20 @@ def test_the_distance_of_all_images_equals_the_double_sums_and_its_jackknife():
         other = (kernel(y, y).sum() - np.trace(kernel(y, y))) / (m * (m - 1))
         return within + other - 2 * kernel(x, y).mean()
 
-    value, error = kid_of_all(real, fake)
-    assert value == pytest.approx(plain(real, fake), rel=1e-5)
-    left_out = [plain(real, fake[torch.arange(11) != i]) for i in range(11)]
-    expected = np.sqrt(10 / 11 * ((left_out - np.mean(left_out)) ** 2).sum())
-    assert error == pytest.approx(expected, rel=1e-4)
+    found = kid_of_all(real, fake)
+    assert found.value == pytest.approx(plain(real, fake), rel=1e-5)
+
+    def variance(left_out):
+        n = len(left_out)
+        return (n - 1) / n * ((left_out - np.mean(left_out)) ** 2).sum()
+
+    fakes = variance([plain(real, fake[torch.arange(11) != i]) for i in range(11)])
+    count = len(real)
+    reals = variance([plain(real[torch.arange(count) != i], fake) for i in range(count)])
+    assert found.error_of_fakes == pytest.approx(np.sqrt(fakes), rel=1e-4)
+    assert found.error == pytest.approx(np.sqrt(fakes + reals), rel=1e-4)
+    two = kid_of_all(real[:2], fake)
+    assert two.error == two.error_of_fakes
     with pytest.raises(InputError, match="two reals and three fakes"):
         kid_of_all(real[:1], fake)
 
