@@ -11,27 +11,31 @@ from hzsynth.cli.commands import command
 from hzsynth.cli.session import Session
 from hzsynth.core.errors import RefusedError
 
+Train = Annotated[Path, typer.Option(metavar="SET", help="What the generator learned from.")]
+HeldOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--holdout",
+        metavar="SET",
+        help="Photographs that it did not see; by default val and test of `train`.",
+    ),
+]
+GanRun = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN",
+        help="GAN run that made FAKE: its discriminator is asked who was in training.",
+    ),
+]
+
 
 @command("audit", AuditConfig, usual=("label", "size", "gate_discriminator"))
 def audit(
     session: Session,
     fake: Annotated[Path, typer.Argument(metavar="FAKE", help="Generated images.")],
-    train: Annotated[Path, typer.Option(metavar="SET", help="What the generator learned from.")],
-    held_out: Annotated[
-        Path | None,
-        typer.Option(
-            "--holdout",
-            metavar="SET",
-            help="Photographs that it did not see; by default val and test of `train`.",
-        ),
-    ] = None,
-    run: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RUN",
-            help="GAN run that made FAKE: its discriminator is asked who was in training.",
-        ),
-    ] = None,
+    train: Train,
+    held_out: HeldOut = None,
+    run: GanRun = None,
 ) -> None:
     """Looks for copied photographs and for membership; exit 3 when the gate fails.
 

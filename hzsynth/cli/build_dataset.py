@@ -12,6 +12,24 @@ from hzsynth.cli.commands import command
 from hzsynth.cli.session import Session
 from hzsynth.score.config import Filter
 
+Synthetic = Annotated[
+    list[Path] | None, typer.Option(metavar="SET", help="Generated images; may be repeated.")
+]
+DropList = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Text: sha256 or names of synthetic images not to be used."),
+]
+Keep = Annotated[
+    Filter,
+    typer.Option(
+        "--filter", help="Which synthetic images are kept: plausible, authentic, both; or all."
+    ),
+]
+Described = Annotated[
+    bool,
+    typer.Option(help="Probe how easily synthetic images are told; audit/mixture.json."),
+]
+
 
 @command(
     "build-dataset",
@@ -26,25 +44,10 @@ def build(
     real: Annotated[
         Path, typer.Argument(metavar="REAL", help="Photographs with a train/val/test split.")
     ],
-    synthetic: Annotated[
-        list[Path] | None, typer.Option(metavar="SET", help="Generated images; may be repeated.")
-    ] = None,
-    drop: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Text: sha256 or names of synthetic images not to be used."
-        ),
-    ] = None,
-    keep: Annotated[
-        Filter,
-        typer.Option(
-            "--filter", help="Which synthetic images are kept: plausible, authentic, both; or all."
-        ),
-    ] = "none",
-    report: Annotated[
-        bool,
-        typer.Option(help="Probe how easily synthetic images are told; audit/mixture.json."),
-    ] = True,
+    synthetic: Synthetic = None,
+    drop: DropList = None,
+    keep: Keep = "none",
+    report: Described = True,
     workers: Workers = 0,
 ) -> None:
     """Fills the target class with real and synthetic images, varied while training; proves lineage."""

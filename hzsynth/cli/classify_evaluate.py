@@ -130,6 +130,13 @@ def measure(
     session.show(shown, "classify robustness")
 
 
+Methods = Annotated[str, typer.Option(help="grad-cam, score-cam (slow) or both, comma-separated.")]
+ExplainedClass = Annotated[
+    str, typer.Option("--class", help="Class to explain; default: the answer given.")
+]
+Most = Annotated[int, typer.Option("--most", min=1, help="Photographs of SET.")]
+
+
 @command("explain")
 def explain_run(
     session: Session,
@@ -137,14 +144,10 @@ def explain_run(
     photographs: Annotated[
         list[Path], typer.Argument(metavar="IMAGE...|SET", help="Photographs, or one set.")
     ],
-    method: Annotated[
-        str, typer.Option(help="grad-cam, score-cam (slow) or both, comma-separated.")
-    ] = "grad-cam",
-    label: Annotated[
-        str, typer.Option("--class", help="Class to explain; default: the answer given.")
-    ] = "",
+    method: Methods = "grad-cam",
+    label: ExplainedClass = "",
     split: Split = "test",
-    most: Annotated[int, typer.Option("--most", min=1, help="Photographs of SET.")] = 24,
+    most: Most = 24,
 ) -> None:
     """Shows where a classifier looks; with lesion masks, how much of it is the lesion."""
     from hzsynth.classify.explain.explanation import explain, photographs_from, photographs_of

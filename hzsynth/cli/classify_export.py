@@ -75,18 +75,24 @@ def _short(values: dict[str, object]) -> dict[str, object]:
     return shown
 
 
+Model = Annotated[
+    Path,
+    typer.Argument(metavar="RUN|ONNX", help="A run, an export or its ONNX file."),
+]
+Photographs = Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photographs.")]
+Language = Annotated[Literal["en", "ko"], typer.Option(help="Of the pages.")]
+Texts = Annotated[
+    Path | None, typer.Option(metavar="FILE.toml", help="The clinic's own next steps.")
+]
+
+
 @command("report")
 def report(
     session: Session,
-    model: Annotated[
-        Path,
-        typer.Argument(metavar="RUN|ONNX", help="A run, an export or its ONNX file."),
-    ],
-    files: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photographs.")],
-    language: Annotated[Literal["en", "ko"], typer.Option(help="Of the pages.")] = "en",
-    texts: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="The clinic's own next steps.")
-    ] = None,
+    model: Model,
+    files: Photographs,
+    language: Language = "en",
+    texts: Texts = None,
     calibrate: CalibrationSet = None,
 ) -> None:
     """Writes a printable page for every photograph. Research use only, not a diagnosis."""

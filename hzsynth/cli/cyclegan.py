@@ -150,6 +150,16 @@ def transplant_lesions(
     )
 
 
+JudgingRun = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN",
+        help="Classifier that says whether lesions are kept; by default one is trained.",
+    ),
+]
+Gate = Annotated[bool, typer.Option("--gate", help="Exit 3 when the model fails.")]
+
+
 @command("compare", ComparisonConfig, usual=("size",))
 def compare_methods(
     session: Session,
@@ -158,14 +168,8 @@ def compare_methods(
     target: Target,
     label: SourceLabel = None,
     target_label: TargetLabel = None,
-    classifier: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RUN",
-            help="Classifier that says whether lesions are kept; by default one is trained.",
-        ),
-    ] = None,
-    gate: Annotated[bool, typer.Option("--gate", help="Exit 3 when the model fails.")] = False,
+    classifier: JudgingRun = None,
+    gate: Gate = False,
 ) -> None:
     """Compares a trained model with tone transfers and the transplant; one recommendation.
 

@@ -49,30 +49,36 @@ def _settings(pairs: list[str] | None) -> dict[str, Any]:
     return settings
 
 
+Kind = Annotated[
+    str,
+    typer.Argument(
+        metavar="KIND",
+        help=f"One of {', '.join(KINDS)}.",
+        autocompletion=completion_of(KINDS),
+    ),
+]
+DataSetPath = Annotated[
+    Path | None, typer.Argument(metavar="PATH", help="The data set (none for phantom).")
+]
+SourceSettings = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="A setting of the KIND; `dry_run` lists them."),
+]
+SkipBroken = Annotated[
+    bool, typer.Option("--skip-broken", help="Leave unreadable files out and list them.")
+]
+
+
 @command("import", PhantomConfig, further="Settings of the phantom")
 def import_(
     session: Session,
-    kind: Annotated[
-        str,
-        typer.Argument(
-            metavar="KIND",
-            help=f"One of {', '.join(KINDS)}.",
-            autocompletion=completion_of(KINDS),
-        ),
-    ],
-    path: Annotated[
-        Path | None, typer.Argument(metavar="PATH", help="The data set (none for phantom).")
-    ] = None,
+    kind: Kind,
+    path: DataSetPath = None,
     map_file: ClassMap = None,
     target: Target = None,
     licence: Annotated[str, typer.Option(help="Terms of use, where the data set names none.")] = "",
-    option: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="A setting of the KIND; `dry_run` lists them."),
-    ] = None,
-    skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Leave unreadable files out and list them.")
-    ] = False,
+    option: SourceSettings = None,
+    skip_broken: SkipBroken = False,
     workers: Workers = 0,
 ) -> None:
     """Brings a published collection into an image set."""

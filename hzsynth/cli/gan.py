@@ -53,23 +53,28 @@ def train(
     session.show({"run": str(run.path), **run.result}, "gan train")
 
 
+MadeClass = Annotated[
+    str | None,
+    typer.Option(help="Class to make; by default all that the run learned, in turn."),
+]
+Rejected = Annotated[
+    Literal["none", "copies", "implausible", "both"],
+    typer.Option(help="What is left out and replaced."),
+]
+Against = Annotated[
+    Path | None, typer.Option(metavar="SET", help="With `reject`: what RUN was trained on.")
+]
+
+
 @command("generate")
 def generate_images(
     session: Session,
     run: RunPath,
     count: Annotated[int, typer.Option(help="Number of images.", min=1)],
-    label: Annotated[
-        str | None,
-        typer.Option(help="Class to make; by default all that the run learned, in turn."),
-    ] = None,
+    label: MadeClass = None,
     truncation: gan_tools.Truncation = None,
-    reject: Annotated[
-        Literal["none", "copies", "implausible", "both"],
-        typer.Option(help="What is left out and replaced."),
-    ] = "none",
-    against: Annotated[
-        Path | None, typer.Option(metavar="SET", help="With `reject`: what RUN was trained on.")
-    ] = None,
+    reject: Rejected = "none",
+    against: Against = None,
 ) -> None:
     """Draws images; each has a seed of its own, derived from --seed and its number."""
     from hzsynth.core.run import RunDir

@@ -11,27 +11,29 @@ from hzsynth.cli.session import Session
 from hzsynth.core.errors import InputError
 from hzsynth.release.config import ReleaseConfig
 
+Fake = Annotated[Path | None, typer.Argument(metavar="FAKE", help="Generated images, audited.")]
+AuditFolder = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="What `hzsynth audit` wrote.")
+]
+ScoreFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Of `hzsynth score --out`.")]
+Runs = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="RUN", help="A generator's run; may be repeated."),
+]
+Verify = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Check a bundle and do nothing else."),
+]
+
 
 @command("release", ReleaseConfig, usual=("name", "contact", "licence"))
 def release(
     session: Session,
-    fake: Annotated[
-        Path | None, typer.Argument(metavar="FAKE", help="Generated images, audited.")
-    ] = None,
-    audit: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="What `hzsynth audit` wrote.")
-    ] = None,
-    score: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Of `hzsynth score --out`.")
-    ] = None,
-    run: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="RUN", help="A generator's run; may be repeated."),
-    ] = None,
-    verify: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Check a bundle and do nothing else."),
-    ] = None,
+    fake: Fake = None,
+    audit: AuditFolder = None,
+    score: ScoreFile = None,
+    run: Runs = None,
+    verify: Verify = None,
 ) -> None:
     """Bundles accepted images with figures, card and checklists; exit 3 when refused.
 

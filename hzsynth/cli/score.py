@@ -11,6 +11,15 @@ from hzsynth.cli.commands import command
 from hzsynth.cli.session import Session
 from hzsynth.score.config import ScoreConfig
 
+OnlyClass = Annotated[str | None, typer.Option(help="Compare only this class of REAL and FAKE.")]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Keeps features (HZSYNTH_CACHE or ~/.cache/hzsynth/features).",
+    ),
+]
+
 
 @command(
     "score",
@@ -21,16 +30,8 @@ def score(
     session: Session,
     real: Annotated[Path, typer.Argument(metavar="REAL", help="Photographs.")],
     fake: Annotated[Path, typer.Argument(metavar="FAKE", help="Generated images.")],
-    label: Annotated[
-        str | None, typer.Option(help="Compare only this class of REAL and FAKE.")
-    ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Keeps features (HZSYNTH_CACHE or ~/.cache/hzsynth/features).",
-        ),
-    ] = None,
+    label: OnlyClass = None,
+    cache: Cache = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no features.")] = False,
 ) -> None:
     """Scores a generated set: KID with its real-vs-real floor, precision, tone, copies.
