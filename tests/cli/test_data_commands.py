@@ -89,7 +89,7 @@ def test_preview(tmp_path: Path, split: Made) -> None:
 def test_build_dataset(tmp_path: Path, split: Made, generated: Made) -> None:
     made = hzsynth(
         "build-dataset", split.path, "--synthetic", generated.path, "--label", LABEL, "--ratio", 1,
-        "--multiplier", 3, "--no-report", "--out", tmp_path / "mixture", *ONE,
+        "--multiplier", 3, "--write-augmented", "--no-report", "--out", tmp_path / "mixture", *ONE,
     ).result  # fmt: skip
     real = split.result["train"][LABEL]
     assert made[f"{LABEL} in train"] == {"phantom": real, "stylegan2": real, "augmented": real}
