@@ -78,7 +78,20 @@ def test_import(tmp_path: Path, split: Made) -> None:
 @starts("cyclegan train")
 def test_cyclegan_train(tmp_path: Path, split: Made) -> None:
     named = ("--label", LABEL, "--target-label", "eczema", "--out", tmp_path / "run")
-    small = ("--resolution", 32, "--steps", 2, "--width", 4, "--blocks", 1, "--snapshots", 1)
+    small = (
+        "--objective",
+        "cyclegan",
+        "--resolution",
+        32,
+        "--steps",
+        2,
+        "--width",
+        4,
+        "--blocks",
+        1,
+        "--snapshots",
+        1,
+    )
     made = hzsynth("cyclegan", "train", split.path, split.path, *named, *small, *CPU).result
     assert made["steps"] == 2
     assert (tmp_path / "run" / "finished.json").is_file()
