@@ -55,9 +55,9 @@ def read_toml(file: Path | None) -> dict[str, object]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise InputError(f"cannot read --config '{file}': {error.strerror}") from error
+        raise InputError(f"cannot read `config` '{file}': {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"--config '{file}' is not valid TOML: {error}") from error
+        raise InputError(f"`config` '{file}' is not valid TOML: {error}") from error
 
 
 def overridden(values: Mapping[str, object], overrides: Mapping[str, object]) -> dict[str, object]:
