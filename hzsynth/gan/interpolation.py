@@ -75,7 +75,7 @@ class LatentWalk:
 
     def __post_init__(self) -> None:
         if len(self.seeds) < 2:
-            raise InputError(f"`seeds` of a walk are two at least, not {len(self.seeds)}")
+            raise InputError(f"a walk needs two seeds at least in `seeds`, not {len(self.seeds)}")
         if self.frames < 1:
             raise InputError(f"`frames` is a whole number from 1, not {self.frames}")
 
