@@ -19,6 +19,18 @@ class AuditConfig(Config):
     most_auc: float = Field(
         0.6, gt=0.5, lt=1, description="the gate fails when membership's AUC is surely above this"
     )
+    most_dropped: float = Field(
+        0.15,
+        ge=0,
+        lt=1,
+        description="share of images beyond which leaving them out mends nothing: the generator leaks",
+    )
+    least_found: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="share of copies that the audit must be able to find: else passing is unsure",
+    )
     size: int = Field(
         0, ge=0, le=512, description="side at which pictures are compared; 0: that of the smaller"
     )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from sklearn.cluster import KMeans
 from torch.nn import functional
 
 from hzsynth.audit.feature_spaces import FeatureSpace, Pixels
@@ -15,6 +16,7 @@ from hzsynth.core.progress import SILENT, Progress
 
 _CROP = 0.8
 _AT_ONCE = 64
+_MOST_CELLS, _HELD_OUT_A_CELL = 10, 20
 
 
 def orientations(pixels: Pixels) -> list[Pixels]:
@@ -47,6 +49,14 @@ class Distances:
         to_held_out: M x K, generated images to held-out photographs.
         held_out: K, held-out photograph to the nearest training photograph.
         train: N, training photograph to the nearest other one.
+        copy_to_train: N x N, what a copy of each training photograph would be from each; 0 from its own.
+        copy_to_held_out: N x K, what it would be from each held-out photograph.
+        fake_cells: M, the cell of the space in which each generated image lies (see `copying.c_t`).
+        held_out_cells: K.
+        train_cells: N.
+        attacked: bool N, training photographs whose membership is asked for: of the generated classes,
+            one a patient.
+        independent: bool K, held-out photographs that are tested: one a patient.
     """
 
     space: str
@@ -54,11 +64,52 @@ class Distances:
     to_held_out: torch.Tensor
     held_out: torch.Tensor
     train: torch.Tensor
+    copy_to_train: torch.Tensor
+    copy_to_held_out: torch.Tensor
+    fake_cells: torch.Tensor
+    held_out_cells: torch.Tensor
+    train_cells: torch.Tensor
+    attacked: torch.Tensor
+    independent: torch.Tensor
 
     def without(self, dropped: torch.Tensor) -> "Distances":
         """The same without some generated images, bool M."""
         kept = ~dropped
-        return replace(self, to_train=self.to_train[kept], to_held_out=self.to_held_out[kept])
+        return replace(
+            self,
+            to_train=self.to_train[kept],
+            to_held_out=self.to_held_out[kept],
+            fake_cells=self.fake_cells[kept],
+        )
+
+    def against(self, held_out: torch.Tensor) -> "Distances":
+        """The same with some of the held-out photographs only, bool K."""
+        return replace(
+            self,
+            to_held_out=self.to_held_out[:, held_out],
+            held_out=self.held_out[held_out],
+            copy_to_held_out=self.copy_to_held_out[:, held_out],
+            held_out_cells=self.held_out_cells[held_out],
+            independent=self.independent[held_out],
+        )
+
+    def with_copies(self, places: torch.Tensor, copied: torch.Tensor) -> "Distances":
+        """The same where copies of training photographs stand in the places of some images.
+
+        Args:
+            places: int64 C, rows of generated images.
+            copied: int64 C, rows of training photographs.
+
+        Returns:
+            The distances of a set that is leaky on purpose.
+        """
+        to_train, to_held_out, cells = (
+            values.clone() for values in (self.to_train, self.to_held_out, self.fake_cells)
+        )
+        to_train[places] = self.copy_to_train[copied]
+        to_held_out[places] = self.copy_to_held_out[copied]
+        cells[places] = self.train_cells[copied]
+        return replace(self, to_train=to_train, to_held_out=to_held_out, fake_cells=cells)
 
 
 def measure_distances(
@@ -68,6 +119,8 @@ def measure_distances(
     held_out: Pixels,
     *,
     same_patient: torch.Tensor | None = None,
+    attacked: torch.Tensor | None = None,
+    independent: torch.Tensor | None = None,
     progress: Progress = SILENT,
 ) -> Distances:
     """Distances between the three sets in one space.
@@ -78,6 +131,8 @@ def measure_distances(
         train: training photographs, uint8 N x 3 x S x S.
         held_out: photographs that the generator did not see, uint8 K x 3 x S x S.
         same_patient: bool N x N, pairs of training photographs that do not count as others.
+        attacked: bool N, see `Distances`; by default all.
+        independent: bool K, likewise.
         progress: where progress is shown.
 
     Returns:
@@ -96,20 +151,51 @@ def measure_distances(
         fakes = described(fake)
         train_views = torch.stack([described(view) for view in views(train)])
         held_out_views = torch.stack([described(view) for view in views(held_out)])
-    to_train = _over_views(fakes, train_views)
-    to_held_out = _over_views(fakes, held_out_views)
-    between = _over_views(train_views[0], train_views)
+    copies = _over_views(train_views[0], train_views).fill_diagonal_(0.0)
     excluded = torch.eye(len(train), dtype=torch.bool)
     if same_patient is not None:
         excluded |= same_patient
-    between = between.masked_fill(excluded, float("inf"))
+    centres = cell_centres(train_views[0], len(held_out))
     return Distances(
         space=space.name,
-        to_train=to_train,
-        to_held_out=to_held_out,
+        to_train=_over_views(fakes, train_views),
+        to_held_out=_over_views(fakes, held_out_views),
         held_out=_over_views(held_out_views[0], train_views).min(dim=1).values,
-        train=between.min(dim=1).values,
+        train=copies.masked_fill(excluded, float("inf")).min(dim=1).values,
+        copy_to_train=copies,
+        copy_to_held_out=_over_views(train_views[0], held_out_views),
+        fake_cells=_cells(fakes, centres),
+        held_out_cells=_cells(held_out_views[0], centres),
+        train_cells=_cells(train_views[0], centres),
+        attacked=_all(len(train)) if attacked is None else attacked,
+        independent=_all(len(held_out)) if independent is None else independent,
     )
+
+
+def cell_centres(train: torch.Tensor, held_out: int) -> torch.Tensor:
+    """Centres of the cells into which the space is divided, by k-means of the training photographs.
+
+    Args:
+        train: float N x D.
+        held_out: held-out photographs: a cell needs some `_HELD_OUT_A_CELL` to be tested.
+
+    Returns:
+        float C x D; one cell where the held-out photographs are few.
+    """
+    cells = max(1, min(_MOST_CELLS, held_out // _HELD_OUT_A_CELL, len(train) // 2))
+    if cells == 1:
+        return train.mean(dim=0, keepdim=True)
+    # The k-means of Meehan et al., from one place, so that equal sets have equal cells.
+    found = KMeans(cells, n_init=4, random_state=0).fit(train.double().numpy())
+    return torch.from_numpy(found.cluster_centers_).to(train.dtype)
+
+
+def _all(count: int) -> torch.Tensor:
+    return torch.ones(count, dtype=torch.bool)
+
+
+def _cells(features: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
+    return torch.cdist(features, centres).argmin(dim=1)
 
 
 def _over_views(queries: torch.Tensor, seen: Sequence[torch.Tensor] | torch.Tensor) -> torch.Tensor:

@@ -13,20 +13,23 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hzsynth.audit.config import AuditConfig
-from hzsynth.audit.copying import nearness
 from hzsynth.audit.discriminator_attack import DiscriminatorAttack, Judge, discriminator_attack
 from hzsynth.audit.distances import Distances, measure_distances
 from hzsynth.audit.feature_spaces import FeatureSpace, default_feature_spaces
-from hzsynth.audit.membership import membership, membership_failures
+from hzsynth.audit.power import smallest_share_found
 from hzsynth.audit.result import AuditResult, Pair, SpaceAudit
+from hzsynth.audit.space_tests import audit_space, nearness_in
 from hzsynth.core.devices import Compute
 from hzsynth.core.errors import InputError
+from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.phash import NEAR_DUPLICATE, nearest_hash
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import numpy_generator
+from hzsynth.data.independence import halves, independent_units, one_of_each
 from hzsynth.data.loading import load_pixels
 
 _LARGEST_SIDE = 128
@@ -66,32 +69,100 @@ def audit_images(
     """
     _check(fake, train, held_out)
     sets = {"fake": fake, "train": train, "held_out": held_out}
+    units = independent_units(held_out)
+    attacked, independent = _asked_for(fake, train, units, config.seed)
     distances = _distances(
-        sets, config, spaces or default_feature_spaces(compute), progress=progress
+        sets,
+        config,
+        spaces or default_feature_spaces(compute),
+        attacked=attacked,
+        independent=independent,
+        progress=progress,
     )
-    audits = tuple(audit_space(d, config) for d in distances)
-    attack = _attack(judge, train, held_out, config)
-    told = attack is not None and attack.gates and bool(attack.failures)
+    control = _control(held_out, units, config.seed)
+    audits = tuple(audit_space(d, config, control) for d in distances)
+    asked = train.replace_records(_rows(train, attacked))
+    attack = _attack(judge, asked, held_out.replace_records(_rows(held_out, independent)), config)
     copies = _perceptual_copies(fake, train)
-    dropped = copies | _near(distances, audits)
+    choosing = torch.from_numpy(halves(units, config.seed, "audit", "drop"))
+    dropped = copies | _near([d.against(choosing) for d in distances], config)
+    told = attack is not None and attack.gates and bool(attack.failures)
     passed = not copies.any() and not told and not any(audit.failures for audit in audits)
-    without: bool | None = None
-    if not passed and dropped.any() and int((~dropped).sum()) >= _FEWEST:
-        left = [audit_space(d.without(dropped), config) for d in distances]
-        without = not told and not any(audit.failures for audit in left)
+    without = (
+        None if passed else _passes_without(distances, dropped, ~choosing, config) and not told
+    )
     return AuditResult(
         passed=passed,
         spaces=audits,
         perceptual_copies=int(copies.sum()),
-        dropped=tuple(r.sha256 for r, gone in zip(fake, dropped.tolist(), strict=True) if gone),
+        dropped=tuple(r.sha256 for r in _rows(fake, dropped)),
         passes_without_dropped=without,
+        found_from=smallest_share_found(distances, config),
         pairs=_closest(distances, audits, config.pairs),
-        counts={name: len(images) for name, images in sets.items()},
+        counts={name: len(images) for name, images in sets.items()}
+        | {"held_out_patients": int(independent.sum())},
         digests={name: images.digest for name, images in sets.items()},
         discriminator=attack,
         remarks=tuple(remarks),
         config=config,
         distances=distances,
+    )
+
+
+def _rows(images: ImageSet, chosen: torch.Tensor) -> list[ImageRecord]:
+    return [record for record, kept in zip(images, chosen.tolist(), strict=True) if kept]
+
+
+def _asked_for(
+    fake: ImageSet, train: ImageSet, units: NDArray[np.int64], seed: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Members and held-out photographs that are tested, bool N and bool K: one a patient.
+
+    Photographs of one patient, or copies of one, are alike: to count them as several would make chance
+    look like a finding.
+    """
+    own = np.array([record.label in fake.labels for record in train])
+    attacked = np.zeros(len(train), dtype=bool)
+    rows = np.flatnonzero(own)
+    own_units = independent_units(train.replace_records([train.records[row] for row in rows]))
+    attacked[rows[one_of_each(own_units, seed, "members")]] = True
+    independent = np.zeros(len(units), dtype=bool)
+    independent[one_of_each(units, seed, "held-out")] = True
+    for name, chosen in (("train", attacked), ("held_out", independent)):
+        if chosen.sum() < _FEWEST:
+            raise InputError(
+                f"`{name}` shows {chosen.sum()} patients of {', '.join(fake.labels)} (copies of one "
+                f"photograph count once); an audit needs {_FEWEST} or more"
+            )
+    return torch.from_numpy(attacked), torch.from_numpy(independent)
+
+
+def _control(held_out: ImageSet, units: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
+    """Who stands for members in the control: val where there is val and test, else a random half."""
+    val = np.array([record.split == "val" for record in held_out])
+    if min(len(set(units[val])), len(set(units[~val]))) >= _FEWEST // 2:
+        return val
+    return halves(units, seed, "audit", "control")
+
+
+def _passes_without(
+    distances: Sequence[Distances],
+    dropped: torch.Tensor,
+    testing: torch.Tensor,
+    config: AuditConfig,
+) -> bool | None:
+    """Whether the gate passes without the dropped images, by photographs that did not choose them.
+
+    None where nothing is dropped or too few are left. A set of which many images are dropped does
+    not pass: what hides below the threshold is of the same generator.
+    """
+    left = int((~dropped).sum())
+    if not dropped.any() or left < _FEWEST:
+        return None
+    if len(dropped) - left > config.most_dropped * len(dropped):
+        return False
+    return not any(
+        audit_space(d.without(dropped).against(testing), config).failures for d in distances
     )
 
 
@@ -125,6 +196,8 @@ def _distances(
     config: AuditConfig,
     spaces: Sequence[FeatureSpace],
     *,
+    attacked: torch.Tensor,
+    independent: torch.Tensor,
     progress: Progress,
 ) -> tuple[Distances, ...]:
     """The distances in each space, at a side at which all three sets can be shown."""
@@ -133,7 +206,15 @@ def _distances(
     patients = [record.patient for record in sets["train"]]
     same = torch.tensor([[a == b for b in patients] for a in patients])
     return tuple(
-        measure_distances(space, *pixels, same_patient=same, progress=progress) for space in spaces
+        measure_distances(
+            space,
+            *pixels,
+            same_patient=same,
+            attacked=attacked,
+            independent=independent,
+            progress=progress,
+        )
+        for space in spaces
     )
 
 
@@ -158,13 +239,10 @@ def _attack(
     )
 
 
-def _near(distances: Sequence[Distances], audits: Sequence[SpaceAudit]) -> torch.Tensor:
+def _near(distances: Sequence[Distances], config: AuditConfig) -> torch.Tensor:
     """Which generated images are near in the pixels, or near in all networks: bool M."""
     near = torch.stack(
-        [
-            d.to_train.min(dim=1).values < a.nearness.threshold
-            for d, a in zip(distances, audits, strict=True)
-        ]
+        [d.to_train.min(dim=1).values < nearness_in(d, config).threshold for d in distances]
     )
     # The last space is that of the pixels; a network alone also calls a mere look-alike near.
     return near[-1] | (near[:-1].all(dim=0) if len(near) > 1 else near[0])
@@ -173,42 +251,6 @@ def _near(distances: Sequence[Distances], audits: Sequence[SpaceAudit]) -> torch
 def _perceptual_copies(fake: ImageSet, train: ImageSet) -> torch.Tensor:
     distances, _ = nearest_hash([r.phash for r in fake], [r.phash for r in train])
     return torch.from_numpy(distances <= NEAR_DUPLICATE)
-
-
-def audit_space(distances: Distances, config: AuditConfig) -> SpaceAudit:
-    """Copying and membership in one space.
-
-    Args:
-        distances: between the three sets.
-        config: the settings.
-
-    Returns:
-        What the space shows, and why the gate fails there.
-    """
-    nearest = distances.to_train.min(dim=1)
-    near = nearness(
-        nearest.values.double().numpy(),
-        distances.held_out.double().numpy(),
-        distances.train.double().numpy(),
-        nearest.indices.numpy(),
-        config.quantile,
-        config.level,
-    )
-    attack = membership(
-        distances.to_train.min(dim=0).values.double().numpy(),
-        distances.to_held_out.min(dim=0).values.double().numpy(),
-        numpy_generator(config.seed, "audit", distances.space),
-    )
-    failures = []
-    if near.share > config.most_near * config.quantile and near.p_near < config.level:
-        failures.append(
-            f"{near.share:.0%} of the images are nearer to a training photograph than "
-            f"{config.quantile:.0%} of the held-out ones are (p = {near.p_near:.1g})"
-        )
-    if near.c_t < config.lowest_c_t:
-        failures.append(f"C_T is {near.c_t:.1f}")
-    failures += membership_failures(attack, config.most_auc, config.lowest_c_t)
-    return SpaceAudit(distances.space, near, attack, tuple(failures))
 
 
 def _closest(

@@ -17,7 +17,7 @@ from hzsynth.audit.copying import mann_whitney
 Floats = NDArray[np.float64]
 
 _FALSE_POSITIVES = 0.01
-_HALVINGS = 200
+_SELDOM = 2.576
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,9 @@ class Membership:
         tpr: true-positive rate at 1 % false positives.
         members: training photographs.
         others: held-out photographs.
-        control: mean AUC of training photographs against other training photographs; .5 is right.
-        control_spread: its standard deviation over random halves.
+        control: the same attack's AUC between two parts of the held-out photographs, neither of
+            which any generator saw: it should lie near .5, and can fail to.
+        control_spread: the standard deviation that chance gives it.
     """
 
     auc: float
@@ -46,25 +47,37 @@ class Membership:
     control: float
     control_spread: float
 
+    @property
+    def control_fails(self) -> bool:
+        """Whether the control finds a difference (in 1 % of cases by chance) where there is none."""
+        return abs(self.control - 0.5) > _SELDOM * self.control_spread
+
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
 
 
 def membership(
-    members: Floats, others: Floats, rng: np.random.Generator, replicates: int = 1000
+    members: Floats,
+    others: Floats,
+    rng: np.random.Generator,
+    replicates: int = 1000,
+    *,
+    first: NDArray[np.bool_] | None = None,
 ) -> Membership:
     """Membership inference by any figure that is smaller for members.
 
     Args:
         members: N figures of training photographs, such as distances to the nearest generated
             image, at least 4.
-        others: K figures of held-out photographs, at least 2.
-        rng: of the bootstrap and of the control's halves.
+        others: K figures of held-out photographs, at least 4.
+        rng: of the bootstrap, and of the control's division where none is given.
         replicates: of the bootstrap.
+        first: bool K, held-out photographs that stand for members in the control; by default a
+            random half.
 
     Returns:
-        The attack's success, and that of the same attack on two halves of the members.
+        The attack's success, and that of the same attack where nobody is a member.
     """
     n, k = len(members), len(others)
     wins = _wins(members, others)
@@ -72,9 +85,9 @@ def membership(
     drawn_others = rng.multinomial(k, np.full(k, 1 / k), replicates)
     # A resampled AUC is the same table of wins under other weights.
     areas = ((drawn_members.astype(np.float64) @ wins) * drawn_others).sum(axis=1) / (n * k)
-    half = n // 2
-    first = rng.permuted(np.tile(np.arange(n) < half, (_HALVINGS, 1)), axis=1).astype(np.float64)
-    controls = ((first @ _wins(members, members)) * (1 - first)).sum(axis=1) / (half * (n - half))
+    if first is None:
+        first = rng.permutation(k) < k // 2
+    a, b = int(first.sum()), int((~first).sum())
     truth = np.r_[np.ones(n), np.zeros(k)]
     # Every threshold: by default collinear points are left out, and with them the best at 1 %.
     false, true, _ = roc_curve(truth, -np.r_[members, others], drop_intermediate=False)
@@ -87,8 +100,8 @@ def membership(
         tpr=float(true[false <= _FALSE_POSITIVES].max()),
         members=n,
         others=k,
-        control=float(np.mean(controls)),
-        control_spread=float(np.std(controls)),
+        control=float(_wins(others[first], others[~first]).mean()) if a and b else 0.5,
+        control_spread=float(np.sqrt((k + 1) / (12 * a * b))) if a and b else 0.5,
     )
 
 

@@ -1,6 +1,7 @@
 """What an audit leaves: the page to look at, the figures as JSON, and the list of images to drop."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,12 @@ from numpy.typing import NDArray
 from hzsynth.audit.discriminator_attack import DiscriminatorAttack
 from hzsynth.audit.distances import Distances
 from hzsynth.audit.membership import Membership
-from hzsynth.audit.result import AuditResult, SpaceAudit
+from hzsynth.audit.result import AuditResult, SpaceAudit, Verdict
 from hzsynth.core.files import atomic_write_text
 from hzsynth.core.image_set import ImageSet
 from hzsynth.data.loading import load_pixels
 from hzsynth.report.contact_sheet import contact_sheet
-from hzsynth.report.page import HtmlPage
+from hzsynth.report.page import HtmlPage, Tone
 from hzsynth.report.style import (
     BLUE,
     MUTED,
@@ -30,12 +31,14 @@ from hzsynth.report.style import (
 
 PAGE, FIGURES, DROP = "report.html", "audit.json", "drop.txt"
 _SIDE, _COLUMNS = 96, 12
+_TONES: Mapping[Verdict, Tone] = {"passes": "good", "unsure": "unsure", "fails": "bad"}
 _TABLE_CAPTION = (
     "near: share of images below the threshold, with the exact probability that new photographs give "
     "as many; C_T: below -3 the images are nearer than new photographs; authentic: farther from a "
     "training photograph than that is from its neighbour; membership: how well the images tell who was "
     "in the training set (AUC, .5 is chance; true positives at 1 % false ones); control: the same "
-    "between two halves of the training photographs, which must lie near .5. The discriminator's row is "
+    "between two parts of the held-out photographs, of which nobody was in training, with what chance "
+    "gives. The discriminator's row is "
     "the attack of somebody who holds the network."
 )
 
@@ -62,7 +65,7 @@ def write_audit(
         "Audit of generated images",
         f"{len(fake)} generated, {len(train)} training, {len(held_out)} held-out photographs",
     )
-    page.verdict(result.sentence(), "good" if result.passed else "bad")
+    page.verdict(result.sentence(), _TONES[result.verdict])
     page.section("The closest pairs").figure(
         closest_sheet(result, fake, train, held_out),
         caption="Generated images (above), the training photograph nearest to each (middle) and "
@@ -77,8 +80,8 @@ def write_audit(
     )
     if result.discriminator is not None:
         page.section("The discriminator").text(result.discriminator.sentence())
-    if result.remarks:
-        page.section("What the lineage leaves open").text(f"{'; '.join(result.remarks)}.")
+    if result.doubts:
+        page.section("What this audit could not see").text(f"{'; '.join(result.doubts)}.")
     figures = page.section("Distances")
     for distances, audit in zip(result.distances, result.spaces, strict=True):
         figures.figure(

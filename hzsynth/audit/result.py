@@ -1,13 +1,15 @@
 """What an audit found: by feature space, by pair, and the verdict in a sentence."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from hzsynth.audit.config import AuditConfig
 from hzsynth.audit.copying import Nearness
 from hzsynth.audit.discriminator_attack import DiscriminatorAttack
 from hzsynth.audit.distances import Distances
 from hzsynth.audit.membership import Membership
+
+Verdict = Literal["passes", "unsure", "fails"]
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,10 @@ class AuditResult:
         perceptual_copies: generated images whose perceptual hash is that of a training photograph.
         dropped: sha256 of images that should not be used: perceptual copies, near in pixels, or
             near in both feature spaces.
-        passes_without_dropped: whether the gate passes without them (None: none are dropped,
-            or too few are left).
+        passes_without_dropped: whether the gate passes without them, by held-out photographs that did
+            not choose them (None: it passes with them, none are dropped, or too few are left).
+        found_from: the smallest share of planted copies that nine of ten such audits find; None where
+            not even copies alone would be found.
         pairs: the closest pairs, nearest first.
         counts: fake, train and held-out images.
         digests: of the same three sets, as they were audited.
@@ -70,6 +74,7 @@ class AuditResult:
     perceptual_copies: int
     dropped: tuple[str, ...]
     passes_without_dropped: bool | None
+    found_from: float | None
     pairs: tuple[Pair, ...]
     counts: dict[str, int]
     digests: dict[str, str]
@@ -88,36 +93,77 @@ class AuditResult:
             found += [f"discriminator: {sentence}" for sentence in self.discriminator.failures]
         return (*(first if copies else ()), *found)
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What this audit could not have seen: with any, a gate that passes is amber and not green."""
+        found = list(self.remarks)
+        least = self.config.least_found
+        if self.found_from is None or self.found_from > least:
+            found.append(f"{self._power()}, and it should find {least:.0%}")
+        for audit in self.spaces:
+            attack = audit.membership
+            if attack.control_fails:
+                found.append(
+                    f"in {audit.space} the attack tells two parts of the held-out photographs apart (AUC "
+                    f"{attack.control:.2f}), though nobody is a member there"
+                )
+        return tuple(found)
+
+    @property
+    def verdict(self) -> Verdict:
+        """``fails``, ``unsure`` (it passes with doubts) or ``passes``."""
+        if not self.passed:
+            return "fails"
+        return "unsure" if self.doubts else "passes"
+
+    def _power(self) -> str:
+        if self.found_from is None:
+            return "at this number of photographs not even copies alone would be found"
+        return f"copies would be found from {self.found_from:.0%} of the images on"
+
     def sentence(self) -> str:
         """The verdict in one sentence."""
         n = self.counts
+        patients = n["held_out_patients"]
+        of_patients = f" of {patients} patients" if patients < n["held_out"] else ""
         where = (
             f"{n['fake']} generated images, {n['train']} training and {n['held_out']} held-out "
-            "photographs"
+            f"photographs{of_patients}"
         )
-        if self.passed:
-            least = max(audit.nearness.noticeable for audit in self.spaces)
-            reach = (
-                f"copying would have been noticed from {least:.0%} of the images on"
-                if least <= 1
-                else "too few to notice even a set of copies by the share of near images"
-            )
+        if self.verdict == "passes":
             return (
                 f"The gate passes: no sign of copying or membership was found with {where} "
-                f"({reach}). That is no proof of privacy."
+                f"({self._power()}). That is no proof of privacy."
             )
-        rest = {
-            True: f" Without the {len(self.dropped)} listed images it passes.",
-            False: f" Without the {len(self.dropped)} listed images it still fails.",
-            None: "",
-        }[self.passes_without_dropped]
-        return f"The gate fails ({where}): {'; '.join(self.failures)}.{rest}"
+        if self.verdict == "unsure":
+            return (
+                f"The gate passes and cannot be sure: no sign of copying or membership was found with "
+                f"{where}, but {'; '.join(self.doubts)}. That is no proof of privacy."
+            )
+        return f"The gate fails ({where}): {'; '.join(self.failures)}.{self._rest()}"
+
+    def _rest(self) -> str:
+        """What is left without the listed images."""
+        listed = len(self.dropped)
+        if self.passes_without_dropped is None:
+            return ""
+        if self.passes_without_dropped:
+            return f" Without the {listed} listed images it passes."
+        if listed > self.config.most_dropped * self.counts["fake"]:
+            return (
+                f" {listed} images are listed, more than {self.config.most_dropped:.0%}: it is the "
+                "generator that leaks, and leaving them out mends nothing."
+            )
+        return f" Without the {listed} listed images it still fails."
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
         return {
             "passed": self.passed,
-            "verdict": self.sentence(),
+            "verdict": self.verdict,
+            "sentence": self.sentence(),
+            "doubts": list(self.doubts),
+            "found_from": self.found_from,
             "failures": list(self.failures),
             "counts": self.counts,
             "digests": self.digests,

@@ -39,7 +39,8 @@ def audit(
 ) -> None:
     """Looks for copied photographs and for membership; exit 3 when the gate fails.
 
-    Of a --train set with splits only the train split counts as seen.
+    Members are the photographs that the lineage of FAKE names; held out are val and test of the
+    generated classes.
     """
     from hzsynth.core.run import RunDir
     from hzsynth.stages.audit import audit as audit_generated

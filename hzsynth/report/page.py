@@ -24,7 +24,7 @@ from hzsynth.core.files import atomic_write_text
 from hzsynth.report.style import figure_png
 from hzsynth.report.tables import table_html
 
-Tone = Literal["good", "bad", "neutral"]
+Tone = Literal["good", "unsure", "bad", "neutral"]
 _JPEG_ABOVE_BYTES = 1_200_000
 
 

@@ -5,20 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hzsynth.audit.config import AuditConfig
+from hzsynth.audit.division import divide_photographs
 from hzsynth.audit.gate import audit_images
 from hzsynth.audit.page import closest_sheet, write_audit
 from hzsynth.audit.result import AuditResult
-from hzsynth.audit.training_lists import check_training_lists
 from hzsynth.core.devices import Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
-from hzsynth.stages.classes import known_label
+from hzsynth.stages.classes import of_class
 from hzsynth.stages.discriminator import open_discriminator
 from hzsynth.stages.showing import notebook_html
-
-_HELD_OUT = ("val", "test")
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,22 +62,6 @@ class Audit:
         return write_audit(self.result, self.generated, self.members, self.held_out, Path(folder))
 
 
-def members_and_held_out(train: ImageSet, held_out: ImageSet | None) -> tuple[ImageSet, ImageSet]:
-    """The photographs that count as seen, and those that do not.
-
-    Args:
-        train: what a generator learned from; of a set with splits only the train split.
-        held_out: photographs that it did not see; by default val and test of `train`.
-
-    Returns:
-        Members and held-out photographs.
-    """
-    unseen = train if held_out is None else held_out
-    if held_out is None or (unseen.has_splits and unseen.digest == train.digest):
-        unseen = unseen.replace_records(r for r in unseen if r.split in _HELD_OUT)
-    return train.training_part(), unseen
-
-
 def audit(
     generated: ImageSet,
     train: ImageSet,
@@ -94,9 +76,11 @@ def audit(
 
     Args:
         generated: the generated images.
-        train: what the generator learned from; of a set with splits only the train split.
+        train: the set that the generator was trained on: members are those of its photographs that
+            the lists of `generated` name.
         config: the settings.
-        held_out: photographs that it did not see; by default val and test of `train`.
+        held_out: photographs that it did not see; by default val and test of `train`,
+            of the generated classes.
         run: the generator's run, whose discriminator is asked who was in training.
         compute: device and precision.
         progress: where progress is shown.
@@ -109,27 +93,25 @@ def audit(
         RefusedError: a held-out photograph was in a generator's training, or a photograph of it
             is missing in `train`.
     """
-    members, unseen = members_and_held_out(train, held_out)
+    if config.label is not None:
+        generated = of_class(generated, config.label)
     judge = None if run is None else open_discriminator(run, generated, compute)
     if config.gate_discriminator and judge is None:
         raise InputError("`gate_discriminator` needs `run`: whose discriminator is asked")
     lists = dict(generated.lineage)
     if judge is not None:
         lists[judge.run] = judge.trained_on
-    remarks = check_training_lists(lists, members, unseen.records, [judge.run] if judge else [])
-    if config.label is not None:
-        known_label(members, config.label)
-        generated, members, unseen = (
-            images.select(label=config.label) for images in (generated, members, unseen)
-        )
+    divided = divide_photographs(
+        generated, train, lists, held_out=held_out, complete=[judge.run] if judge else []
+    )
     result = audit_images(
         generated,
-        members,
-        unseen,
+        divided.members,
+        divided.held_out,
         config,
         compute=compute,
         judge=judge,
-        remarks=remarks,
+        remarks=divided.remarks,
         progress=progress,
     )
-    return Audit(result, generated, members, unseen, remarks)
+    return Audit(result, generated, divided.members, divided.held_out, divided.remarks)

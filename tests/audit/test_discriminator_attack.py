@@ -43,7 +43,7 @@ def test_a_judge_that_knows_is_found_and_one_that_does_not_is_not(tmp_path: Path
     held_out = write(tmp_path / "held-out", list(range(60, 90, 2)))
     known = attack(mean_judge(train), train, held_out).membership
     assert (known.auc, known.tpr) == (1.0, 1.0)
-    assert known.control == pytest.approx(0.5, abs=0.05)
+    assert not known.control_fails
     # A judge that prefers what it was not trained on is no membership leak of this kind.
     assert attack(mean_judge(train, -1), train, held_out).membership.auc == 0
     mixed = write(tmp_path / "mixed", list(range(121, 151, 2)))

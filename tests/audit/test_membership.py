@@ -19,7 +19,7 @@ def test_membership_of_separated_and_of_equal_distances() -> None:
     area = membership(members, others, rng, replicates=2).auc
     assert area == pytest.approx(roc_auc_score(truth, -np.r_[members, others]))
     assert same.low < 0.5 < same.high
-    assert same.control == pytest.approx(0.5, abs=0.02)
+    assert not same.control_fails
 
 
 def test_figures_are_those_of_sklearn() -> None:
@@ -55,3 +55,15 @@ def test_chance_seldom_tells_few_photographs_apart() -> None:
     assert sum(alarms) <= 4
     apart = membership(np.arange(8.0), np.arange(8.0, 16), rng)
     assert membership_failures(apart, 0.6, -3)
+
+
+def test_the_control_varies_as_chance_says_and_fails_where_the_halves_differ():
+    rng = np.random.default_rng(7)
+    found = [membership(*rng.normal(size=(2, 24)), rng, 2) for _ in range(400)]
+    scaled = [(one.control - 0.5) / one.control_spread for one in found]
+    assert np.std(scaled) == pytest.approx(1, abs=0.12)
+    assert np.mean([one.control_fails for one in found]) <= 0.025
+    # Two parts that differ, such as two cameras: the attack sees something other than membership.
+    first = np.arange(24) < 12
+    told = membership(rng.normal(size=24), rng.normal(size=24) + 3 * first, rng, 2, first=first)
+    assert told.control_fails

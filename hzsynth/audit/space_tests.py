@@ -1,0 +1,74 @@
+"""What is tested in one space: nearness to members, and who was a member."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hzsynth.audit.config import AuditConfig
+from hzsynth.audit.copying import Nearness, nearness
+from hzsynth.audit.distances import Distances
+from hzsynth.audit.membership import membership, membership_failures
+from hzsynth.audit.result import SpaceAudit
+from hzsynth.core.seeding import numpy_generator
+
+Floats = NDArray[np.float64]
+
+
+def audit_space(
+    distances: Distances, config: AuditConfig, control: NDArray[np.bool_] | None = None
+) -> SpaceAudit:
+    """Copying and membership in one space.
+
+    Args:
+        distances: between the three sets.
+        config: the settings.
+        control: bool K, held-out photographs that stand for members in the control.
+
+    Returns:
+        What the space shows, and why the gate fails there.
+    """
+    near = nearness_in(distances, config)
+    attack = membership(
+        *attack_figures(distances),
+        numpy_generator(config.seed, "audit", distances.space),
+        first=None if control is None else control[distances.independent.numpy()],
+    )
+    failures = (
+        *nearness_failures(near, config),
+        *membership_failures(attack, config.most_auc, config.lowest_c_t),
+    )
+    return SpaceAudit(distances.space, near, attack, failures)
+
+
+def nearness_in(distances: Distances, config: AuditConfig) -> Nearness:
+    """How near the generated images of one space are."""
+    nearest = distances.to_train.min(dim=1)
+    return nearness(
+        nearest.values.double().numpy(),
+        distances.held_out[distances.independent].double().numpy(),
+        distances.train.double().numpy(),
+        nearest.indices.numpy(),
+        config.quantile,
+        config.level,
+        fake_cells=distances.fake_cells.numpy(),
+        held_out_cells=distances.held_out_cells[distances.independent].numpy(),
+    )
+
+
+def nearness_failures(near: Nearness, config: AuditConfig) -> tuple[str, ...]:
+    """Why the gate fails for nearness; empty where it passes."""
+    failures = []
+    if near.share > config.most_near * config.quantile and near.p_near < config.level:
+        failures.append(
+            f"{near.share:.0%} of the images are nearer to a training photograph than "
+            f"{config.quantile:.0%} of the held-out ones are (p = {near.p_near:.1g})"
+        )
+    if near.z_c_t < config.lowest_c_t:
+        failures.append(f"C_T is {near.c_t:.1f}")
+    return tuple(failures)
+
+
+def attack_figures(distances: Distances) -> tuple[Floats, Floats]:
+    """Distances to the nearest generated image, of members that are asked for and of held-out ones."""
+    members = distances.to_train[:, distances.attacked].min(dim=0).values
+    others = distances.to_held_out[:, distances.independent].min(dim=0).values
+    return members.double().numpy(), others.double().numpy()
