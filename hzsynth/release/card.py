@@ -44,7 +44,7 @@ no weights, no masks and no lineage: digests of photographs and ids of patients 
 
 near: share of images nearer to a training photograph than 5 % of new photographs are (about .05 is
 expected); C_T: below -3 is too near; AUC: how well the images tell who was in training (.5 is chance);
-control: the same between two halves of the training photographs.
+control: the same between two parts of the photographs that the generator did not see. {_power(audit, "en")}
 
 {_score_part(facts, "en")}
 ## Intended use
@@ -94,8 +94,8 @@ def _korean(facts: Facts) -> str:
 {_audit_table(audit, "ko")}
 
 근접 비율: 미학습 사진의 5 %보다 학습용 사진에 더 가까운 이미지의 비율(복제가 없으면 약 .05). C_T: -3보다 작으면 지나치게
-가까움을 뜻한다. AUC: 합성 이미지로 학습 참여 여부를 추론할 수 있는 정도(.5는 무작위 수준). 대조: 학습용 사진을 둘로 나누어
-같은 방법으로 구한 값.
+가까움을 뜻한다. AUC: 합성 이미지로 학습 참여 여부를 추론할 수 있는 정도(.5는 무작위 수준). 대조: 미학습 사진을 둘로 나누어
+같은 방법으로 구한 값. {_power(audit, "ko")}
 
 {_score_part(facts, "ko")}
 ## 활용 목적
@@ -159,9 +159,31 @@ def _verdict(audit: dict[str, Any], language: str) -> str:
             "ko": "검증 대상 이미지 전체가 기준을 통과하였다.",
         }[language]
     return {
-        "en": "The gate failed with all audited images and passed without those left out.",
-        "ko": "전체 이미지로는 기준을 통과하지 못하였으나, 제외 대상을 뺀 나머지는 기준을 통과하였다.",
+        "en": "The gate failed with all audited images and passed without those left out, by photographs "
+        "that did not choose them.",
+        "ko": "전체 이미지로는 기준을 통과하지 못하였으나, 제외 대상을 뺀 나머지는 (제외 대상 선정에 쓰이지 않은 사진으로 다시 "
+        "검증하여) 기준을 통과하였다.",
     }[language]
+
+
+def _power(audit: dict[str, Any], language: str) -> str:
+    """What share of copies the audit could have found, and whether it left doubts."""
+    share, doubts = audit["found_from"], audit["doubts"]
+    texts = {
+        "en": (
+            "At this number of photographs not even copies alone would have been found."
+            if share is None
+            else f"Copies would have been found from {share:.0%} of the images on."
+        )
+        + (" The audit report names what could not be seen." if doubts else ""),
+        "ko": (
+            "이 사진 수로는 이미지 전체가 복제여도 발견하지 못한다."
+            if share is None
+            else f"복제 이미지가 전체의 {share:.0%} 이상이면 발견할 수 있었다."
+        )
+        + (" 확인할 수 없었던 사항은 검증 보고서에 기재되어 있다." if doubts else ""),
+    }
+    return texts[language]
 
 
 def _audit_table(audit: dict[str, Any], language: str) -> str:

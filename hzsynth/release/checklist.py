@@ -212,9 +212,9 @@ def _safety(facts: Facts) -> tuple[Item, ...]:
             ),
             (
                 f"The gate passes{'' if passed else ' without the images left out'}"
-                f" ({f'changed settings: {changed}' if changed else 'usual settings'}).",
+                f" ({f'changed settings: {changed}' if changed else 'usual settings'}); {_reach(audit)[0]}.",
                 f"{'' if passed else '제외 대상을 뺀 이미지가 '}기준을 통과함"
-                f"({f'변경된 기준: {changed}' if changed else '기본 기준 적용'}).",
+                f"({f'변경된 기준: {changed}' if changed else '기본 기준 적용'}). {_reach(audit)[1]}.",
             ),
         ),
         Item(
@@ -240,6 +240,20 @@ def _safety(facts: Facts) -> tuple[Item, ...]:
         ),
         *_discriminator(audit),
         Item(2, _LOOKED_AT),
+    )
+
+
+def _reach(audit: dict[str, Any]) -> Both:
+    """What share of copies the audit could have found."""
+    share = audit["found_from"]
+    if share is None:
+        return (
+            "not even copies alone would have been found at this number of photographs",
+            "이 사진 수로는 이미지 전체가 복제여도 발견하지 못함",
+        )
+    return (
+        f"copies would have been found from {share:.0%} of the images on",
+        f"복제 이미지가 전체의 {share:.0%} 이상이면 발견 가능",
     )
 
 

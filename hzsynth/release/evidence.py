@@ -18,10 +18,10 @@ from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
 
-_NEARNESS = ("near", "count", "share", "p_near", "c_t", "p_c_t", "noticeable", "authentic")
+_NEARNESS = ("near", "count", "share", "p_near", "c_t", "z_c_t", "p_c_t", "noticeable", "authentic")
 _MEMBERSHIP = ("auc", "low", "high", "z", "tpr", "members", "others", "control", "control_spread")
 _SCORE = ("value", "spread", "floor", "floor_spread", "n_real", "n_fake", "size", "subset_size")
-_GATE = ("quantile", "most_near", "level", "lowest_c_t", "most_auc")
+_GATE = ("quantile", "most_near", "level", "lowest_c_t", "most_auc", "most_dropped", "least_found")
 _WORD = re.compile(r"[a-z0-9][a-z0-9_+-]{0,39}")
 
 
@@ -76,6 +76,7 @@ def read_audit(folder: Path) -> Audit:
             frozenset(values["dropped"]),
         )
         values["digests"]["fake"], values["counts"]["train"], values["spaces"]
+        values["found_from"], values["doubts"]
     except (KeyError, TypeError) as error:
         raise InputError(
             f"'{path}' lacks {error}: repeat `hzsynth audit` with this version"
@@ -121,7 +122,9 @@ def _audit_figures(audit: Audit) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "passed": bool(values["passed"]),
         "passes_without_dropped": bool(values["passed"]) or bool(values["passes_without_dropped"]),
-        "counts": _numbers(values["counts"], ("fake", "train", "held_out")),
+        "counts": _numbers(values["counts"], ("fake", "train", "held_out", "held_out_patients")),
+        "found_from": _numbers(values, ("found_from",)).get("found_from"),
+        "doubts": len(values["doubts"]),
         "dropped": len(audit.dropped),
         "perceptual_copies": _numbers(values, ("perceptual_copies",))["perceptual_copies"],
         "gate": gate,

@@ -30,7 +30,7 @@ def pictures(seed: int, count: int) -> list[np.ndarray]:
 
 def photographs(path: Path, seed: int) -> ImageSet:
     with ImageSetWriter(path) as writer:
-        for number, picture in enumerate(pictures(seed, 12)):
+        for number, picture in enumerate(pictures(seed, 24)):
             group = f"{PATIENT}-{path.name}-{number}"
             name = f"{SECRET}-{number}"
             writer.add(
@@ -54,7 +54,7 @@ class Enclave:
         self.train, self.held_out = photographs(root / "train", 1), photographs(root / "new", 2)
         self.run = RunDir.start(root / "run", "gan", SomeSettings(), {"images": "x"})
         self.run.record_training(self.train)
-        made = [*pictures(3, 20), *pictures(1, 12)[:copies]]
+        made = [*pictures(3, 40), *pictures(1, 24)[:copies]]
         with ImageSetWriter(root / "fake") as writer:
             for number, picture in enumerate(made):
                 writer.add(
