@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.phash import NEAR_DUPLICATE
 from hzsynth.core.seeding import numpy_generator
-from hzsynth.data.duplicates import connected
+from hzsynth.data.components import connected
 from hzsynth.data.hash_pairs import near_pairs
 
 
