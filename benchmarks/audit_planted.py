@@ -27,9 +27,10 @@ from PIL import Image
 from hzsynth.audit.config import AuditConfig
 from hzsynth.audit.distances import Distances, measure_distances
 from hzsynth.audit.feature_spaces import FeatureSpace, default_feature_spaces
-from hzsynth.audit.gate import audit_images, audit_space
+from hzsynth.audit.gate import audit_images
 from hzsynth.audit.membership import Membership, membership, membership_failures
 from hzsynth.audit.result import AuditResult
+from hzsynth.audit.space_tests import audit_space
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
@@ -162,7 +163,7 @@ def causes_of(distances: Sequence[Distances], config: AuditConfig) -> list[str]:
         near = audit.nearness
         tests = {
             "near": near.share > config.most_near * config.quantile and near.p_near < config.level,
-            "C_T": near.c_t < config.lowest_c_t,
+            "C_T": near.z_c_t < config.lowest_c_t,
             "AUC": bool(told(audit.membership, config)),
         }
         assert any(tests.values()) == bool(audit.failures)
@@ -178,13 +179,25 @@ def scene(
     held_out: NDArray[np.int64],
 ) -> Distances:
     """A scene's distances, from those of all generated images and all photographs to all."""
-    others = between[train][:, train].clone().fill_diagonal_(float("inf"))
+    copies = between[train][:, train].clone().fill_diagonal_(0.0)
+    others = copies.clone().fill_diagonal_(float("inf"))
+    one_cell = [
+        torch.zeros(count, dtype=torch.int64)
+        for count in (len(to_shown), *map(len, (held_out, train)))
+    ]
     return Distances(
         space=space,
         to_train=to_shown[:, train],
         to_held_out=to_shown[:, held_out],
         held_out=between[held_out][:, train].min(dim=1).values,
         train=others.min(dim=1).values,
+        copy_to_train=copies,
+        copy_to_held_out=between[train][:, held_out],
+        fake_cells=one_cell[0],
+        held_out_cells=one_cell[1],
+        train_cells=one_cell[2],
+        attacked=torch.ones(len(train), dtype=torch.bool),
+        independent=torch.ones(len(held_out), dtype=torch.bool),
     )
 
 
