@@ -11,7 +11,7 @@ from hzsynth.cli.main import app
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set_writer import ImageSetWriter
-from hzsynth.data.skin_tone import TONE_BINS
+from hzsynth.data.skin_tone import TONE_BINS, UNCLEAR
 from hzsynth.score import scoring
 from hzsynth.score.config import ScoreConfig
 from hzsynth.score.extractors import create_extractor
@@ -64,7 +64,8 @@ def make_set(path, *, count=24, seed=0, lightness=1.0, origin="real", splits=(""
 def test_equal_and_different_sets(tmp_path, extractor):
     real = make_set(tmp_path / "real", splits=("train", "val"))
     same = make_set(tmp_path / "same", seed=1, origin="stylegan2")
-    dark = make_set(tmp_path / "dark", seed=2, lightness=0.6, origin="stylegan2")
+    # Not darker: below, the tone is called unclear.
+    dark = make_set(tmp_path / "dark", seed=2, lightness=0.8, origin="stylegan2")
     config = ScoreConfig(metrics=("kid", "frechet", "prdc", "vendi", "tone", "memorisation"))
     close = score_images(real, same, config, compute=CPU_FP32)
     far = score_images(real, dark, config, compute=CPU_FP32)
@@ -183,7 +184,7 @@ def test_tones_divide_the_sets_from_dark_to_light(tmp_path, extractor):
     real = make_set(tmp_path / "real", count=30)
     fake = make_set(tmp_path / "fake", count=30, seed=1, lightness=0.6, origin="stylegan2")
     report = score_images(real, fake, ScoreConfig(metrics=("kid",), by="tone"), compute=CPU_FP32)
-    places = [TONE_BINS.index(group.value) for group in report.groups]
+    places = [(*TONE_BINS, UNCLEAR).index(group.value) for group in report.groups]
     assert places == sorted(places)
     assert sum(group.n_real for group in report.groups) == 30
     assert sum(group.n_fake for group in report.groups) == 30
