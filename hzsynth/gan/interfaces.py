@@ -54,7 +54,7 @@ class ObservedImages:
 class Generator(Protocol):
     """What makes images: the same seed gives the same image in every batch."""
 
-    def sample(self, seeds: Sequence[int]) -> torch.Tensor:
+    def sample(self, seeds: Sequence[int], classes: Sequence[int] | None = None) -> torch.Tensor:
         """One image a seed, uint8 N x 3 x H x W."""
 
 

@@ -16,7 +16,7 @@ from hzsynth.statistics.power import contrast_power, findable_gain
 ARM = AblationArm("gan-ratio2", "mixture", "gan", 2.0)
 
 
-def _images(tmp_path, counts: dict[tuple[str, str], int]) -> ImageSet:  # type: ignore[no-untyped-def]
+def _images(tmp_path: Path, counts: dict[tuple[str, str], int]) -> ImageSet:
     records = [
         ImageRecord(f"{split}/{label}/{i}.png", label, split, sha256=f"{split}{label}{i}")
         for (split, label), count in counts.items()
@@ -26,7 +26,7 @@ def _images(tmp_path, counts: dict[tuple[str, str], int]) -> ImageSet:  # type: 
 
 
 @pytest.fixture
-def photographs(tmp_path) -> ImageSet:  # type: ignore[no-untyped-def]
+def photographs(tmp_path: Path) -> ImageSet:
     counts = {
         (s, c): n for s, n in (("train", 4), ("val", 3), ("test", 5)) for c in ("hz", "other")
     }
@@ -34,7 +34,7 @@ def photographs(tmp_path) -> ImageSet:  # type: ignore[no-untyped-def]
 
 
 @pytest.fixture
-def generated(tmp_path) -> ImageSet:  # type: ignore[no-untyped-def]
+def generated(tmp_path: Path) -> ImageSet:
     return _images(tmp_path, {("", "hz"): 16})
 
 
@@ -88,7 +88,7 @@ def test_what_would_fail_later_is_refused_at_once(
         plan(_config(**change), photographs, {"gan": generated})
 
 
-def test_a_split_without_the_class_is_refused(tmp_path, generated: ImageSet) -> None:  # type: ignore[no-untyped-def]
+def test_a_split_without_the_class_is_refused(tmp_path: Path, generated: ImageSet) -> None:
     counts = {("train", "hz"): 4, ("train", "other"): 4, ("val", "hz"): 1, ("val", "other"): 1}
     images = _images(tmp_path, {**counts, ("test", "other"): 3})
     with pytest.raises(InputError, match="the test split"):

@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,9 @@ class PlantedTraining:
         self.gain, self.stop_after = gain, stop_after
         self.trained: list[str] = []
 
-    def build(self, real: ImageSet, synthetic, cell: Cell, config, out: Path, *, progress):  # type: ignore[no-untyped-def]
+    def build(
+        self, real: ImageSet, synthetic: Any, cell: Cell, config: Any, out: Path, *, progress: Any
+    ) -> Any:
         out.mkdir(parents=True)
         (out / "metadata.csv").write_text(metadata_csv(real), encoding="utf-8")
         return ImageSet.load(out)
@@ -65,7 +68,9 @@ class PlantedTraining:
         value = shared + 0.3 * own + (1.0 + self.gain(cell.arm)) * target
         return held_out_answers(part, 1 / (1 + np.exp(1 - value)))
 
-    def train(self, images: ImageSet, cell: Cell, config, run: RunDir, *, compute, progress):  # type: ignore[no-untyped-def]
+    def train(
+        self, images: ImageSet, cell: Cell, config: Any, run: RunDir, *, compute: Any, progress: Any
+    ) -> Any:
         if self.stop_after is not None and len(self.trained) == self.stop_after:
             raise KeyboardInterrupt
         self.trained.append(cell.name)

@@ -36,7 +36,7 @@ def test_c_t_is_the_mann_whitney_test_of_scipy() -> None:
     assert copying.mann_whitney(np.ones(4), np.ones(3)) == (0.0, 1.0)
 
 
-def test_c_t_weighs_the_cells_as_published():
+def test_c_t_weighs_the_cells_as_published() -> None:
     rng = np.random.default_rng(2)
     fake, held_out = rng.normal(size=90), rng.normal(size=40)
     fake_cells, held_out_cells = np.arange(90) % 3, np.repeat([0, 1], [30, 10])

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def mean_judge(images: ImageSet, sign: int = 1) -> Judge:
     return Judge("gan-test", trained_on(images), 16, 5, score)
 
 
-def attack(judge: Judge, train: ImageSet, held_out: ImageSet):
+def attack(judge: Judge, train: ImageSet, held_out: ImageSet) -> Any:
     rng = np.random.default_rng(0)
     return discriminator_attack(judge, train, held_out, rng, most_auc=0.6, lowest_z=-3, gates=False)
 
@@ -83,7 +84,9 @@ def test_the_discriminator_informs_and_gates_only_when_asked(tmp_path: Path) -> 
 
 
 @pytest.fixture(scope="module", params=["projected", "stylegan2"])
-def trained(request, tmp_path_factory) -> tuple[Path, Path, Path, Path]:
+def trained(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path, Path, Path]:
     """A run of a few steps, its images and the photographs."""
     root = tmp_path_factory.mktemp("trained")
     train = write(root / "train", list(range(120, 150, 3)))
@@ -108,7 +111,9 @@ def trained(request, tmp_path_factory) -> tuple[Path, Path, Path, Path]:
 
 
 @starts("audit")
-def test_the_command_asks_the_discriminator_of_a_run(trained, tmp_path: Path, monkeypatch) -> None:
+def test_the_command_asks_the_discriminator_of_a_run(
+    trained: tuple[Path, Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(gate, "default_feature_spaces", lambda compute: (PIXELS,))
     run, fake, train, held_out = map(str, trained)
     sets = [fake, "--train", train, "--holdout", held_out, "--quiet", "--device", "cpu"]
@@ -122,7 +127,9 @@ def test_the_command_asks_the_discriminator_of_a_run(trained, tmp_path: Path, mo
     assert "discriminator" in (tmp_path / "audit" / "report.html").read_text(encoding="utf-8")
 
 
-def test_runs_that_cannot_be_asked_are_refused(trained, tmp_path: Path, capsys) -> None:
+def test_runs_that_cannot_be_asked_are_refused(
+    trained: tuple[Path, Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run, fake, train, held_out = trained
     tail = ["--quiet", "--device", "cpu", "--out", str(tmp_path / "audit")]
     stranger = write(tmp_path / "strange", [90] * 9, origin="stylegan2").root

@@ -1,6 +1,7 @@
 """Members are those of the lists, held-out photographs those of the generated classes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,7 +79,9 @@ def test_a_run_must_fit_the_sets(tmp_path: Path) -> None:
     fake = made(tmp_path / "fake", run="gan-test")
     lists = {"gan-test": trained_on(train)}
 
-    def divided(photographs: ImageSet, lists: dict, complete: tuple[str, ...] = ()):
+    def divided(
+        photographs: ImageSet, lists: dict[str, Any], complete: tuple[str, ...] = ()
+    ) -> Any:
         return divide_photographs(fake, photographs, lists, held_out=held_out, complete=complete)
 
     assert divided(train, lists, ("gan-test",)).remarks == ()

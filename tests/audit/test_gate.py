@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,9 @@ def _disguised(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 @pytest.fixture(scope="module", params=[0, 1])
-def planted(request, tmp_path_factory) -> tuple[ImageSet, ImageSet, dict[str, ImageSet]]:
+def planted(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[ImageSet, ImageSet, dict[str, ImageSet]]:
     """Photographs, others of other patients, and four generators."""
     root, seed = tmp_path_factory.mktemp("planted"), request.param
     rng, start = np.random.default_rng(seed), 1000 * seed
@@ -65,14 +68,16 @@ def planted(request, tmp_path_factory) -> tuple[ImageSet, ImageSet, dict[str, Im
     return _set(root / "train", photographs), _set(root / "held-out", unseen), generators
 
 
-def _audit(planted, name: str) -> AuditResult:
+def _audit(planted: Any, name: str) -> AuditResult:
     train, held_out, generators = planted
     return audit_images(
         generators[name], train, held_out, AuditConfig(), compute=CPU_FP32, spaces=[PIXELS]
     )
 
 
-def test_copies_fail_half_copies_fail_and_fresh_images_pass(planted) -> None:
+def test_copies_fail_half_copies_fail_and_fresh_images_pass(
+    planted: tuple[ImageSet, ImageSet, dict[str, ImageSet]],
+) -> None:
     copies, half, fresh = (_audit(planted, name) for name in ("copies", "half", "fresh"))
     assert (copies.passed, half.passed, fresh.passed) == (False, False, True)
     assert len(copies.dropped) == 60
@@ -84,7 +89,9 @@ def test_copies_fail_half_copies_fail_and_fresh_images_pass(planted) -> None:
     assert "mends nothing" in half.sentence()
 
 
-def test_a_few_copies_are_left_out_and_the_rest_passes(planted) -> None:
+def test_a_few_copies_are_left_out_and_the_rest_passes(
+    planted: tuple[ImageSet, ImageSet, dict[str, ImageSet]],
+) -> None:
     few = _audit(planted, "few")
     assert not few.passed
     guilty = {record.sha256 for record in planted[2]["few"].records[:3]}
@@ -94,7 +101,9 @@ def test_a_few_copies_are_left_out_and_the_rest_passes(planted) -> None:
     assert "it passes" in few.sentence()
 
 
-def test_a_gate_that_could_not_have_seen_copies_is_not_green(planted) -> None:
+def test_a_gate_that_could_not_have_seen_copies_is_not_green(
+    planted: tuple[ImageSet, ImageSet, dict[str, ImageSet]],
+) -> None:
     train, held_out, generators = planted
     fresh = generators["fresh"]
     fake = fresh.replace_records(fresh.records[:10])
@@ -107,13 +116,17 @@ def test_a_gate_that_could_not_have_seen_copies_is_not_green(planted) -> None:
     assert _audit(planted, "fresh").found_from <= 0.3
 
 
-def test_pairs_name_the_photograph_that_was_copied(planted) -> None:
+def test_pairs_name_the_photograph_that_was_copied(
+    planted: tuple[ImageSet, ImageSet, dict[str, ImageSet]],
+) -> None:
     result = _audit(planted, "copies")
     assert all(pair.train == pair.fake % 30 for pair in result.pairs)
     assert [p.closeness for p in result.pairs] == sorted(p.closeness for p in result.pairs)
 
 
-def test_what_is_written_is_what_was_found(planted, tmp_path: Path) -> None:
+def test_what_is_written_is_what_was_found(
+    planted: tuple[ImageSet, ImageSet, dict[str, ImageSet]], tmp_path: Path
+) -> None:
     train, held_out, generators = planted
     result = _audit(planted, "half")
     page = write_audit(result, generators["half"], train, held_out, tmp_path / "audit")
@@ -123,7 +136,9 @@ def test_what_is_written_is_what_was_found(planted, tmp_path: Path) -> None:
     assert (tmp_path / "audit" / "drop.txt").read_text().split() == list(result.dropped)
 
 
-def test_sets_that_cannot_be_audited_are_refused(planted) -> None:
+def test_sets_that_cannot_be_audited_are_refused(
+    planted: tuple[ImageSet, ImageSet, dict[str, ImageSet]],
+) -> None:
     train, held_out, generators = planted
     fresh, config = generators["fresh"], AuditConfig()
     few = held_out.replace_records(held_out.records[:3])

@@ -49,7 +49,11 @@ def test_the_bootstrap_is_that_of_resampled_photographs() -> None:
 def test_chance_seldom_tells_few_photographs_apart() -> None:
     rng = np.random.default_rng(5)
     alarms = [
-        bool(membership_failures(membership(*rng.normal(size=(2, 8)), rng, 200), 0.6, -3))
+        bool(
+            membership_failures(
+                membership(rng.normal(size=8), rng.normal(size=8), rng, 200), 0.6, -3
+            )
+        )
         for _ in range(500)
     ]
     assert sum(alarms) <= 4
@@ -57,9 +61,10 @@ def test_chance_seldom_tells_few_photographs_apart() -> None:
     assert membership_failures(apart, 0.6, -3)
 
 
-def test_the_control_varies_as_chance_says_and_fails_where_the_halves_differ():
+def test_the_control_varies_as_chance_says_and_fails_where_the_halves_differ() -> None:
     rng = np.random.default_rng(7)
-    found = [membership(*rng.normal(size=(2, 24)), rng, 2) for _ in range(400)]
+    pairs = (rng.normal(size=(2, 24)) for _ in range(400))
+    found = [membership(one, other, rng, 2) for one, other in pairs]
     scaled = [(one.control - 0.5) / one.control_spread for one in found]
     assert np.std(scaled) == pytest.approx(1, abs=0.12)
     assert np.mean([one.control_fails for one in found]) <= 0.025

@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -6,12 +9,12 @@ from hzsynth.core.image_record import TrainingImage
 from hzsynth.core.image_set_writer import ImageSetWriter
 
 
-def picture(seed, size=32):
+def picture(seed: Any, size: Any = 32) -> Any:
     noise = gaussian_filter(np.random.default_rng(seed).normal(size=(size, size, 3)), (2, 2, 0))
     return np.clip([190, 150, 130] + 40 * noise / noise.std(), 0, 255).astype(np.uint8)
 
 
-def write_real(path, train=4, turned=None):
+def write_real(path: Any, train: Any = 4, turned: Any = None) -> Any:
     with ImageSetWriter(path) as writer:
         for number, (label, split, count) in enumerate(
             [
@@ -31,8 +34,15 @@ def write_real(path, train=4, turned=None):
 
 
 def write_synthetic(
-    path, count=40, seen=(), parents=(), run="gan-1", split="", origin="stylegan2", label="zoster"
-):
+    path: Any,
+    count: Any = 40,
+    seen: Any = (),
+    parents: Any = (),
+    run: Any = "gan-1",
+    split: Any = "",
+    origin: Any = "stylegan2",
+    label: Any = "zoster",
+) -> Any:
     with ImageSetWriter(path) as writer:
         for index in range(count):
             writer.add(
@@ -50,10 +60,10 @@ def write_synthetic(
 
 
 @pytest.fixture
-def real(tmp_path):
+def real(tmp_path: Path) -> Any:
     return write_real(tmp_path / "real")
 
 
 @pytest.fixture
-def synthetic(tmp_path):
+def synthetic(tmp_path: Path) -> Any:
     return write_synthetic(tmp_path / "synthetic")

@@ -1,6 +1,9 @@
 import json
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,19 +23,19 @@ from hzsynth.core.progress import Progress, Task
 from tests.augment.conftest import picture, write_synthetic
 
 
-def _config(**changes):
+def _config(**changes: Any) -> Any:
     return BuildConfig(**{"label": "zoster", "ratio": 2, "multiplier": 6, **changes})
 
 
-def _origins(images, label="zoster"):
+def _origins(images: Any, label: Any = "zoster") -> Any:
     return Counter(r.origin for r in images.select("train", label))
 
 
-def _views(images, label="zoster"):
+def _views(images: Any, label: Any = "zoster") -> Any:
     return Counter(r.origin for r in images.select("train", label) for _ in range(r.views))
 
 
-def test_the_set_is_what_the_plan_says(real, synthetic, tmp_path):
+def test_the_set_is_what_the_plan_says(real: Any, synthetic: Any, tmp_path: Path) -> None:
     built = build_dataset(real, [synthetic], _config(), tmp_path / "out")
     # n = 4, R = 2, 6 n = 24: 4 real, 8 synthetic, 12 further views (4 of real, 8 of synthetic).
     assert _origins(built) == {"real": 4, "stylegan2": 8}
@@ -48,8 +51,8 @@ def test_the_set_is_what_the_plan_says(real, synthetic, tmp_path):
 
 
 def test_varied_images_are_written_on_request_and_the_base_images_stay_the_same(
-    real, synthetic, tmp_path
-):
+    real: Any, synthetic: Any, tmp_path: Path
+) -> None:
     base = build_dataset(real, [synthetic], _config(), tmp_path / "base")
     written = build_dataset(real, [synthetic], _config(write_augmented=True), tmp_path / "written")
     assert _origins(written) == {"real": 4, "stylegan2": 8, "augmented": 12}
@@ -64,7 +67,9 @@ def test_varied_images_are_written_on_request_and_the_base_images_stay_the_same(
         BuildConfig.from_sources(None, {"mix": "cutmix"})
 
 
-def test_the_views_of_an_earlier_build_are_forgotten(real, synthetic, tmp_path):
+def test_the_views_of_an_earlier_build_are_forgotten(
+    real: Any, synthetic: Any, tmp_path: Path
+) -> None:
     first = build_dataset(real, [], _config(ratio=0), tmp_path / "first")
     again = build_dataset(first, [], _config(arm="real"), tmp_path / "again")
     assert {r.views for r in first.select("train", "zoster")} == {6}
@@ -81,7 +86,14 @@ def test_the_views_of_an_earlier_build_are_forgotten(real, synthetic, tmp_path):
         ({"ratio": 0}, 24, 6),
     ],
 )
-def test_balance_and_controls(real, synthetic, tmp_path, changes, zoster, eczema):
+def test_balance_and_controls(
+    real: Any,
+    synthetic: Any,
+    tmp_path: Path,
+    changes: dict[str, str] | dict[str, int],
+    zoster: int,
+    eczema: int,
+) -> None:
     built = build_dataset(real, [synthetic], _config(**changes), tmp_path / "out")
     assert sum(_views(built).values()) == zoster
     assert sum(_views(built, "eczema").values()) == eczema
@@ -89,7 +101,9 @@ def test_balance_and_controls(real, synthetic, tmp_path, changes, zoster, eczema
         assert set(_origins(built)) == {"stylegan2"}
 
 
-def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(real, synthetic, tmp_path):
+def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(
+    real: Any, synthetic: Any, tmp_path: Path
+) -> None:
     digests = [
         build_dataset(
             real, [synthetic], _config(seed=seed, mix=mix, write_augmented=True), tmp_path / f"{i}"
@@ -101,17 +115,19 @@ def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(real, synthetic, tm
 
 
 def test_the_number_of_processes_and_an_interruption_change_nothing(
-    real, synthetic, tmp_path, monkeypatch
-):
+    real: Any, synthetic: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Stopping(Progress):
         """Asks to stop after some images."""
 
         @contextmanager
-        def task(self, description, total, unit="it", done=0):
+        def task(
+            self, description: Any, total: Any, unit: Any = "it", done: Any = 0
+        ) -> Iterator[Any]:
             class Three(Task):
                 count = 0
 
-                def _show(self, amount, note):
+                def _show(self, amount: Any, note: Any) -> None:
                     self.count += 1
                     if self.count == 13:
                         raise KeyboardInterrupt
@@ -134,7 +150,9 @@ def test_the_number_of_processes_and_an_interruption_change_nothing(
     assert not [entry for entry in tmp_path.iterdir() if entry.name.startswith(".")]
 
 
-def test_a_smaller_ratio_uses_some_of_the_larger_ones_images(real, synthetic, tmp_path):
+def test_a_smaller_ratio_uses_some_of_the_larger_ones_images(
+    real: Any, synthetic: Any, tmp_path: Path
+) -> None:
     chosen = []
     for ratio in (1, 3):
         built = build_dataset(real, [synthetic], _config(ratio=ratio), tmp_path / str(ratio))
@@ -142,7 +160,9 @@ def test_a_smaller_ratio_uses_some_of_the_larger_ones_images(real, synthetic, tm
     assert chosen[0] < chosen[1]
 
 
-def test_an_augmented_image_can_be_made_again_from_its_row(real, synthetic, tmp_path):
+def test_an_augmented_image_can_be_made_again_from_its_row(
+    real: Any, synthetic: Any, tmp_path: Path
+) -> None:
     from hzsynth.augment.strategies import Augmenter
 
     config = _config(ratio=0, write_augmented=True)
@@ -155,20 +175,20 @@ def test_an_augmented_image_can_be_made_again_from_its_row(real, synthetic, tmp_
     assert parameters == row.extra["augmentation"]
 
 
-def test_a_size_applies_to_training_images_only(real, synthetic, tmp_path):
+def test_a_size_applies_to_training_images_only(real: Any, synthetic: Any, tmp_path: Path) -> None:
     built = build_dataset(real, [synthetic], _config(size=16), tmp_path / "out")
     assert {(r.width, r.height) for r in built.select("train", "zoster")} == {(16, 16)}
     assert {(r.width, r.height) for r in built.select("test")} == {(32, 32)}
 
 
-def test_too_few_synthetic_images_are_an_error_with_the_numbers(real, tmp_path):
+def test_too_few_synthetic_images_are_an_error_with_the_numbers(real: Any, tmp_path: Path) -> None:
     few = write_synthetic(tmp_path / "few", count=5)
     with pytest.raises(InputError, match=r"8 synthetic images .* holds 5"):
         build_dataset(real, [few], _config(), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def _leak(real, how):
+def _leak(real: Any, how: Any) -> Any:
     test = real.select("test", "zoster").records[0]
     pixels = decode_image(real.read_bytes(test), "test")
     return {
@@ -179,14 +199,16 @@ def _leak(real, how):
 
 
 @pytest.mark.parametrize("how", ["directly", "mirrored", "patient"])
-def test_a_generator_that_saw_the_test_set_is_refused(real, tmp_path, how):
+def test_a_generator_that_saw_the_test_set_is_refused(real: Any, tmp_path: Path, how: str) -> None:
     leaking = write_synthetic(tmp_path / "leaking", seen=[_leak(real, how)])
     with pytest.raises(RefusedError, match="test photograph"):
         build_dataset(real, [leaking], _config(), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_generated_images_are_refused_where_photographs_belong(real, synthetic, tmp_path):
+def test_generated_images_are_refused_where_photographs_belong(
+    real: Any, synthetic: Any, tmp_path: Path
+) -> None:
     with pytest.raises(RefusedError, match="marked test"):
         marked = write_synthetic(tmp_path / "marked", split="test")
         build_dataset(real, [marked], _config(), tmp_path / "out")
@@ -201,14 +223,16 @@ def test_generated_images_are_refused_where_photographs_belong(real, synthetic, 
         build_dataset(writer.images, [synthetic], _config(), tmp_path / "out")
 
 
-def test_a_set_without_a_split_or_the_class_is_refused(real, synthetic, tmp_path):
+def test_a_set_without_a_split_or_the_class_is_refused(
+    real: Any, synthetic: Any, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match="data split"):
         build_dataset(synthetic, [synthetic], _config(), tmp_path / "out")
     with pytest.raises(InputError, match="not a class"):
         build_dataset(real, [synthetic], _config(label="shingles"), tmp_path / "out")
 
 
-def test_every_class_can_get_the_same_share_of_synthetic_images(real, tmp_path):
+def test_every_class_can_get_the_same_share_of_synthetic_images(real: Any, tmp_path: Path) -> None:
     pools = [write_synthetic(tmp_path / name, count=40, label=name) for name in real.labels]
     config = _config(ratio=1.5, synthetic_classes="every")
     built = build_dataset(real, pools, config, tmp_path / "out")
@@ -223,7 +247,9 @@ def test_every_class_can_get_the_same_share_of_synthetic_images(real, tmp_path):
                       tmp_path / "few")  # fmt: skip
 
 
-def test_sets_are_drawn_from_by_weight_and_dropped_images_stay_out(real, tmp_path):
+def test_sets_are_drawn_from_by_weight_and_dropped_images_stay_out(
+    real: Any, tmp_path: Path
+) -> None:
     pools = [write_synthetic(tmp_path / name, count=20, run=name) for name in ("one", "two")]
     built = build_dataset(real, pools, _config(weights=(3, 1)), tmp_path / "out")
     assert Counter(r.run for r in built.select("train", origin="stylegan2")) == {"one": 6, "two": 2}
@@ -238,7 +264,7 @@ def test_sets_are_drawn_from_by_weight_and_dropped_images_stay_out(real, tmp_pat
         build_dataset(real, pools, _config(weights=(1,)), tmp_path / "wrong")
 
 
-def test_mixing_across_classes_gives_soft_labels(real, synthetic, tmp_path):
+def test_mixing_across_classes_gives_soft_labels(real: Any, synthetic: Any, tmp_path: Path) -> None:
     config = _config(
         ratio=0,
         multiplier=40,
@@ -259,6 +285,7 @@ def test_mixing_across_classes_gives_soft_labels(real, synthetic, tmp_path):
         if classes[0] == classes[1]:
             assert shares is None
         else:
+            assert shares is not None
             assert list(shares) == classes == ["zoster", "eczema"]
             assert shares["zoster"] == pytest.approx(float(record.extra["mix"].split()[1]))
             assert shares["zoster"] >= 0.5
@@ -266,7 +293,7 @@ def test_mixing_across_classes_gives_soft_labels(real, synthetic, tmp_path):
     assert 0.35 < len(soft) / len(mixed) < 0.65
 
 
-def test_what_is_augmented_can_be_made_again(real, synthetic, tmp_path):
+def test_what_is_augmented_can_be_made_again(real: Any, synthetic: Any, tmp_path: Path) -> None:
     built = build_dataset(real, [synthetic], _config(write_augmented=True), tmp_path / "out")
     sources = {r.sha256: (images, r) for images in (real, synthetic) for r in images}
     again = 0

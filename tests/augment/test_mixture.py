@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from hzsynth.core.errors import InputError
 
 
 @given(n=st.integers(1, 200), m=st.integers(1, 12), share=st.floats(0, 1))
-def test_every_arm_has_the_same_size_and_the_asked_composition(n, m, share):
+def test_every_arm_has_the_same_size_and_the_asked_composition(n: Any, m: Any, share: Any) -> None:
     ratio = share * (m - 1)
     plan = plan_target(n, ratio, m)
     assert plan.total == m * n
@@ -19,7 +21,7 @@ def test_every_arm_has_the_same_size_and_the_asked_composition(n, m, share):
     assert min(plan.augmented_real, plan.augmented_synthetic) >= 0
 
 
-def test_the_ends_of_the_grid():
+def test_the_ends_of_the_grid() -> None:
     augmentation_only = plan_target(30, 0, 10)
     assert (augmentation_only.synthetic, augmentation_only.augmented_real) == (0, 270)
     pure_fill = plan_target(30, 9, 10)
@@ -36,7 +38,7 @@ def test_the_ends_of_the_grid():
     )
 
 
-def test_the_controls():
+def test_the_controls() -> None:
     assert plan_target(30, 1, 10, "real").total == 30
     synthetic = plan_target(30, 1, 10, "synthetic-only")
     assert (synthetic.real, synthetic.synthetic) == (0, 300)
@@ -46,12 +48,12 @@ def test_the_controls():
 @pytest.mark.parametrize(
     ("n", "ratio", "m"), [(30, 9.01, 10), (30, -0.1, 10), (0, 1, 10), (3, 0, 0)]
 )
-def test_what_cannot_be_made_is_refused(n, ratio, m):
+def test_what_cannot_be_made_is_refused(n: int, ratio: float, m: int) -> None:
     with pytest.raises(InputError):
         plan_target(n, ratio, m)
 
 
-def test_other_classes_are_filled_but_never_cut():
+def test_other_classes_are_filled_but_never_cut() -> None:
     assert plan_other(40, 100).total == 100
     assert plan_other(40, 10).total == 40
     assert plan_other(0, 100).total == 0
@@ -60,7 +62,9 @@ def test_other_classes_are_filled_but_never_cut():
 @given(
     n=st.integers(1, 80), other=st.integers(1, 80), ratio=st.floats(0, 9), size=st.integers(0, 900)
 )
-def test_the_same_ratio_gives_every_class_the_same_share_of_synthetic_images(n, other, ratio, size):
+def test_the_same_ratio_gives_every_class_the_same_share_of_synthetic_images(
+    n: Any, other: Any, ratio: Any, size: Any
+) -> None:
     shares = []
     for plan in (plan_target(n, ratio, 10), plan_other(other, size, ratio)):
         shares.append((plan.synthetic + plan.augmented_synthetic) / plan.total)

@@ -16,7 +16,7 @@ TESTS = Path(__file__).parents[1]
 
 
 def _commands() -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for room in ROOMS:
         built = room.load()
         inner = getattr(built, "commands", None)

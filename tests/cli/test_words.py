@@ -1,7 +1,7 @@
 """Sentences of the library name fields; a command writes them as its options and arguments."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 import typer
@@ -36,5 +36,5 @@ def _explained(sentence: str) -> str:
         ("'subset_size' stays",) * 2,
     ],
 )
-def test_backticked_names_become_options(sentence, expected):
+def test_backticked_names_become_options(sentence: Any, expected: Any) -> None:
     assert _explained(sentence) == expected

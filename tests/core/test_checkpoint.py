@@ -1,5 +1,7 @@
 import math
 import pickle
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from hzsynth.core.errors import InputError
 from hzsynth.core.weights import find_weights, load_state_dict
 
 
-def test_a_nested_state_comes_back_as_it_was(tmp_path):
+def test_a_nested_state_comes_back_as_it_was(tmp_path: Path) -> None:
     shared = torch.arange(6.0).reshape(2, 3)
     state = {
         "tensor": shared.t(),
@@ -31,8 +33,8 @@ def test_a_nested_state_comes_back_as_it_was(tmp_path):
     assert loaded["empty"] == {}
 
 
-def test_an_optimiser_goes_on_exactly_where_it_stopped(tmp_path):
-    def step(weight, optimiser):
+def test_an_optimiser_goes_on_exactly_where_it_stopped(tmp_path: Path) -> None:
+    def step(weight: Any, optimiser: Any) -> None:
         optimiser.zero_grad()
         (weight**4).sum().backward()
         optimiser.step()
@@ -51,8 +53,8 @@ def test_an_optimiser_goes_on_exactly_where_it_stopped(tmp_path):
     assert torch.equal(first, second)
 
 
-def test_the_layout_comes_back_and_a_fused_optimiser_goes_on_exactly(tmp_path):
-    def step(weight, optimiser):
+def test_the_layout_comes_back_and_a_fused_optimiser_goes_on_exactly(tmp_path: Path) -> None:
+    def step(weight: Any, optimiser: Any) -> None:
         optimiser.zero_grad()
         (weight**4 * torch.arange(weight.numel()).reshape(weight.shape)).sum().backward()
         optimiser.step()
@@ -74,7 +76,7 @@ def test_the_layout_comes_back_and_a_fused_optimiser_goes_on_exactly(tmp_path):
     assert torch.equal(first, second)
 
 
-def test_what_is_no_checkpoint_is_refused_with_a_sentence(tmp_path):
+def test_what_is_no_checkpoint_is_refused_with_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no checkpoint"):
         load_checkpoint(tmp_path / "none", "test")
     (tmp_path / "text").write_text("hello")
@@ -93,11 +95,13 @@ def test_what_is_no_checkpoint_is_refused_with_a_sentence(tmp_path):
 
 
 class _Evil:
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return (print, ("this must never run",))
 
 
-def test_a_foreign_pickle_is_refused_and_never_run(tmp_path, capsys):
+def test_a_foreign_pickle_is_refused_and_never_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "evil.pth").write_bytes(pickle.dumps({"w": _Evil()}))
     torch.save({"w": _Evil()}, tmp_path / "evil.pt")
     for name in ("evil.pth", "evil.pt"):
@@ -106,7 +110,7 @@ def test_a_foreign_pickle_is_refused_and_never_run(tmp_path, capsys):
     assert "never run" not in capsys.readouterr().out
 
 
-def test_weights_with_another_hash_are_refused(tmp_path):
+def test_weights_with_another_hash_are_refused(tmp_path: Path) -> None:
     torch.save({"w": torch.zeros(1)}, tmp_path / "wrong.pth")
     with pytest.raises(InputError, match="not the expected file"):
         find_weights("efficientnet-lite0", tmp_path / "wrong.pth")

@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 import pytest
 from pydantic import Field
 
@@ -10,22 +13,22 @@ class _Settings(Config):
     steps: int = Field(10, gt=0)
 
 
-def _parent(path, **kwargs):
+def _parent(path: Any, **kwargs: Any) -> Any:
     return RunDir.start(path / "parent", "kdect", _Settings(), {"images": "d"}, **kwargs)
 
 
-def _child(parent, config=None, inputs=None):
+def _child(parent: Any, config: Any = None, inputs: Any = None) -> Any:
     return parent.child("teachers/a", "classify", config or _Settings(), inputs or {"images": "d"})
 
 
-def test_a_child_lies_in_its_parent_and_knows_it(tmp_path):
+def test_a_child_lies_in_its_parent_and_knows_it(tmp_path: Path) -> None:
     with _parent(tmp_path) as parent, _child(parent) as child:
         assert child.path == parent.path / "teachers/a"
         assert child.inputs == {"images": "d", "parent": parent.id}
         assert child.kind == "classify"
 
 
-def test_an_unfinished_child_is_resumed_and_a_finished_one_loaded(tmp_path):
+def test_an_unfinished_child_is_resumed_and_a_finished_one_loaded(tmp_path: Path) -> None:
     with _parent(tmp_path) as parent:
         with _child(parent) as child:
             child.save_checkpoint({"x": 1}, step=3)
@@ -39,7 +42,7 @@ def test_an_unfinished_child_is_resumed_and_a_finished_one_loaded(tmp_path):
         _child(parent).finish({"score": 0.6})  # not locked: nobody works in it
 
 
-def test_two_processes_cannot_work_in_one_child(tmp_path):
+def test_two_processes_cannot_work_in_one_child(tmp_path: Path) -> None:
     with (
         _parent(tmp_path) as parent,
         _child(parent),
@@ -48,7 +51,7 @@ def test_two_processes_cannot_work_in_one_child(tmp_path):
         _child(parent)
 
 
-def test_what_another_parent_left_or_other_settings_made_is_made_anew(tmp_path):
+def test_what_another_parent_left_or_other_settings_made_is_made_anew(tmp_path: Path) -> None:
     with _parent(tmp_path) as parent:
         with _child(parent) as first:
             (first.path / "model.safetensors").write_text("old")
@@ -64,7 +67,7 @@ def test_what_another_parent_left_or_other_settings_made_is_made_anew(tmp_path):
         assert not _child(anew, _Settings(steps=20)).finished
 
 
-def test_a_run_that_was_killed_before_its_first_word_is_begun_again(tmp_path):
+def test_a_run_that_was_killed_before_its_first_word_is_begun_again(tmp_path: Path) -> None:
     with _parent(tmp_path) as parent:
         with _child(parent) as child:
             (child.path / "run.json").unlink()

@@ -1,4 +1,6 @@
 import hashlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +15,11 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 
 
-def _pixels(seed, size=24):
+def _pixels(seed: Any, size: Any = 24) -> Any:
     return np.random.default_rng(seed).integers(0, 256, (size, size + 4, 3), dtype=np.uint8)
 
 
-def _write(path, count=3, **kwargs):
+def _write(path: Any, count: Any = 3, **kwargs: Any) -> Any:
     with ImageSetWriter(path, **kwargs) as writer:
         for seed in range(count):
             mask = np.zeros((24, 28), dtype=bool)
@@ -36,7 +38,7 @@ def _write(path, count=3, **kwargs):
     return writer.images
 
 
-def test_what_is_written_is_read_back_the_same(tmp_path):
+def test_what_is_written_is_read_back_the_same(tmp_path: Path) -> None:
     written = _write(tmp_path / "세트")
     read = ImageSet.load(tmp_path / "세트")
     assert read.records == written.records
@@ -49,7 +51,7 @@ def test_what_is_written_is_read_back_the_same(tmp_path):
     assert read.lineage == {"gan-1": (TrainingImage("aa", "", "7"),)}
 
 
-def test_copying_keeps_the_bytes_and_changes_only_what_is_asked(tmp_path):
+def test_copying_keeps_the_bytes_and_changes_only_what_is_asked(tmp_path: Path) -> None:
     source = _write(tmp_path / "a")
     with ImageSetWriter(tmp_path / "b") as writer:
         for record in source:
@@ -62,12 +64,12 @@ def test_copying_keeps_the_bytes_and_changes_only_what_is_asked(tmp_path):
     assert copied.lineage == source.lineage
 
 
-def test_a_photograph_of_nobody_known_is_its_own_patient():
+def test_a_photograph_of_nobody_known_is_its_own_patient() -> None:
     assert ImageRecord("a.png", "x", group="7", sha256="ab").patient == "7"
     assert ImageRecord("a.png", "x", sha256="ab").patient == "ab"
 
 
-def test_a_picture_is_written_as_it_is(tmp_path):
+def test_a_picture_is_written_as_it_is(tmp_path: Path) -> None:
     pixels = _pixels(0)
     for name, picture in {"upright": pixels, "mirrored": pixels[:, ::-1]}.items():
         path = tmp_path / "new folder" / f"{name}.png"
@@ -77,14 +79,14 @@ def test_a_picture_is_written_as_it_is(tmp_path):
             np.testing.assert_array_equal(np.asarray(read), picture)
 
 
-def test_an_error_in_the_middle_leaves_nothing_behind(tmp_path):
+def test_an_error_in_the_middle_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), ImageSetWriter(tmp_path / "a") as writer:
         writer.add(_pixels(0), label="x", origin="real")
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_existing_set_is_replaced_only_by_force(tmp_path):
+def test_an_existing_set_is_replaced_only_by_force(tmp_path: Path) -> None:
     _write(tmp_path / "a")
     with pytest.raises(InputError, match="already exists"):
         _write(tmp_path / "a")
@@ -93,7 +95,7 @@ def test_an_existing_set_is_replaced_only_by_force(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_folder_of_something_else_is_never_replaced(tmp_path):
+def test_a_folder_of_something_else_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match="not empty"):
@@ -102,7 +104,7 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../outside.png", "/etc/passwd", "a/../../b.png", "..\\b.png"])
-def test_a_table_cannot_point_outside_its_folder(tmp_path, name):
+def test_a_table_cannot_point_outside_its_folder(tmp_path: Path, name: str) -> None:
     _write(tmp_path / "a", count=1)
     table = tmp_path / "a" / "metadata.csv"
     record = ImageSet.load(tmp_path / "a").records[0]
@@ -119,7 +121,9 @@ def test_a_table_cannot_point_outside_its_folder(tmp_path, name):
         (",28,", ",wide,", "px|pix"),
     ],
 )
-def test_a_wrong_value_in_the_table_is_named(tmp_path, old, new, message):
+def test_a_wrong_value_in_the_table_is_named(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
     with ImageSetWriter(tmp_path / "a") as writer:
         writer.add(_pixels(0), label="x", origin="real", split="train")
     table = tmp_path / "a" / "metadata.csv"
@@ -131,7 +135,7 @@ def test_a_wrong_value_in_the_table_is_named(tmp_path, old, new, message):
         ImageSet.load(tmp_path / "a")
 
 
-def test_the_digest_depends_on_content_label_and_split_but_not_on_order(tmp_path):
+def test_the_digest_depends_on_content_label_and_split_but_not_on_order(tmp_path: Path) -> None:
     images = _write(tmp_path / "a")
     turned = ImageSet(images.root, images.records[::-1])
     assert turned.digest == images.digest
@@ -142,7 +146,7 @@ def test_the_digest_depends_on_content_label_and_split_but_not_on_order(tmp_path
     assert ImageSet(images.root, moved).digest != images.digest
 
 
-def test_a_set_says_what_it_holds(tmp_path):
+def test_a_set_says_what_it_holds(tmp_path: Path) -> None:
     images = _write(tmp_path / "a", 1)
     assert repr(images) == (
         f"<ImageSet '{tmp_path / 'a'}': 1 image; classes: 대상포진 1; splits: train 1; origins: real 1>"
@@ -150,7 +154,7 @@ def test_a_set_says_what_it_holds(tmp_path):
     assert repr(images[:0]) == f"<ImageSet '{tmp_path / 'a'}': 0 images>"
 
 
-def test_a_set_is_indexed_like_its_records(tmp_path):
+def test_a_set_is_indexed_like_its_records(tmp_path: Path) -> None:
     images = _write(tmp_path / "a", 5)
     assert images[0] is images.records[0]
     assert images[-1] is images.records[-1]
@@ -161,12 +165,12 @@ def test_a_set_is_indexed_like_its_records(tmp_path):
         images[5]
 
 
-def test_paths_may_be_text(tmp_path):
+def test_paths_may_be_text(tmp_path: Path) -> None:
     written = _write(str(tmp_path / "a"), 2)
     assert ImageSet.load(str(tmp_path / "a")).records == written.records
 
 
-def test_a_table_in_memory_is_the_table_on_disk(tmp_path):
+def test_a_table_in_memory_is_the_table_on_disk(tmp_path: Path) -> None:
     images = _write(tmp_path / "a")
     frame = images.to_frame()
     assert frame["width"].tolist() == [28, 28, 28]
@@ -179,7 +183,7 @@ def test_a_table_in_memory_is_the_table_on_disk(tmp_path):
     assert chosen.read_pixels(chosen[0]).shape == (24, 28, 3)
 
 
-def test_a_table_in_memory_is_checked_like_one_on_disk(tmp_path):
+def test_a_table_in_memory_is_checked_like_one_on_disk(tmp_path: Path) -> None:
     frame = _write(tmp_path / "a").to_frame()
     with pytest.raises(InputError, match="lacks the columns split"):
         ImageSet.from_frame(frame.drop(columns="split"), tmp_path / "a")
@@ -190,7 +194,7 @@ def test_a_table_in_memory_is_checked_like_one_on_disk(tmp_path):
     assert ImageSet.from_frame(frame.assign(licence=np.nan), tmp_path / "a")[0].licence == ""
 
 
-def test_torch_gets_the_pixels_and_the_places_of_the_classes(tmp_path):
+def test_torch_gets_the_pixels_and_the_places_of_the_classes(tmp_path: Path) -> None:
     images = _write(tmp_path / "a", 2)
     whole = images.to_torch()
     picture, target = whole[1]
@@ -203,7 +207,7 @@ def test_torch_gets_the_pixels_and_the_places_of_the_classes(tmp_path):
         images.to_torch(labels=("eczema",))
 
 
-def test_a_notebook_shows_a_few_images_and_never_more(tmp_path):
+def test_a_notebook_shows_a_few_images_and_never_more(tmp_path: Path) -> None:
     shown = _write(tmp_path / "a", 30)._repr_html_()
     assert shown.count("data:image/jpeg;base64,") == 24
     assert "30 images" in shown
@@ -211,14 +215,14 @@ def test_a_notebook_shows_a_few_images_and_never_more(tmp_path):
     assert "0 images" in _write(tmp_path / "b", 0)._repr_html_()
 
 
-def test_a_notebook_takes_no_markup_from_a_label_and_survives_a_lost_file(tmp_path):
+def test_a_notebook_takes_no_markup_from_a_label_and_survives_a_lost_file(tmp_path: Path) -> None:
     images = ImageSet(tmp_path, [ImageRecord("gone.png", "<script>x</script>")])
     assert "<script>" not in images._repr_html_()
     assert "cannot be read" in images._repr_html_()
 
 
-def test_the_digest_knows_masks_and_soft_labels(tmp_path):
-    def digest(name, mask=None, extra=None):
+def test_the_digest_knows_masks_and_soft_labels(tmp_path: Path) -> None:
+    def digest(name: Any, mask: Any = None, extra: Any = None) -> Any:
         with ImageSetWriter(tmp_path / name) as writer:
             writer.add(_pixels(0), label="x", origin="real", mask=mask, extra=extra)
         return ImageSet.load(tmp_path / name).digest
@@ -241,7 +245,7 @@ def test_the_digest_knows_masks_and_soft_labels(tmp_path):
     assert digest("empty column", extra={"soft_label": ""}) == plain
 
 
-def test_what_was_found_of_copies_travels(tmp_path):
+def test_what_was_found_of_copies_travels(tmp_path: Path) -> None:
     search = CopyEvidence({"aa": 0, "bb": 0, "cc": 1}, version=3, crops=True)
     with ImageSetWriter(tmp_path / "a") as writer:
         writer.add(_pixels(0), label="x", origin="real")

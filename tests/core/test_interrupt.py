@@ -1,5 +1,6 @@
 import os
 import signal
+from typing import Any
 
 import pytest
 
@@ -7,7 +8,7 @@ from hzsynth.core.interrupt import deferred_interrupts
 from hzsynth.core.progress import SILENT
 
 
-def _steps(interrupt_at):
+def _steps(interrupt_at: Any) -> Any:
     """Ten steps of two halves each; a signal arrives in the middle of one of them."""
     halves = []
     with deferred_interrupts(), deferred_interrupts(), SILENT.task("steps", 10) as task:
@@ -23,12 +24,12 @@ def _steps(interrupt_at):
     return halves
 
 
-def test_an_interrupt_takes_effect_at_the_end_of_its_step():
+def test_an_interrupt_takes_effect_at_the_end_of_its_step() -> None:
     assert _steps({3})[-1] == (3, "second")
     assert len(_steps(set())) == 20
 
 
-def test_a_second_interrupt_ends_at_once():
+def test_a_second_interrupt_ends_at_once() -> None:
     with pytest.raises(SystemExit) as end, deferred_interrupts():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
@@ -36,7 +37,7 @@ def test_a_second_interrupt_ends_at_once():
     assert end.value.code == 130
 
 
-def test_the_handlers_are_as_before_afterwards():
+def test_the_handlers_are_as_before_afterwards() -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     _steps({0})
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

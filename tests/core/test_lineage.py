@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,17 +13,17 @@ from hzsynth.core.lineage import check_lineage
 from hzsynth.core.phash import perceptual_hash
 
 
-def _hash(seed, flipped=False):
+def _hash(seed: Any, flipped: Any = False) -> Any:
     noise = gaussian_filter(np.random.default_rng(seed).normal(size=(64, 64, 3)), (3, 3, 0))
     picture = np.clip(128 + 60 * noise / noise.std(), 0, 255).astype(np.uint8)
     return perceptual_hash(picture[:, ::-1].copy() if flipped else picture)
 
 
-def _photo(name, split, group="", phash=""):
+def _photo(name: Any, split: Any, group: Any = "", phash: Any = "") -> Any:
     return ImageRecord(f"{name}.jpg", "x", split=split, sha256=name, group=group, phash=phash)
 
 
-def _made(name, run="", parents=()):
+def _made(name: Any, run: Any = "", parents: Any = ()) -> Any:
     return ImageRecord(
         f"{name}.png", "x", split="train", origin="stylegan2", sha256=name, run=run, parents=parents
     )
@@ -39,14 +40,14 @@ TEST_PHOTO = _photo("t", "test", group="patient-9", phash=_hash(1))
         (TrainingImage("u", _hash(2), "patient-9"), "same patient"),
     ],
 )
-def test_a_generator_that_saw_a_test_photograph_is_refused(seen, how):
+def test_a_generator_that_saw_a_test_photograph_is_refused(seen: Any, how: str) -> None:
     clean = TrainingImage("c", _hash(3), "patient-1")
     with pytest.raises(RefusedError, match=how):
         check_lineage([_made("fake", run="gan-1")], [TEST_PHOTO], {"gan-1": (clean, seen)})
     check_lineage([_made("fake", run="gan-1")], [TEST_PHOTO], {"gan-1": (clean,)})
 
 
-def test_the_ancestry_is_followed_through_translated_and_augmented_images():
+def test_the_ancestry_is_followed_through_translated_and_augmented_images() -> None:
     fake = _made("fake", run="gan-1")
     translated = _made("translated", run="cyclegan-1", parents=("fake",))
     augmented = _made("augmented", parents=("translated",))
@@ -56,28 +57,28 @@ def test_the_ancestry_is_followed_through_translated_and_augmented_images():
     check_lineage([augmented, translated, fake], [TEST_PHOTO], {**lists, "gan-1": ()})
 
 
-def test_a_direct_parent_in_the_test_set_is_refused_even_when_it_is_not_in_the_table():
+def test_a_direct_parent_in_the_test_set_is_refused_even_when_it_is_not_in_the_table() -> None:
     with pytest.raises(RefusedError, match="same file"):
         check_lineage([_made("augmented", parents=("t",))], [TEST_PHOTO], {})
 
 
-def test_a_generator_without_its_list_cannot_be_proven():
+def test_a_generator_without_its_list_cannot_be_proven() -> None:
     with pytest.raises(RefusedError, match="cannot be proven"):
         check_lineage([_made("fake", run="gan-1")], [TEST_PHOTO], {})
 
 
-def test_images_of_somebody_elses_generator_cannot_be_proven():
+def test_images_of_somebody_elses_generator_cannot_be_proven() -> None:
     with pytest.raises(RefusedError, match=r"'foreign.*unknown"):
         check_lineage([_made("foreign")], [TEST_PHOTO], {})
 
 
-def test_evaluation_is_on_photographs_only():
+def test_evaluation_is_on_photographs_only() -> None:
     with pytest.raises(RefusedError, match="real photographs only"):
         check_lineage([], [replace(TEST_PHOTO, origin="augmented")], {})
 
 
 @given(st.data())
-def test_random_families_no_leak_passes_and_no_clean_set_is_refused(data):
+def test_random_families_no_leak_passes_and_no_clean_set_is_refused(data: Any) -> None:
     """An independent answer: a reachability search over the same random family."""
     held_out = [_photo(f"h{i}", "test", group=f"g{i}") for i in range(3)]
     names = [f"r{i}" for i in range(4)]
@@ -88,7 +89,8 @@ def test_random_families_no_leak_passes_and_no_clean_set_is_refused(data):
         )
         for i in range(2)
     }
-    made, leaks = [], {h.sha256 for h in held_out}
+    made: list[ImageRecord] = []
+    leaks = {h.sha256 for h in held_out}
     for i in range(5):
         parents = data.draw(st.lists(st.sampled_from([*photos, *made]), max_size=2))
         run = data.draw(st.sampled_from(["", "run0", "run1"]))

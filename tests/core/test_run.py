@@ -1,4 +1,6 @@
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import Field
@@ -14,11 +16,11 @@ class _Settings(Config):
     name: str | None = None
 
 
-def _start(path, config=None, inputs=None, **kwargs):
+def _start(path: Any, config: Any = None, inputs: Any = None, **kwargs: Any) -> Any:
     return RunDir.start(path, "gan", config or _Settings(), inputs or {"images": "d"}, **kwargs)
 
 
-def test_an_unfinished_run_is_resumed_and_a_finished_one_refused(tmp_path):
+def test_an_unfinished_run_is_resumed_and_a_finished_one_refused(tmp_path: Path) -> None:
     run = _start(tmp_path / "r")
     run.save_checkpoint({"x": 1}, step=3)
     run.close()
@@ -36,7 +38,7 @@ def test_an_unfinished_run_is_resumed_and_a_finished_one_refused(tmp_path):
     assert not anew.finished
 
 
-def test_other_settings_or_inputs_do_not_resume(tmp_path):
+def test_other_settings_or_inputs_do_not_resume(tmp_path: Path) -> None:
     _start(tmp_path / "r").close()
     with pytest.raises(InputError, match=r"another setting 'steps' \(10 instead of 20\)"):
         _start(tmp_path / "r", _Settings(steps=20))
@@ -44,7 +46,7 @@ def test_other_settings_or_inputs_do_not_resume(tmp_path):
         _start(tmp_path / "r", inputs={"images": "e"})
 
 
-def test_two_processes_cannot_work_in_one_run(tmp_path):
+def test_two_processes_cannot_work_in_one_run(tmp_path: Path) -> None:
     run = _start(tmp_path / "r")
     with pytest.raises(InputError, match="another process"):
         _start(tmp_path / "r")
@@ -52,7 +54,7 @@ def test_two_processes_cannot_work_in_one_run(tmp_path):
     _start(tmp_path / "r").close()
 
 
-def test_metrics_beyond_the_checkpoint_are_dropped_on_resume(tmp_path):
+def test_metrics_beyond_the_checkpoint_are_dropped_on_resume(tmp_path: Path) -> None:
     run = _start(tmp_path / "r")
     for step in range(1, 6):
         run.log(step, loss=step / 10)
@@ -64,7 +66,7 @@ def test_metrics_beyond_the_checkpoint_are_dropped_on_resume(tmp_path):
     assert [line["step"] for line in run.metrics()] == [1, 2, 3]
 
 
-def test_places_that_are_no_run_are_refused(tmp_path):
+def test_places_that_are_no_run_are_refused(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("x")
     with pytest.raises(InputError, match="not empty"):
@@ -79,13 +81,13 @@ def test_places_that_are_no_run_are_refused(tmp_path):
         RunDir.load(tmp_path / "full")
 
 
-def test_the_training_list_is_kept(tmp_path):
+def test_the_training_list_is_kept(tmp_path: Path) -> None:
     run = _start(tmp_path / "r")
     run.record_training([ImageRecord("a.jpg", "x", sha256="s", phash="p", group="g")])
     assert [(i.sha256, i.phash, i.group) for i in run.training_images()] == [("s", "p", "g")]
 
 
-def test_unknown_keys_and_wrong_values_are_one_sentence(tmp_path):
+def test_unknown_keys_and_wrong_values_are_one_sentence(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text("stepz = 3\n")
     with pytest.raises(
@@ -101,14 +103,14 @@ def test_unknown_keys_and_wrong_values_are_one_sentence(tmp_path):
         _Settings.from_sources(tmp_path / "none.toml")
 
 
-def test_options_override_the_file_and_toml_round_trips(tmp_path):
+def test_options_override_the_file_and_toml_round_trips(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     _Settings(steps=3, name="이름").save(file)
     assert _Settings.from_sources(file) == _Settings(steps=3, name="이름")
     assert _Settings.from_sources(file, {"steps": 4, "name": None}).steps == 4
 
 
-def test_the_header_names_version_and_inputs(tmp_path):
+def test_the_header_names_version_and_inputs(tmp_path: Path) -> None:
     header = json.loads((_start(tmp_path / "r").path / "run.json").read_text())
     assert header["inputs"] == {"images": "d"}
     assert header["config"]["steps"] == 10

@@ -1,5 +1,6 @@
 import errno
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hzsynth.core.files import atomic_write_text, replacing
 from hzsynth.core.seeding import derive_seed, numpy_generator, torch_generator
 
 
-def test_purposes_have_streams_of_their_own_that_never_change():
+def test_purposes_have_streams_of_their_own_that_never_change() -> None:
     assert derive_seed(0, "a", 1) == derive_seed(0, "a", 1)
     seeds = {derive_seed(r, *p) for r in (0, 1) for p in [("a",), ("a", 1), ("a", "1"), ("b",)]}
     assert len(seeds) == 8
@@ -36,12 +37,12 @@ def test_purposes_have_streams_of_their_own_that_never_change():
         ("cpu", "int8", "--precision is"),
     ],
 )
-def test_devices_that_do_not_exist_are_refused(device, precision, message):
+def test_devices_that_do_not_exist_are_refused(device: str, precision: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         choose_compute(device, precision)
 
 
-def test_bf16_on_a_cpu_is_autocast():
+def test_bf16_on_a_cpu_is_autocast() -> None:
     with choose_compute("cpu", "bf16").autocast():
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == torch.bfloat16
@@ -49,7 +50,7 @@ def test_bf16_on_a_cpu_is_autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 
-def test_a_failed_write_keeps_the_old_content_and_no_debris(tmp_path):
+def test_a_failed_write_keeps_the_old_content_and_no_debris(tmp_path: Path) -> None:
     target = tmp_path / "f.txt"
     atomic_write_text(target, "old")
     with pytest.raises(InputError, match="No space left"), replacing(target) as temporary:
@@ -59,7 +60,7 @@ def test_a_failed_write_keeps_the_old_content_and_no_debris(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["f.txt"]
 
 
-def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path):
+def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="cannot write to"):
         atomic_write_text(tmp_path / "file" / "below", "x")

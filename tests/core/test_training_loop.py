@@ -129,7 +129,9 @@ def leaves(value: Any) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("interrupted_after", range(1, STEPS + 1))
-def test_an_interruption_at_any_step_changes_nothing(start, interrupted_after):
+def test_an_interruption_at_any_step_changes_nothing(
+    start: Callable[..., RunDir], interrupted_after: Any
+) -> None:
     whole = Toy(start("whole")).train()
     with start("parts") as run, pytest.raises(KeyboardInterrupt):
         Toy(run).train(progress=Shown(interrupted_after))
@@ -141,7 +143,9 @@ def test_an_interruption_at_any_step_changes_nothing(start, interrupted_after):
 
 
 @pytest.mark.parametrize("killed_in", range(1, STEPS))
-def test_a_kill_loses_the_steps_since_the_last_checkpoint_only(start, killed_in):
+def test_a_kill_loses_the_steps_since_the_last_checkpoint_only(
+    start: Callable[..., RunDir], killed_in: Any
+) -> None:
     def kill(step: int, network: nn.Module) -> float:
         if step == killed_in:
             raise SystemExit
@@ -156,7 +160,7 @@ def test_a_kill_loses_the_steps_since_the_last_checkpoint_only(start, killed_in)
     assert whole.run.metrics() == parts.run.metrics()
 
 
-def test_a_loss_that_is_no_number_keeps_the_good_checkpoint(start):
+def test_a_loss_that_is_no_number_keeps_the_good_checkpoint(start: Callable[..., RunDir]) -> None:
     def spoil(step: int, network: nn.Module) -> float:
         return math.nan if step == 4 else 0.0
 
@@ -167,7 +171,7 @@ def test_a_loss_that_is_no_number_keeps_the_good_checkpoint(start):
     assert stored(run)["loop"]["step"] == 4
 
 
-def test_a_weight_that_is_no_number_keeps_the_good_checkpoint(start):
+def test_a_weight_that_is_no_number_keeps_the_good_checkpoint(start: Callable[..., RunDir]) -> None:
     def spoil(step: int, network: nn.Module) -> float:
         if step == 4:
             next(network.parameters()).data[0, 0] = math.inf
@@ -179,7 +183,7 @@ def test_a_weight_that_is_no_number_keeps_the_good_checkpoint(start):
     assert stored(run)["loop"]["step"] == 4
 
 
-def test_a_state_that_diverged_at_the_end_is_refused_too(start):
+def test_a_state_that_diverged_at_the_end_is_refused_too(start: Callable[..., RunDir]) -> None:
     run = start()
     with pytest.raises(TrainingDivergedError):
         Toy(run, disturb=lambda step, network: math.nan if step == STEPS - 1 else 0.0).train()
@@ -187,7 +191,9 @@ def test_a_state_that_diverged_at_the_end_is_refused_too(start):
 
 
 @pytest.mark.parametrize(("seconds", "steps"), [(1.0, 12), (5.0, 3), (7.0, 2), (1000.0, 1)])
-def test_minutes_are_spent_and_at_least_one_step_is_made(start, seconds, steps):
+def test_minutes_are_spent_and_at_least_one_step_is_made(
+    start: Callable[..., RunDir], seconds: float, steps: int
+) -> None:
     clock = Clock()
 
     def pass_time(step: int, network: nn.Module) -> float:
@@ -203,7 +209,7 @@ def test_minutes_are_spent_and_at_least_one_step_is_made(start, seconds, steps):
     assert len(toy.run.metrics()) == min(steps, 4)
 
 
-def test_seconds_go_on_after_a_resumption(start):
+def test_seconds_go_on_after_a_resumption(start: Callable[..., RunDir]) -> None:
     clock = Clock()
 
     def pass_time(step: int, network: nn.Module) -> float:
@@ -220,7 +226,9 @@ def test_seconds_go_on_after_a_resumption(start):
     assert toy.loop.steps_per_second == 0.5
 
 
-def test_checkpoints_follow_the_clock(start, monkeypatch):
+def test_checkpoints_follow_the_clock(
+    start: Callable[..., RunDir], monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock, saved = Clock(), []
 
     def pass_time(step: int, network: nn.Module) -> float:
@@ -234,7 +242,7 @@ def test_checkpoints_follow_the_clock(start, monkeypatch):
     assert saved == [3, 6, 9, 10]
 
 
-def test_means_are_plain_means_at_an_even_pace(start):
+def test_means_are_plain_means_at_an_even_pace(start: Callable[..., RunDir]) -> None:
     toy = Toy(start(), Budget(12)).train()
     lines = toy.run.metrics()
     assert [line["step"] for line in lines] == [4, 8, 12]
@@ -246,10 +254,17 @@ def test_means_are_plain_means_at_an_even_pace(start):
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 10, 29, 100, 1000])
 @pytest.mark.parametrize("reports", [1, 7, 200])
-def test_the_pace_is_even_for_any_number_of_steps(start, steps, reports):
+def test_the_pace_is_even_for_any_number_of_steps(
+    start: Callable[..., RunDir], steps: int, reports: int
+) -> None:
     loop = TrainingLoop(start(), Budget(steps), checkpoint_seconds=1e9, reports=reports)
     at: list[int] = []
-    loop.run(lambda step: {"x": torch.zeros(())}, lambda: at.append(loop.step) or "")
+
+    def look() -> str:
+        at.append(loop.step)
+        return ""
+
+    loop.run(lambda step: {"x": torch.zeros(())}, look)
     reported = [line["step"] for line in RunDir.load(loop._run.path).metrics()]
     assert len(reported) == min(steps, reports)
     assert reported[-1] == steps
@@ -264,13 +279,15 @@ class Copies(TorchFunctionMode):
         super().__init__()
         self.count = 0
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         names = "item", "tolist", "cpu", "numpy", "__float__", "__bool__", "__int__", "__format__"
         self.count += getattr(function, "__name__", "") in names
         return function(*args, **(kwargs or {}))
 
 
-def test_nothing_is_copied_from_the_device_between_reports(start):
+def test_nothing_is_copied_from_the_device_between_reports(start: Callable[..., RunDir]) -> None:
     copied: list[int] = []
     loop = TrainingLoop(start(), Budget(8), checkpoint_seconds=1e9, reports=2)
     with Copies() as copies:
@@ -283,7 +300,7 @@ def test_nothing_is_copied_from_the_device_between_reports(start):
     assert copied == [0, 0, 0, 0, 1, 1, 1, 1]
 
 
-def test_a_report_may_be_left_to_the_look(start):
+def test_a_report_may_be_left_to_the_look(start: Callable[..., RunDir]) -> None:
     loop = TrainingLoop(start(), Budget(5), checkpoint_seconds=1e9, reports=None)
 
     def look() -> str:
@@ -298,7 +315,7 @@ def test_a_report_may_be_left_to_the_look(start):
     ]
 
 
-def test_a_stop_is_remembered(start):
+def test_a_stop_is_remembered(start: Callable[..., RunDir]) -> None:
     def build() -> tuple[TrainingLoop, list[int]]:
         loop, steps = TrainingLoop(start(), Budget(50), checkpoint_seconds=1e9), []
         loop.register(memory=Memory(steps=0))
@@ -320,7 +337,7 @@ def test_a_stop_is_remembered(start):
     assert again.steps_per_second == 0.0
 
 
-def test_notes_come_from_the_look_and_the_means(start):
+def test_notes_come_from_the_look_and_the_means(start: Callable[..., RunDir]) -> None:
     shown = Shown()
     loop = TrainingLoop(start(), Budget(4), checkpoint_seconds=1e9, reports=2)
     loop.run(
@@ -334,7 +351,7 @@ def test_notes_come_from_the_look_and_the_means(start):
     assert [line["rate"] for line in loop._run.metrics()] == [2.0, 2.0]
 
 
-def test_a_state_has_one_name(start):
+def test_a_state_has_one_name(start: Callable[..., RunDir]) -> None:
     toy = Toy(start())
     with pytest.raises(ValueError, match="'network' is registered twice"):
         toy.loop.register(network=toy.network)
@@ -343,7 +360,7 @@ def test_a_state_has_one_name(start):
         toy.loop.register(other=toy.network)
 
 
-def test_the_checkpoint_of_another_version_is_refused(start):
+def test_the_checkpoint_of_another_version_is_refused(start: Callable[..., RunDir]) -> None:
     with start() as run:
         Toy(run).train()
     loop = TrainingLoop(start(), Budget(STEPS), checkpoint_seconds=1e9)
@@ -361,7 +378,7 @@ class Two(Processes):
         return (value + 2 * value) / 2
 
 
-def test_a_process_beside_the_main_one_writes_nothing(start):
+def test_a_process_beside_the_main_one_writes_nothing(start: Callable[..., RunDir]) -> None:
     run = start()
     toy = Toy(run, options={"checkpoint_seconds": 0, "processes": Two(2, 1)}).train()
     assert toy.loop.step == STEPS
@@ -369,7 +386,7 @@ def test_a_process_beside_the_main_one_writes_nothing(start):
     assert not (run.path / "checkpoint.safetensors").exists()
 
 
-def test_means_are_those_of_all_processes():
+def test_means_are_those_of_all_processes() -> None:
     means = RunningMeans(torch.device("cpu"))
     assert means.copied() == {}
     for value in (1.0, 2.0):
@@ -378,9 +395,10 @@ def test_means_are_those_of_all_processes():
     assert means.copied(Two(2, 0)) == {"x": 2.25}
 
 
-def test_moments_come_back_in_the_layout_of_their_weights():
+def test_moments_come_back_in_the_layout_of_their_weights() -> None:
     # A 1 x 1 kernel is contiguous in both layouts: a file cannot tell which one it had.
-    network = nn.Conv2d(4, 4, 1).to(memory_format=torch.channels_last)
+    network = nn.Conv2d(4, 4, 1)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.Adam(network.parameters())
     network(torch.ones(1, 4, 2, 2)).sum().backward()
     optimiser.step()
@@ -394,7 +412,9 @@ def test_moments_come_back_in_the_layout_of_their_weights():
     assert torch.equal(restored, plain)
 
 
-def test_what_goes_beyond_the_total_is_not_shown(capsys, monkeypatch):
+def test_what_goes_beyond_the_total_is_not_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("hzsynth.core.progress._LineTask._EVERY_SECONDS", 0.0)
     with LineProgress().task("training", 150.0, "s") as task:
         task.advance(140.0)
@@ -408,5 +428,5 @@ def test_what_goes_beyond_the_total_is_not_shown(capsys, monkeypatch):
         assert task._bars.tasks[0].completed == 150.0  # type: ignore[attr-defined]
 
 
-def test_the_example_of_the_class_holds():
+def test_the_example_of_the_class_holds() -> None:
     assert doctest.testmod(training_loop).failed == 0

@@ -1,5 +1,7 @@
 """Every tone transfer against a closed form or another implementation."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import fft
@@ -21,17 +23,19 @@ from hzsynth.data.lesion import lesion_mask
 RNG = np.random.default_rng(0)
 
 
-def skin(seed, colour=(200, 150, 125), height=24, width=20, noise=6):
+def skin(
+    seed: Any, colour: Any = (200, 150, 125), height: Any = 24, width: Any = 20, noise: Any = 6
+) -> Any:
     rng = np.random.default_rng(seed)
     pixels = np.array(colour) + rng.normal(0, noise, (height, width, 3))
     return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
-def picture(pixels, lesion=None):
+def picture(pixels: Any, lesion: Any = None) -> Any:
     return Picture(pixels, np.zeros(pixels.shape[:2], bool) if lesion is None else lesion)
 
 
-def with_lesion(seed):
+def with_lesion(seed: Any) -> Any:
     pixels = skin(seed, height=40, width=40)
     lesion = np.zeros((40, 40), bool)
     lesion[10:20, 12:24] = True
@@ -39,7 +43,7 @@ def with_lesion(seed):
     return Picture(pixels, lesion)
 
 
-def test_reinhard_gives_the_target_mean_and_deviation():
+def test_reinhard_gives_the_target_mean_and_deviation() -> None:
     target = skin(1, (190, 145, 110))
     moved = reinhard(picture(skin(0)), measure_target([target]), RNG).pixels
     wanted, found = rgb2lab(target), rgb2lab(moved)
@@ -47,7 +51,7 @@ def test_reinhard_gives_the_target_mean_and_deviation():
     np.testing.assert_allclose(found.std(axis=(0, 1)), wanted.std(axis=(0, 1)), atol=0.3)
 
 
-def test_reinhard_equals_the_formula_of_the_paper():
+def test_reinhard_equals_the_formula_of_the_paper() -> None:
     source, target = skin(5), skin(6, (185, 140, 108))
     first, second = rgb2lab(source), rgb2lab(target)
     expected = np.empty_like(first)
@@ -58,7 +62,7 @@ def test_reinhard_equals_the_formula_of_the_paper():
     assert np.abs(found / 255 - lab2rgb(expected)).max() <= 0.51 / 255
 
 
-def test_skin_reinhard_measures_healthy_skin_only_and_leaves_the_background():
+def test_skin_reinhard_measures_healthy_skin_only_and_leaves_the_background() -> None:
     source = with_lesion(0)
     source.pixels[:, 30:] = (20, 40, 200)
     target = skin(1, (185, 140, 105), 40, 40)
@@ -81,7 +85,7 @@ def test_skin_reinhard_measures_healthy_skin_only_and_leaves_the_background():
     np.testing.assert_allclose(after, before * ratio, atol=0.8)
 
 
-def test_whole_reinhard_is_misled_by_a_background_and_the_skin_one_is_not():
+def test_whole_reinhard_is_misled_by_a_background_and_the_skin_one_is_not() -> None:
     source = picture(skin(3, height=40, width=40))
     source.pixels[:, :24] = (15, 20, 30)
     target = measure_target([skin(4, (185, 140, 105), 40, 40)])
@@ -92,14 +96,14 @@ def test_whole_reinhard_is_misled_by_a_background_and_the_skin_one_is_not():
     assert right < 1 < wrong
 
 
-def test_histogram_matching_equals_scikit_image():
+def test_histogram_matching_equals_scikit_image() -> None:
     pixels, target = skin(2), skin(3, (190, 145, 110))
     expected = lab2rgb(match_histograms(rgb2lab(pixels), rgb2lab(target), channel_axis=-1)) * 255
     found = histogram_matching(picture(pixels), measure_target([target]), RNG).pixels
     assert np.abs(found - expected).mean() < 1.0
 
 
-def test_shades_of_gray_moves_a_grey_card_to_the_targets_light():
+def test_shades_of_gray_moves_a_grey_card_to_the_targets_light() -> None:
     card, target = np.full((8, 8, 3), 100, np.uint8), np.full((8, 8, 3), 0, np.uint8)
     target[:] = (120, 100, 80)
     moved = shades_of_gray(picture(card), measure_target([target]), RNG).pixels
@@ -107,7 +111,7 @@ def test_shades_of_gray_moves_a_grey_card_to_the_targets_light():
     np.testing.assert_allclose(ratio, (1.2, 1.0, 0.8), atol=0.02)
 
 
-def test_shades_of_gray_equals_the_minkowski_formula():
+def test_shades_of_gray_equals_the_minkowski_formula() -> None:
     source, target = skin(7, (210, 150, 110)), skin(8, (180, 150, 130))
     lights = []
     for image in (source, target):
@@ -120,7 +124,7 @@ def test_shades_of_gray_equals_the_minkowski_formula():
 
 @pytest.mark.parametrize("beta", [0.01, 0.05, 0.09])
 @pytest.mark.parametrize("shape", [(64, 64), (61, 90)])
-def test_fourier_adaptation_equals_a_shifted_spectrum(beta, shape):
+def test_fourier_adaptation_equals_a_shifted_spectrum(beta: float, shape: tuple[int, int]) -> None:
     source, reference = skin(1, (200, 150, 130), *shape), skin(2, (170, 120, 90), *shape)
     height, width = shape
     reach = int(np.floor(min(shape) * beta))
@@ -138,14 +142,14 @@ def test_fourier_adaptation_equals_a_shifted_spectrum(beta, shape):
     np.testing.assert_allclose(exchange_amplitudes(source, reference, beta), expected, atol=1e-8)
 
 
-def test_fourier_adaptation_without_reach_moves_the_mean_and_nothing_else():
+def test_fourier_adaptation_without_reach_moves_the_mean_and_nothing_else() -> None:
     source, reference = skin(1, (200, 150, 130)), skin(2, (170, 120, 90))
     changed = exchange_amplitudes(source, reference, 0.0)
     shift = reference.mean(axis=(0, 1)) - source.mean(axis=(0, 1))
     np.testing.assert_allclose(changed, source + shift, atol=1e-9)
 
 
-def test_the_photograph_of_fourier_adaptation_follows_from_the_draws():
+def test_the_photograph_of_fourier_adaptation_follows_from_the_draws() -> None:
     target = measure_target([skin(i, (140 + 12 * i, 120, 100), 16, 30) for i in range(5)])
     source = picture(skin(9, height=40, width=40))
     first, again, other = (
@@ -156,7 +160,9 @@ def test_the_photograph_of_fourier_adaptation_follows_from_the_draws():
 
 
 @pytest.mark.parametrize(("name", "transfer"), TONE_TRANSFERS)
-def test_an_image_of_the_target_stays_nearly_alone_and_lesions_stay_in_place(name, transfer):
+def test_an_image_of_the_target_stays_nearly_alone_and_lesions_stay_in_place(
+    name: Any, transfer: Any
+) -> None:
     source = with_lesion(4)
     kept = transfer(source, measure_target([source.pixels]), np.random.default_rng(1))
     assert kept.pixels.dtype == np.uint8

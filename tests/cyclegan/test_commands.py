@@ -1,6 +1,8 @@
 """The commands end to end, and what an interruption leaves."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,12 +30,12 @@ CONFIG = {
 }
 
 
-def write_set(path, colour, lesions, count=8):
+def write_set(path: Any, colour: Any, lesions: Any, count: Any = 8) -> Any:
     rng = np.random.default_rng(int(lesions))
     with ImageSetWriter(path) as writer:
         for i in range(count):
-            pixels = np.array(colour) + rng.normal(0, 6, (48, 48, 3))
-            pixels = np.clip(pixels, 0, 255).astype(np.uint8)
+            noisy = np.array(colour) + rng.normal(0, 6, (48, 48, 3))
+            pixels = np.clip(noisy, 0, 255).astype(np.uint8)
             mask = np.zeros((48, 48), bool)
             if lesions:
                 top, left = rng.integers(12, 20, 2)
@@ -50,7 +52,7 @@ def write_set(path, colour, lesions, count=8):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
     root = tmp_path_factory.mktemp("commands")
     source = write_set(root / "source", (225, 180, 155), True)
     target = write_set(root / "target", (190, 145, 110), False)
@@ -60,7 +62,7 @@ def trained(tmp_path_factory):
     return root
 
 
-def call(capsys, *arguments):
+def call(capsys: Any, *arguments: Any) -> Any:
     capsys.readouterr()
     with pytest.raises(SystemExit) as end:
         run([str(argument) for argument in arguments])
@@ -73,12 +75,17 @@ class MeanColours:
 
     name, dim, preprocessing, weights = "mean-colours", 12, "none", ""
 
-    def __call__(self, pixels):
+    def __call__(self, pixels: Any) -> Any:
         return torch.nn.functional.adaptive_avg_pool2d(pixels.float() / 255, 2).flatten(1)
 
 
 @starts("cyclegan compare")
-def test_compare_writes_its_page_and_its_gate_ends_with_3(trained, capsys, tmp_path, monkeypatch):
+def test_compare_writes_its_page_and_its_gate_ends_with_3(
+    trained: Any,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for module in (comparison, judging):
         monkeypatch.setattr(module, "create_extractor", lambda *_, **__: MeanColours())
     monkeypatch.setattr(evaluation, "feature_distance", lambda *_: 0.0)
@@ -104,7 +111,9 @@ def test_compare_writes_its_page_and_its_gate_ends_with_3(trained, capsys, tmp_p
 
 
 @starts("cyclegan transplant", "cyclegan translate")
-def test_transplant_writes_a_set_that_translate_takes_on(trained, capsys, tmp_path):
+def test_transplant_writes_a_set_that_translate_takes_on(
+    trained: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     laid, harmonised = tmp_path / "laid", tmp_path / "harmonised"
     code, said, errors = call(
         capsys, "cyclegan", "transplant", trained / "source", trained / "target",
@@ -124,7 +133,9 @@ def test_transplant_writes_a_set_that_translate_takes_on(trained, capsys, tmp_pa
     assert {r.run for r in before} <= set(after.lineage)
 
 
-def test_semantic_without_classifier_and_a_wrong_class_are_refused(trained, capsys, tmp_path):
+def test_semantic_without_classifier_and_a_wrong_class_are_refused(
+    trained: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     sets = (trained / "source", trained / "target")
     code, _, errors = call(
         capsys,
@@ -151,20 +162,20 @@ def test_semantic_without_classifier_and_a_wrong_class_are_refused(trained, caps
 class StopAfter(Progress):
     """Interrupts like ctrl-C after some images."""
 
-    def __init__(self, images):
+    def __init__(self, images: Any) -> None:
         self._left = images
 
-    def task(self, *args, **kwargs):
+    def task(self, *args: Any, **kwargs: Any) -> Any:
         outer = self
 
         class Task:
-            def __enter__(self):
+            def __enter__(self) -> Any:
                 return self
 
-            def __exit__(self, *error):
+            def __exit__(self, *error: Any) -> Any:
                 return None
 
-            def advance(self, amount=1, note=""):
+            def advance(self, amount: Any = 1, note: Any = "") -> None:
                 outer._left -= 1
                 if outer._left == 0:
                     raise KeyboardInterrupt
@@ -172,7 +183,9 @@ class StopAfter(Progress):
         return Task()
 
 
-def test_an_interrupted_translation_goes_on_where_it_stopped(trained, tmp_path, monkeypatch):
+def test_an_interrupted_translation_goes_on_where_it_stopped(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source, trained_run = ImageSet.load(trained / "source"), RunDir.load(trained / "run")
     whole = translation.translate(trained_run, source, tmp_path / "whole", compute=CPU_FP32)
     with pytest.raises(KeyboardInterrupt):
@@ -183,7 +196,7 @@ def test_an_interrupted_translation_goes_on_where_it_stopped(trained, tmp_path, 
     calls = []
     original = translation.translate_pixels
 
-    def counted(*arguments, **named):
+    def counted(*arguments: Any, **named: Any) -> Any:
         calls.append(1)
         return original(*arguments, **named)
 
@@ -193,7 +206,9 @@ def test_an_interrupted_translation_goes_on_where_it_stopped(trained, tmp_path, 
     assert len(calls) == len(source) - 5
 
 
-def test_an_interrupted_transplant_ends_as_the_uninterrupted_one(trained, tmp_path):
+def test_an_interrupted_transplant_ends_as_the_uninterrupted_one(
+    trained: Any, tmp_path: Path
+) -> None:
     sets = ImageSet.load(trained / "source"), ImageSet.load(trained / "target")
     config = TransplantConfig(count=6)
     whole = transplant_images(*sets, config, tmp_path / "whole")

@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +15,7 @@ from skimage.metrics import structural_similarity
 
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.cyclegan.baselines import TONE, tone_transfer
 from hzsynth.cyclegan.colour_start import ToneMap, with_shifts
@@ -41,7 +44,9 @@ from hzsynth.cyclegan.target import Picture
 SKIN, HOST = (66.0, 14.0, 18.0), (58.0, 12.0, 20.0)
 
 
-def scene(skin=SKIN, redness=22.0, seed=0, size=64, lesion=True):
+def scene(
+    skin: Any = SKIN, redness: Any = 22.0, seed: Any = 0, size: Any = 64, lesion: Any = True
+) -> Any:
     """Skin of a known Lab colour with a lesion of a known contrast in a*."""
     rng = np.random.default_rng(seed)
     lab = np.array(skin) + rng.normal(0, 0.6, (size, size, 3))
@@ -56,7 +61,7 @@ def scene(skin=SKIN, redness=22.0, seed=0, size=64, lesion=True):
     return Picture(pixels, mask)
 
 
-def erased(picture):
+def erased(picture: Any) -> Any:
     """The same picture with healthy skin where the lesion was."""
     pixels = picture.pixels.copy()
     lab = rgb2lab(pixels)
@@ -64,12 +69,12 @@ def erased(picture):
     return Picture(np.clip(np.rint(lab2rgb(lab) * 255), 0, 255).astype(np.uint8), picture.lesion)
 
 
-def toned(picture, shift=(-8.0, -2.0, 2.0)):
+def toned(picture: Any, shift: Any = (-8.0, -2.0, 2.0)) -> Any:
     lab = rgb2lab(picture.pixels) + np.array(shift)
     return Picture(np.clip(np.rint(lab2rgb(lab) * 255), 0, 255).astype(np.uint8), picture.lesion)
 
 
-def test_the_skin_around_a_lesion_has_the_colour_it_was_painted_with():
+def test_the_skin_around_a_lesion_has_the_colour_it_was_painted_with() -> None:
     picture = scene()
     found = skin_colour(picture)
     assert found.red == pytest.approx(SKIN[1], abs=0.6)
@@ -81,13 +86,15 @@ def test_the_skin_around_a_lesion_has_the_colour_it_was_painted_with():
     assert 0 < ring.sum() < 0.6 * ring.size
 
 
-def test_distances_of_shifted_sets_are_the_shift():
+def test_distances_of_shifted_sets_are_the_shift() -> None:
     one = [SkinColour(40.0 + i, 10.0 + i, 15.0) for i in range(5)]
     other = [SkinColour(c.angle - 7, c.red + 2, c.yellow) for c in one]
     assert colour_distances(one, other) == pytest.approx((7.0, 2.0, 0.0))
 
 
-def test_similarity_is_that_of_scikit_image_on_equal_tone_and_does_not_see_a_shift_of_tone():
+def test_similarity_is_that_of_scikit_image_on_equal_tone_and_does_not_see_a_shift_of_tone() -> (
+    None
+):
     picture = scene(size=96)
     assert lesion_similarity(picture.pixels, picture.pixels, picture.lesion) == pytest.approx(1)
     shifted = lesion_similarity(picture.pixels, toned(picture).pixels, picture.lesion)
@@ -105,7 +112,7 @@ def test_similarity_is_that_of_scikit_image_on_equal_tone_and_does_not_see_a_shi
     assert found == pytest.approx(full[picture.lesion].mean())
 
 
-def test_features_move_little_with_the_tone_and_much_with_the_lesion():
+def test_features_move_little_with_the_tone_and_much_with_the_lesion() -> None:
     picture = scene(size=96)
     assert feature_distance(picture.pixels, picture.pixels, picture.lesion) == pytest.approx(
         0, abs=1e-6
@@ -115,7 +122,7 @@ def test_features_move_little_with_the_tone_and_much_with_the_lesion():
     assert 0 < 2 * tone < gone
 
 
-def test_contrast_and_area_follow_the_lesion():
+def test_contrast_and_area_follow_the_lesion() -> None:
     picture = scene(redness=22.0)
     assert red_contrast(picture) == pytest.approx(22.0, abs=1.5)
     assert red_contrast(scene(redness=11.0)) == pytest.approx(11.0, abs=1.0)
@@ -124,7 +131,7 @@ def test_contrast_and_area_follow_the_lesion():
     assert found_area(erased(picture)) < 0.5 * found_area(picture)
 
 
-def test_a_lesions_box_holds_it_and_lies_in_the_picture():
+def test_a_lesions_box_holds_it_and_lies_in_the_picture() -> None:
     for seed in range(5):
         picture = scene(seed=seed)
         left, top, right, bottom = lesion_box(picture.lesion)
@@ -136,7 +143,7 @@ def test_a_lesions_box_holds_it_and_lies_in_the_picture():
     assert lesion_box(corner) == (47, 0, 60, 13)
 
 
-def test_patches_hold_no_lesion_and_lie_in_equal_places_for_equal_masks():
+def test_patches_hold_no_lesion_and_lie_in_equal_places_for_equal_masks() -> None:
     picture = scene(seed=1, size=96)
     marked = picture.pixels.copy()
     marked[picture.lesion] = (0, 255, 0)
@@ -148,11 +155,11 @@ def test_patches_hold_no_lesion_and_lie_in_equal_places_for_equal_masks():
     assert len(again) == len(patches)
 
 
-def test_a_classifier_judges_by_its_likeliest_class():
+def test_a_classifier_judges_by_its_likeliest_class() -> None:
     answers = np.array([[0.2, 0.5, 0.3], [0.5, 0.1, 0.4]])
     shapes = []
 
-    def probabilities(pixels):
+    def probabilities(pixels: Any) -> Any:
         shapes.append((tuple(pixels.shape), pixels.dtype))
         return answers
 
@@ -163,20 +170,22 @@ def test_a_classifier_judges_by_its_likeliest_class():
     assert shapes == [((2, 3, 32, 32), torch.uint8)]
 
 
-def test_jpeg_removes_a_hidden_pattern_and_leaves_the_picture():
+def test_jpeg_removes_a_hidden_pattern_and_leaves_the_picture() -> None:
     picture = Picture(np.full((64, 64, 3), 128, np.uint8), np.zeros((64, 64), bool))
     hidden = picture.pixels.copy()
     hidden[::2, 1::2] += 2
     hidden[1::2, ::2] += 2
     cleaned = after_jpeg(Picture(hidden, picture.lesion)).pixels.astype(int)
     assert cleaned[8:-8, 8:-8].std() < 0.3
-    smooth = cv2.GaussianBlur(np.random.default_rng(0).normal(128, 60, (64, 64, 3)), (0, 0), 6.0)
-    smooth = np.clip(smooth, 0, 255).astype(np.uint8)
+    waves = np.asarray(
+        cv2.GaussianBlur(np.random.default_rng(0).normal(128, 60, (64, 64, 3)), (0, 0), 6.0), float
+    )
+    smooth = waves.clip(0, 255).astype(np.uint8)
     difference = after_jpeg(Picture(smooth, picture.lesion)).pixels.astype(int) - smooth
     assert np.abs(difference).mean() < 3
 
 
-def test_the_trained_judge_sees_lesions_and_not_the_tone():
+def test_the_trained_judge_sees_lesions_and_not_the_tone() -> None:
     lesions = [scene(seed=i) for i in range(8)]
     healthy = [scene(HOST, seed=50 + i, lesion=False) for i in range(8)]
     patients = [str(i) for i in range(8)], [f"h{i}" for i in range(8)]
@@ -191,7 +200,7 @@ def test_the_trained_judge_sees_lesions_and_not_the_tone():
     assert judge.ask(bare_source, patients[0]).called.mean() <= 0.3
 
 
-def row(method, tone, kid, retention=1.0, **changes):
+def row(method: Any, tone: Any, kid: Any, retention: Any = 1.0, **changes: Any) -> Any:
     values = {
         "pictures": 20,
         "called": 20,
@@ -217,7 +226,7 @@ TRANSFERS = [row("no-op", 12.0, 0.040), row("reinhard", 4.0, 0.030), row("fda-0.
 LAID = [row(TRANSPLANT, 3.5, 0.010), row(BOTH, 5.0, 0.02)]
 
 
-def test_a_model_that_is_better_in_both_and_keeps_lesions_passes():
+def test_a_model_that_is_better_in_both_and_keeps_lesions_passes() -> None:
     passed, sentence = recommend([*TRANSFERS, *LAID, row(MODEL, 3.9, 0.024, 0.95)])
     assert passed
     assert sentence.startswith("Use the model")
@@ -233,7 +242,7 @@ def test_a_model_that_is_better_in_both_and_keeps_lesions_passes():
         (row(MODEL, 3.0, 0.02, None), "called none before"),
     ],
 )
-def test_every_condition_of_the_gate_counts(model, reason):
+def test_every_condition_of_the_gate_counts(model: Any, reason: str) -> None:
     passed, sentence = recommend([*TRANSFERS, *LAID, model])
     assert not passed
     assert reason in sentence
@@ -255,7 +264,9 @@ NEARER, EQUAL, FURTHER = Gain(0.01, 0.004), Gain(0.004, 0.003), Gain(-0.02, 0.00
         (1.5, (None, None), False),
     ],
 )
-def test_a_model_has_to_show_more_than_its_closed_form_start(tone, gains, passes):
+def test_a_model_has_to_show_more_than_its_closed_form_start(
+    tone: float, gains: tuple[Any, ...], passes: bool
+) -> None:
     start = row(TONE, 1.8, 0.014)
     model = row(MODEL, tone, 0.012, kid_gain=gains[0], texture_gain=gains[1])
     passed, sentence = recommend([*TRANSFERS, start, model], 1.2)
@@ -264,17 +275,17 @@ def test_a_model_has_to_show_more_than_its_closed_form_start(tone, gains, passes
     assert passes or "Use tone instead" in sentence
 
 
-def test_a_tone_map_is_held_to_what_needs_less():
+def test_a_tone_map_is_held_to_what_needs_less() -> None:
     assert recommend([*TRANSFERS, row(TONE, 1.8, 0.014)], 1.2, TONE)[0]
     assert not recommend([*TRANSFERS, row(TONE, 4.5, 0.014)], 1.2, TONE)[0]
 
 
-def test_a_transfer_that_loses_lesions_sets_no_bar():
+def test_a_transfer_that_loses_lesions_sets_no_bar() -> None:
     losing = row("histogram-matching", 1.0, 0.001, retention=0.5)
     assert recommend([*TRANSFERS, losing, *LAID, row(MODEL, 3.9, 0.024)])[0]
 
 
-def test_without_a_passing_transplant_the_best_transfer_is_named_or_nothing():
+def test_without_a_passing_transplant_the_best_transfer_is_named_or_nothing() -> None:
     worse = [replace(entry, tone=20.0) for entry in LAID]
     _, sentence = recommend([*TRANSFERS, *worse, row(MODEL, 9.0, 0.05)])
     assert "Use reinhard instead" in sentence
@@ -283,7 +294,7 @@ def test_without_a_passing_transplant_the_best_transfer_is_named_or_nothing():
     assert "no-op" in sentence.split("Do not use the model")[1]
 
 
-def write_set(path, skin, lesion, count=8):
+def write_set(path: Any, skin: Any, lesion: Any, count: Any = 8) -> Any:
     with ImageSetWriter(path) as writer:
         for i in range(count):
             picture = scene(skin, seed=i if lesion else 100 + i, lesion=lesion)
@@ -298,15 +309,15 @@ def write_set(path, skin, lesion, count=8):
 
 
 @pytest.fixture(scope="module")
-def sets(tmp_path_factory):
+def sets(tmp_path_factory: pytest.TempPathFactory) -> Any:
     root = tmp_path_factory.mktemp("compare")
     return write_set(root / "source", SKIN, True), write_set(root / "target", HOST, False)
 
 
-def redness_judge():
+def redness_judge() -> Any:
     """Calls a lesion what is redder than its skin: an answer that anyone can check."""
 
-    def ask(pictures, patients):
+    def ask(pictures: Any, patients: Any) -> Any:
         contrast = np.array([red_contrast(p) if p.lesion.any() else 0.0 for p in pictures])
         return Verdicts(contrast / 40, contrast > 8)
 
@@ -318,11 +329,11 @@ class MeanColours:
 
     name, dim, preprocessing, weights = "mean-colours", 12, "none", ""
 
-    def __call__(self, pixels):
+    def __call__(self, pixels: Any) -> Any:
         return torch.nn.functional.adaptive_avg_pool2d(pixels.float() / 255, 2).flatten(1)
 
 
-def run_compare(sets, translate, **options):
+def run_compare(sets: tuple[ImageSet, ImageSet], translate: Any, **options: Any) -> Any:
     config = ComparisonConfig(size=64)
     return compare(
         translate,
@@ -336,19 +347,19 @@ def run_compare(sets, translate, **options):
     )
 
 
-def perfect(pixels):
+def perfect(pixels: Any) -> Any:
     shift = np.array(HOST) - np.array(SKIN)
     return toned(Picture(pixels, np.zeros(pixels.shape[:2], bool)), shift).pixels
 
 
-def erasing(pixels):
+def erasing(pixels: Any) -> Any:
     lab = rgb2lab(perfect(pixels))
     red = lab[..., 1] > np.median(lab[..., 1]) + 8
     lab[red] = np.median(lab[~red], axis=0)
     return np.clip(np.rint(lab2rgb(lab) * 255), 0, 255).astype(np.uint8)
 
 
-def test_a_perfect_model_is_measured_as_one():
+def test_a_perfect_model_is_measured_as_one() -> None:
     sources = [Sample(scene(seed=i), str(i)) for i in range(8)]
     wanted = [Sample(scene(HOST, seed=100 + i, lesion=False), f"h{i}") for i in range(8)]
     evaluator = MethodEvaluator(sources, wanted, redness_judge(), 0, MeanColours())
@@ -366,13 +377,15 @@ def test_a_perfect_model_is_measured_as_one():
     assert moved.kid < 0.2 * unchanged.kid
 
 
-def test_an_untrained_model_does_not_pass(sets, monkeypatch):
+def test_an_untrained_model_does_not_pass(
+    sets: tuple[ImageSet, ImageSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The colour start alone beats every cheap transfer; whoever has learned nothing is told so."""
     monkeypatch.setattr("hzsynth.cyclegan.evaluation.feature_distance", lambda *_: 0.0)
     domains = with_shifts(load_domain(sets[0], 64, True), load_domain(sets[1], 64, False))
-    start = tone_transfer(ToneMap.between(domains[0]))
+    start: Any = tone_transfer(ToneMap.between(domains[0]))
 
-    def untrained(pixels):
+    def untrained(pixels: Any) -> Any:
         return start(Picture(pixels, np.zeros(pixels.shape[:2], bool)), None, None).pixels
 
     result = run_compare(sets, untrained)
@@ -390,7 +403,9 @@ def test_an_untrained_model_does_not_pass(sets, monkeypatch):
     assert "closed-form" not in named.recommendation
 
 
-def test_a_comparison_finds_the_model_that_erases_lesions(sets, tmp_path, monkeypatch):
+def test_a_comparison_finds_the_model_that_erases_lesions(
+    sets: tuple[ImageSet, ImageSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Tested above, and most of the time.
     monkeypatch.setattr("hzsynth.cyclegan.evaluation.feature_distance", lambda *_: 0.0)
     result = run_compare(sets, erasing)
@@ -412,9 +427,12 @@ def test_a_comparison_finds_the_model_that_erases_lesions(sets, tmp_path, monkey
     assert json.loads((tmp_path / "comparison.json").read_text())["passed"] is False
 
 
-def test_photographs_that_the_model_did_not_see_are_preferred(sets):
+def test_photographs_that_the_model_did_not_see_are_preferred(
+    sets: tuple[ImageSet, ImageSet],
+) -> None:
     source = sets[0]
-    config, remarks = ComparisonConfig(size=64), []
+    config = ComparisonConfig(size=64)
+    remarks: list[str] = []
     known = {record.sha256 for record in source.records[:2]}
     extended = source.replace_records([*source.records, *sets[1].records[:2]])
     assert [r.sha256 for r in _used(extended, "SOURCE", known, config, remarks)] == [

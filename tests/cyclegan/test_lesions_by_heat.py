@@ -1,5 +1,8 @@
 """Lesions that a classifier's Grad-CAM finds."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -31,13 +34,15 @@ def test_heat_is_laid_over_the_central_square() -> None:
 
 
 @pytest.fixture
-def photographs(tmp_path):
+def photographs(tmp_path: Path) -> Any:
     with ImageSetWriter(tmp_path / "photographs") as writer:
         add_photographs(writer)
     return writer.images
 
 
-def test_a_classifier_finds_lesions_where_a_set_has_no_masks(tmp_path, photographs, capsys) -> None:
+def test_a_classifier_finds_lesions_where_a_set_has_no_masks(
+    tmp_path: Path, photographs: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     classifier = saved_run(tmp_path / "classifier", photographs)
     zoster = photographs.select("train", "zoster")
     find = lesions_by_heat(classifier, zoster)
@@ -57,7 +62,7 @@ def test_a_classifier_finds_lesions_where_a_set_has_no_masks(tmp_path, photograp
     assert RunDir.load(tmp_path / "run").inputs["masks"] == classifier.id
 
 
-def test_a_classifier_of_other_classes_is_refused(tmp_path, photographs) -> None:
+def test_a_classifier_of_other_classes_is_refused(tmp_path: Path, photographs: Any) -> None:
     classifier = saved_run(tmp_path / "classifier", photographs)
     with pytest.raises(InputError, match="one class that the classifier knows"):
         lesions_by_heat(classifier, photographs)

@@ -1,5 +1,7 @@
 """Published sizes, identity start, and losses against plain arithmetic."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -31,23 +33,23 @@ from hzsynth.cyclegan.preservation import (
 )
 
 
-def random_images(seed, count=2, size=32):
+def random_images(seed: Any, count: Any = 2, size: Any = 32) -> Any:
     return torch.rand((count, 3, size, size), generator=torch_generator(seed, "test")) * 2 - 1
 
 
-def spot(size=32):
+def spot(size: Any = 32) -> Any:
     mask = torch.zeros(1, 1, size, size)
     mask[..., 12:20, 12:20] = 1
     return mask
 
 
-def test_published_parameter_counts():
+def test_published_parameter_counts() -> None:
     generator = ResnetGenerator(64, 9, "transposed", "published")
     assert count_parameters(generator) == pytest.approx(11.378e6, rel=1e-4)
     assert count_parameters(PatchDiscriminator(64)) == pytest.approx(2.765e6, rel=1e-3)
 
 
-def test_discriminator_judges_70_pixel_patches():
+def test_discriminator_judges_70_pixel_patches() -> None:
     network = PatchDiscriminator(4, norm="none")
     initialise(network, torch_generator(0, "d"))
     assert network(torch.zeros(1, 3, 256, 256)).shape == (1, 1, 30, 30)
@@ -59,7 +61,7 @@ def test_discriminator_judges_70_pixel_patches():
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_instance_norm_equals_torchs_and_keeps_channels_last(count):
+def test_instance_norm_equals_torchs_and_keeps_channels_last(count: int) -> None:
     images, direction = random_images(0, count) * 3 + 1, random_images(1, count)
     theirs = images.clone().requires_grad_()
     expected = torch.nn.functional.instance_norm(theirs)
@@ -74,20 +76,20 @@ def test_instance_norm_equals_torchs_and_keeps_channels_last(count):
 
 
 @pytest.mark.parametrize("scale", [1, 2])
-def test_residual_generator_starts_as_the_identity(scale):
+def test_residual_generator_starts_as_the_identity(scale: int) -> None:
     network = ResnetGenerator(4, 1, output="residual", residual_scale=scale)
     initialise(network, torch_generator(0, "g"))
     images = random_images(0)
     torch.testing.assert_close(network(images), images, atol=1e-5, rtol=0)
 
 
-def test_published_generator_starts_elsewhere():
+def test_published_generator_starts_elsewhere() -> None:
     network = ResnetGenerator(4, 1, output="published")
     initialise(network, torch_generator(0, "g"))
     assert (network(random_images(0)) - random_images(0)).abs().mean() > 0.1
 
 
-def test_a_colour_start_moves_every_image_by_the_same_logits():
+def test_a_colour_start_moves_every_image_by_the_same_logits() -> None:
     network = ResnetGenerator(4, 1, output="residual")
     initialise(network, torch_generator(0, "g"))
     shift = torch.tensor([-0.3, 0.0, 0.2])
@@ -97,7 +99,7 @@ def test_a_colour_start_moves_every_image_by_the_same_logits():
     torch.testing.assert_close(network(images), expected, atol=1e-5, rtol=0)
 
 
-def test_a_colour_start_is_linear_in_the_features():
+def test_a_colour_start_is_linear_in_the_features() -> None:
     network = ResnetGenerator(4, 1, output="residual")
     initialise(network, torch_generator(0, "g"))
     weight = torch.randn(3, 6, generator=torch_generator(1, "w")) * 0.2
@@ -109,7 +111,7 @@ def test_a_colour_start_is_linear_in_the_features():
     torch.testing.assert_close(network(images), expected, atol=1e-5, rtol=0)
 
 
-def test_harmonising_changes_places_and_no_tone():
+def test_harmonising_changes_places_and_no_tone() -> None:
     network = ResnetGenerator(4, 1, output="residual")
     initialise(network, torch_generator(0, "g"))
     network.colour.start_at(torch.zeros(3, 6), torch.tensor([-0.3, 0.1, 0.2]))
@@ -127,13 +129,13 @@ def test_harmonising_changes_places_and_no_tone():
     torch.testing.assert_close(published.harmonise(images), published(images))
 
 
-def test_changes_add_up_and_can_be_taken_back():
+def test_changes_add_up_and_can_be_taken_back() -> None:
     images = random_images(2) * 0.9
     change = torch.full_like(images, 0.2)
     torch.testing.assert_close(apply_change(apply_change(images, change), -change), images)
 
 
-def test_weights_follow_the_seed():
+def test_weights_follow_the_seed() -> None:
     first, second = ResnetGenerator(4, 1), ResnetGenerator(4, 1)
     for network in (first, second):
         initialise(network, torch_generator(3, "g"))
@@ -141,14 +143,14 @@ def test_weights_follow_the_seed():
         assert torch.equal(one, two)
 
 
-def test_adversarial_losses_equal_their_formula():
+def test_adversarial_losses_equal_their_formula() -> None:
     real, fake = torch.tensor([0.5, 1.5]), torch.tensor([0.0, 2.0])
     assert discriminator_loss(real, fake) == pytest.approx(0.5 * (0.25 + 2.0))
     assert adversarial_loss(fake) == pytest.approx(1.0)
     assert cycle_loss(torch.zeros(2, 3), torch.full((2, 3), -0.5)) == pytest.approx(0.5)
 
 
-def test_shifts_move_the_picture_and_repeat_its_edge():
+def test_shifts_move_the_picture_and_repeat_its_edge() -> None:
     images = torch.arange(16.0).view(1, 1, 1, 16).expand(8, 3, 16, 16)
     moved = shift_images(images, 0.25, torch_generator(0, "shift"))
     for picture in moved:
@@ -159,21 +161,22 @@ def test_shifts_move_the_picture_and_repeat_its_edge():
     assert torch.equal(shift_images(images, 0.0, torch_generator(0, "shift")), images)
 
 
-def test_lab_equals_scikit_image():
+def test_lab_equals_scikit_image() -> None:
     images = random_images(4)
     expected = rgb2lab((images.numpy().transpose(0, 2, 3, 1) + 1) / 2)
     found = rgb_to_lab(images).permute(0, 2, 3, 1).numpy()
     np.testing.assert_allclose(found, expected, atol=0.02)
 
 
-def test_lab_has_finite_gradients_at_black_and_white():
+def test_lab_has_finite_gradients_at_black_and_white() -> None:
     images = torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1).expand(2, 3, 4, 4).clone()
     images.requires_grad_(True)
     rgb_to_lab(images).sum().backward()
+    assert images.grad is not None
     assert torch.isfinite(images.grad).all()
 
 
-def test_masks_grow_and_soften_by_squares():
+def test_masks_grow_and_soften_by_squares() -> None:
     masks = (torch.rand(2, 1, 20, 24, generator=torch_generator(0, "m")) > 0.9).float()
     grown = maximum_filter(masks.numpy(), (1, 1, 7, 7), mode="constant")
     np.testing.assert_array_equal(dilate(masks, 3).numpy(), grown)
@@ -181,14 +184,14 @@ def test_masks_grow_and_soften_by_squares():
     np.testing.assert_allclose(soften(masks, 3).numpy(), mean, atol=1e-6)
 
 
-def test_discriminators_see_no_lesion():
+def test_discriminators_see_no_lesion() -> None:
     skin = torch.full((1, 3, 32, 32), 0.3)
     lesion = skin.clone()
     lesion[:, :, 12:20, 12:20] = -0.8
     torch.testing.assert_close(hide_lesions(lesion, spot()), skin)
 
 
-def test_hiding_without_mask_changes_nothing_and_a_full_mask_leaves_a_colour():
+def test_hiding_without_mask_changes_nothing_and_a_full_mask_leaves_a_colour() -> None:
     images = random_images(5, count=1)
     assert torch.equal(hide_lesions(images, torch.zeros(1, 1, 32, 32)), images)
     covered = hide_lesions(images, torch.ones(1, 1, 32, 32))
@@ -196,7 +199,7 @@ def test_hiding_without_mask_changes_nothing_and_a_full_mask_leaves_a_colour():
     torch.testing.assert_close(covered, expected)
 
 
-def test_contrast_is_the_difference_of_the_two_colours():
+def test_contrast_is_the_difference_of_the_two_colours() -> None:
     images = torch.full((1, 3, 32, 32), 0.3)
     images[:, 0, 12:20, 12:20] = 0.8
     lab = rgb_to_lab(images)
@@ -204,7 +207,7 @@ def test_contrast_is_the_difference_of_the_two_colours():
     torch.testing.assert_close(lesion_contrast(lab, spot())[0], expected, atol=1e-3, rtol=0)
 
 
-def test_erasing_costs_and_moving_the_tone_does_not():
+def test_erasing_costs_and_moving_the_tone_does_not() -> None:
     images = torch.full((1, 3, 32, 32), 0.3)
     images[:, 0, 12:20, 12:20] = 0.8
     erased = torch.full_like(images, 0.3)

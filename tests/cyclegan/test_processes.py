@@ -1,6 +1,7 @@
 """Two processes learn what one with the same global batch learns."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,14 +11,17 @@ from hzsynth.core.errors import InputError
 from hzsynth.core.processes import Processes
 from hzsynth.core.run import RunDir
 from hzsynth.cyclegan.adversaries import Adversaries
-from hzsynth.cyclegan.training import CycleGanConfig, load_generator, train_cyclegan
+from hzsynth.cyclegan.config import CycleGanConfig
+from hzsynth.cyclegan.training import load_generator, train_cyclegan
 
 from ..launching import launched
 from .test_training_translation import TINY, make_set
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("objective", ["cyclegan", "cut"])
-def test_two_processes_learn_what_one_does(tmp_path, objective):
+def test_two_processes_learn_what_one_does(tmp_path: Path, objective: str) -> None:
     source = make_set(tmp_path / "source", (205, 165, 145), lesion=True)
     target = make_set(tmp_path / "target", (180, 140, 110), seed=1)
     # Shifts, pools and PatchNCE's places are drawn by each process for itself.
@@ -48,6 +52,6 @@ def test_two_processes_learn_what_one_does(tmp_path, objective):
     assert one.training_images() == two.training_images()
 
 
-def test_a_batch_that_cannot_be_shared_is_refused():
+def test_a_batch_that_cannot_be_shared_is_refused() -> None:
     with pytest.raises(InputError, match="multiple of 2"):
         Adversaries(CycleGanConfig(**TINY, batch=1), CPU_FP32, processes=Processes(2, 0))

@@ -1,5 +1,7 @@
 """Texture that a map of colours cannot change, and differences between methods with their error."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from hzsynth.cyclegan.skin_patches import Described
 from hzsynth.cyclegan.texture import texture_features
 
 
-def grain(seed, count=8, width=0.8, side=32):
+def grain(seed: Any, count: Any = 8, width: Any = 0.8, side: Any = 32) -> Any:
     """Skin of one tone with grain of a size, uint8 N x 3 x S x S."""
     rng = np.random.default_rng(seed)
     noise = gaussian_filter(rng.normal(0, 1, (count, side, side)), (0, width, width))
@@ -21,7 +23,7 @@ def grain(seed, count=8, width=0.8, side=32):
     return torch.from_numpy(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
 
 
-def test_texture_sees_grain_and_sharpness_but_no_tone():
+def test_texture_sees_grain_and_sharpness_but_no_tone() -> None:
     fine = grain(0)
     darker = (fine.float() - torch.tensor([25.0, 22.0, 20.0])[:, None, None]).to(torch.uint8)
     blurred = gaussian_filter(fine.numpy(), (0, 0, 1.2, 1.2))
@@ -36,7 +38,7 @@ def test_texture_sees_grain_and_sharpness_but_no_tone():
     assert (same - coarse).norm() > 5 * near
 
 
-def test_lines_are_more_coherent_than_grain():
+def test_lines_are_more_coherent_than_grain() -> None:
     _, x = np.indices((32, 32))
     lines = np.clip(180 + 20 * np.sin(x * 0.8)[None, None], 0, 255)
     lines = torch.from_numpy(np.repeat(lines, 3, axis=1).astype(np.uint8))
@@ -44,7 +46,7 @@ def test_lines_are_more_coherent_than_grain():
     assert texture_features(grain(0, 1))[0, -2] < 0.7
 
 
-def test_hairs_are_sparser_than_grain():
+def test_hairs_are_sparser_than_grain() -> None:
     hairy = torch.full((1, 3, 32, 32), 200, dtype=torch.uint8)
     hairy[..., 7] = hairy[..., 20] = 60
     sparseness = slice(12, 13)
@@ -53,7 +55,7 @@ def test_hairs_are_sparser_than_grain():
     )
 
 
-def test_a_map_of_colours_explains_itself_and_no_blur():
+def test_a_map_of_colours_explains_itself_and_no_blur() -> None:
     rng = np.random.default_rng(0)
     before = rng.integers(60, 200, (24, 24, 3)).astype(np.uint8)
     matrix = np.array([[0.8, 0.1, 0.0], [0.0, 0.7, 0.1], [0.1, 0.0, 0.9]])
@@ -68,7 +70,9 @@ def test_a_map_of_colours_explains_itself_and_no_blur():
     assert explained_by_colours(before, before) is None
 
 
-def described(seed, patients, shift=0.0, each=3, within=0.5, dim=4):
+def described(
+    seed: Any, patients: Any, shift: Any = 0.0, each: Any = 3, within: Any = 0.5, dim: Any = 4
+) -> Any:
     """Patches whose patients differ more than they do themselves."""
     rng = np.random.default_rng(seed)
     own = rng.normal(0, 1, (patients, dim))
@@ -77,11 +81,11 @@ def described(seed, patients, shift=0.0, each=3, within=0.5, dim=4):
     return Described(torch.from_numpy(values).float(), names)
 
 
-def kernel(first, second):
+def kernel(first: Any, second: Any) -> Any:
     return (first @ second.T / first.shape[1] + 1) ** 3
 
 
-def naive_distance(target, made, without=None):
+def naive_distance(target: Any, made: Any, without: Any = None) -> Any:
     """Squared MMD without pairs of one patient, and without the target's own part."""
     rows = [i for i, name in enumerate(made.patients) if name != without]
     own, theirs = made.features.numpy(), target.features.numpy()
@@ -94,7 +98,7 @@ def naive_distance(target, made, without=None):
     return np.mean(pairs) - 2 * kernel(theirs, own[rows]).mean()
 
 
-def test_the_gain_and_its_error_are_those_of_the_definition():
+def test_the_gain_and_its_error_are_those_of_the_definition() -> None:
     target, made, other = described(0, 4), described(1, 5), described(2, 5, shift=0.4)
     gain = gain_over(target, made, other)
     expected = naive_distance(target, other) - naive_distance(target, made)
@@ -108,7 +112,7 @@ def test_the_gain_and_its_error_are_those_of_the_definition():
     assert gain.error**2 > own
 
 
-def test_no_method_is_nearer_than_itself():
+def test_no_method_is_nearer_than_itself() -> None:
     target, made = described(0, 6), described(1, 8, shift=0.3)
     gain = gain_over(target, made, made)
     assert (gain.value, gain.error) == (0.0, 0.0)
@@ -117,7 +121,7 @@ def test_no_method_is_nearer_than_itself():
     assert gain_over(described(0, 2), made, made) is None
 
 
-def test_a_method_that_is_nearer_is_told_from_one_that_is_not():
+def test_a_method_that_is_nearer_is_told_from_one_that_is_not() -> None:
     nearer, false = 0, 0
     for seed in range(60):
         target, start = described(3 * seed, 25), described(3 * seed + 1, 25, shift=1.2)
@@ -132,10 +136,10 @@ def test_a_method_that_is_nearer_is_told_from_one_that_is_not():
     assert false < 0.1 * 60
 
 
-def test_the_tone_floor_is_that_of_as_many_photographs():
+def test_the_tone_floor_is_that_of_as_many_photographs() -> None:
     rng = np.random.default_rng(0)
 
-    def colours(count):
+    def colours(count: Any) -> Any:
         return [SkinColour(float(angle), 0.0, 0.0) for angle in rng.normal(30, 8, count)]
 
     for counts in ((40, 40), (160, 40)):
@@ -147,11 +151,15 @@ def test_the_tone_floor_is_that_of_as_many_photographs():
         assert found == pytest.approx(expected, rel=0.25)
 
 
-def test_patients_are_not_divided_between_the_sides_of_a_floor():
+def test_patients_are_not_divided_between_the_sides_of_a_floor() -> None:
     alike = described(0, 12, each=6, within=0.05)
-    value, _ = patch_floor(alike, 30, 0)
+    found = patch_floor(alike, 30, 0)
+    assert found is not None
+    value = found[0]
     strangers = Described(alike.features, tuple(map(str, range(72))))
-    divided, _ = patch_floor(strangers, 30, 0)
+    apart = patch_floor(strangers, 30, 0)
+    assert apart is not None
+    divided = apart[0]
     # Twelve patients, not 72: their halves differ.
     assert value > divided + 0.3
     assert patch_floor(described(0, 1), 3, 0) is None

@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +15,14 @@ from PIL import Image
 from hzsynth.core.checkpoint import load_checkpoint
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import InputError, RefusedError, TrainingDivergedError
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.photos import decode_image
 from hzsynth.core.progress import Progress
 from hzsynth.core.run import RunDir
+from hzsynth.cyclegan.config import CycleGanConfig
 from hzsynth.cyclegan.measures import explained_by_colours
-from hzsynth.cyclegan.training import CycleGanConfig, load_generator, train_cyclegan
+from hzsynth.cyclegan.training import load_generator, train_cyclegan
 from hzsynth.cyclegan.translation import translate, translate_pixels
 
 TINY = {
@@ -32,12 +37,21 @@ TINY = {
 }
 
 
-def skin(rng, colour, height=32, width=32):
+def skin(rng: Any, colour: Any, height: Any = 32, width: Any = 32) -> Any:
     pixels = np.array(colour) + rng.normal(0, 6, (height, width, 3))
     return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
-def make_set(path, colour, *, lesion=False, count=6, splits=("",), sizes=((32, 32),), seed=0):
+def make_set(
+    path: Any,
+    colour: Any,
+    *,
+    lesion: Any = False,
+    count: Any = 6,
+    splits: Any = ("",),
+    sizes: Any = ((32, 32),),
+    seed: Any = 0,
+) -> Any:
     rng = np.random.default_rng(seed)
     with ImageSetWriter(path) as writer:
         for i in range(count):
@@ -64,33 +78,33 @@ def make_set(path, colour, *, lesion=False, count=6, splits=("",), sizes=((32, 3
 
 
 @pytest.fixture
-def domains(tmp_path):
+def domains(tmp_path: Path) -> tuple[ImageSet, ImageSet]:
     source = make_set(tmp_path / "source", (225, 175, 150), lesion=True)
     target = make_set(tmp_path / "target", (190, 145, 110), seed=1)
     return source, target
 
 
-def start(path, config):
+def start(path: Any, config: Any) -> Any:
     return RunDir.start(path, "cyclegan", config, {})
 
 
 class StopAfter(Progress):
     """Interrupts the training like Ctrl-C after some steps."""
 
-    def __init__(self, steps):
+    def __init__(self, steps: Any) -> None:
         self._left = steps
 
-    def task(self, *args, **kwargs):
+    def task(self, *args: Any, **kwargs: Any) -> Any:
         outer = self
 
         class Task:
-            def __enter__(self):
+            def __enter__(self) -> Any:
                 return self
 
-            def __exit__(self, *error):
+            def __exit__(self, *error: Any) -> Any:
                 return None
 
-            def advance(self, amount=1, note=""):
+            def advance(self, amount: Any = 1, note: Any = "") -> None:
                 outer._left -= 1
                 if outer._left == 0:
                     raise KeyboardInterrupt
@@ -98,7 +112,7 @@ class StopAfter(Progress):
         return Task()
 
 
-def tensors(value):
+def tensors(value: Any) -> Iterator[Any]:
     if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, dict):
@@ -110,7 +124,9 @@ def tensors(value):
 
 
 @pytest.mark.parametrize("output", ["residual", "published"])
-def test_an_interrupted_run_ends_where_the_uninterrupted_one_does(tmp_path, domains, output):
+def test_an_interrupted_run_ends_where_the_uninterrupted_one_does(
+    tmp_path: Path, domains: tuple[ImageSet, ImageSet], output: str
+) -> None:
     config = CycleGanConfig(**TINY, output=output)
     whole, parts = start(tmp_path / "whole", config), start(tmp_path / "parts", config)
     train_cyclegan(*domains, config, whole, compute=CPU_FP32)
@@ -132,13 +148,15 @@ def test_an_interrupted_run_ends_where_the_uninterrupted_one_does(tmp_path, doma
     assert logs[0] == logs[1]
 
 
-def test_a_run_that_diverges_keeps_its_last_checkpoint(tmp_path, domains):
-    def confused(images):
+def test_a_run_that_diverges_keeps_its_last_checkpoint(
+    tmp_path: Path, domains: tuple[ImageSet, ImageSet]
+) -> None:
+    def confused(images: Any) -> Any:
         # The frozen classifier has no answer from the third step on.
-        confused.asked += 1
-        return images.mean(dim=(2, 3)) * (float("nan") if confused.asked > 8 else 1.0)
+        asked.append(1)
+        return images.mean(dim=(2, 3)) * (float("nan") if len(asked) > 8 else 1.0)
 
-    confused.asked = 0
+    asked: list[int] = []
     config = CycleGanConfig(**TINY, preserve="semantic", checkpoint_seconds=0)
     run = start(tmp_path / "run", config)
     with pytest.raises(TrainingDivergedError, match="before step 3: semantic is not a number"):
@@ -147,7 +165,9 @@ def test_a_run_that_diverges_keeps_its_last_checkpoint(tmp_path, domains):
     assert not run.finished
 
 
-def test_metrics_are_means_at_an_even_pace(tmp_path, domains):
+def test_metrics_are_means_at_an_even_pace(
+    tmp_path: Path, domains: tuple[ImageSet, ImageSet]
+) -> None:
     config = CycleGanConfig(**TINY)
     run = start(tmp_path / "run", config)
     train_cyclegan(*domains, config, run, compute=CPU_FP32)
@@ -161,7 +181,9 @@ def test_metrics_are_means_at_an_even_pace(tmp_path, domains):
     assert sheets == ["step-0000002.png", "step-0000004.png", "step-0000006.png"]
 
 
-def test_translation_moves_the_tone_and_keeps_the_lesion(tmp_path, domains):
+def test_translation_moves_the_tone_and_keeps_the_lesion(
+    tmp_path: Path, domains: tuple[ImageSet, ImageSet]
+) -> None:
     source, target = domains
     config = CycleGanConfig(**TINY)
     run = start(tmp_path / "run", config)
@@ -179,7 +201,7 @@ def test_translation_moves_the_tone_and_keeps_the_lesion(tmp_path, domains):
         assert contrast[1][1] < 0.6 * contrast[0][1]
 
 
-def test_translated_images_carry_their_provenance(tmp_path):
+def test_translated_images_carry_their_provenance(tmp_path: Path) -> None:
     splits = ("train", "train", "test")
     source = make_set(tmp_path / "source", (225, 175, 150), lesion=True, splits=splits)
     target = make_set(tmp_path / "target", (190, 145, 110), seed=1)
@@ -200,10 +222,15 @@ def test_translated_images_carry_their_provenance(tmp_path):
             before.split,
             before.licence,
         )
-        assert np.array_equal(translated.read_mask(after), source.read_mask(before))
+        kept, own = translated.read_mask(after), source.read_mask(before)
+        assert kept is not None
+        assert own is not None
+        assert np.array_equal(kept, own)
 
 
-def test_any_size_comes_back_and_alone_equals_together(tmp_path, domains):
+def test_any_size_comes_back_and_alone_equals_together(
+    tmp_path: Path, domains: tuple[ImageSet, ImageSet]
+) -> None:
     config = CycleGanConfig(**TINY)
     run = start(tmp_path / "run", config)
     train_cyclegan(*domains, config, run, compute=CPU_FP32)
@@ -220,7 +247,7 @@ def test_any_size_comes_back_and_alone_equals_together(tmp_path, domains):
         assert translate_pixels(generator, strip, 32, CPU_FP32).shape == strip.shape
 
 
-def test_transplants_keep_their_tone(tmp_path, domains):
+def test_transplants_keep_their_tone(tmp_path: Path, domains: tuple[ImageSet, ImageSet]) -> None:
     config = CycleGanConfig(**{**TINY, "colour_start": True})
     run = start(tmp_path / "run", config)
     train_cyclegan(*domains, config, run, compute=CPU_FP32)
@@ -239,7 +266,7 @@ def test_transplants_keep_their_tone(tmp_path, domains):
     assert moves[1] < 2
 
 
-def test_a_held_out_patient_in_the_target_is_refused(tmp_path):
+def test_a_held_out_patient_in_the_target_is_refused(tmp_path: Path) -> None:
     source = make_set(tmp_path / "source", (225, 175, 150), lesion=True, splits=("train", "test"))
     leaking = source.select(split="test")
     leaking = leaking.replace_records(
@@ -250,7 +277,9 @@ def test_a_held_out_patient_in_the_target_is_refused(tmp_path):
         train_cyclegan(source, leaking, config, start(tmp_path / "run", config), compute=CPU_FP32)
 
 
-def test_unusable_inputs_are_refused_in_a_sentence(tmp_path, domains):
+def test_unusable_inputs_are_refused_in_a_sentence(
+    tmp_path: Path, domains: tuple[ImageSet, ImageSet]
+) -> None:
     config = CycleGanConfig(**TINY)
     run = start(tmp_path / "run", config)
     one = domains[1].replace_records(domains[1].records[:1])
@@ -263,12 +292,14 @@ def test_unusable_inputs_are_refused_in_a_sentence(tmp_path, domains):
         translate(run, domains[0], tmp_path / "out", compute=CPU_FP32)
 
 
-def test_the_settings_are_there_without_torch():
+def test_the_settings_are_there_without_torch() -> None:
     script = "import hzsynth.cyclegan.config, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_by_default_only_the_tone_is_mapped_and_nothing_is_trained(tmp_path, domains):
+def test_by_default_only_the_tone_is_mapped_and_nothing_is_trained(
+    tmp_path: Path, domains: tuple[ImageSet, ImageSet]
+) -> None:
     source, target = domains
     config = CycleGanConfig(resolution=32)
     run = start(tmp_path / "run", config)
@@ -296,7 +327,9 @@ def test_by_default_only_the_tone_is_mapped_and_nothing_is_trained(tmp_path, dom
 
 
 @pytest.mark.parametrize("setting", [{"steps": 5}, {"minutes": 1.0}, {"preserve": "gated"}])
-def test_settings_of_a_training_are_refused_where_nothing_is_trained(setting):
+def test_settings_of_a_training_are_refused_where_nothing_is_trained(
+    setting: dict[str, int] | dict[str, float] | dict[str, str],
+) -> None:
     with pytest.raises(InputError, match=f"{next(iter(setting))} is for objective cyclegan or cut"):
         CycleGanConfig.from_sources(None, setting)
     stored = CycleGanConfig.from_sources(None, {"seed": 3}).model_dump(exclude_none=True)

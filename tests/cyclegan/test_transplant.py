@@ -1,5 +1,8 @@
 """Lesions on other skin: what moves, what stays, where it may lie, and where it comes from."""
 
+from pathlib import Path
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -22,30 +25,30 @@ from hzsynth.cyclegan.transplant_set import (
 SKIN, HOST, RED, CLOTH = (225, 180, 155), (190, 145, 110), (190, 80, 80), (30, 60, 200)
 
 
-def plain(colour, height=64, width=64, noise=2.0, seed=0):
+def plain(colour: Any, height: Any = 64, width: Any = 64, noise: Any = 2.0, seed: Any = 0) -> Any:
     values = np.array(colour) + np.random.default_rng(seed).normal(0, noise, (height, width, 3))
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
-def source(lesion):
+def source(lesion: Any) -> Any:
     pixels = plain(SKIN, *lesion.shape)
     pixels[lesion] = RED
     return Picture(pixels, lesion)
 
 
-def box(rows, columns, size=64):
+def box(rows: Any, columns: Any, size: Any = 64) -> Any:
     mask = np.zeros((size, size), bool)
     mask[rows, columns] = True
     return mask
 
 
-def contrast(pixels, lesion, region):
+def contrast(pixels: Any, lesion: Any, region: Any) -> Any:
     lab = rgb2lab(pixels)
     return np.median(lab[lesion], axis=0) - np.median(lab[region & ~lesion], axis=0)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_lesion_keeps_its_contrast_on_skin_of_another_tone(seed):
+def test_the_lesion_keeps_its_contrast_on_skin_of_another_tone(seed: Any) -> None:
     picture = source(box(slice(24, 40), slice(20, 44)))
     result = transplant(picture, plain(HOST, seed=1), np.random.default_rng(seed))
     before = contrast(picture.pixels, picture.lesion, np.ones_like(picture.lesion))
@@ -57,7 +60,7 @@ def test_the_lesion_keeps_its_contrast_on_skin_of_another_tone(seed):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_host_stays_and_the_size_of_the_lesion_follows_the_scale(seed):
+def test_the_host_stays_and_the_size_of_the_lesion_follows_the_scale(seed: Any) -> None:
     picture, host = source(box(slice(24, 40), slice(20, 44))), plain(HOST, 80, 100)
     result = transplant(picture, host, np.random.default_rng(seed))
     outside = ~result.region
@@ -67,7 +70,7 @@ def test_the_host_stays_and_the_size_of_the_lesion_follows_the_scale(seed):
     assert (result.picture.lesion & outside).sum() == 0
 
 
-def test_no_seam_is_left_around_the_patch():
+def test_no_seam_is_left_around_the_patch() -> None:
     picture, host = source(box(slice(24, 40), slice(24, 40))), plain(HOST, noise=0)
     result = transplant(picture, host, np.random.default_rng(2))
     far = cv2.dilate(result.picture.lesion.astype(np.uint8), np.ones((7, 7))) == 0
@@ -80,7 +83,7 @@ def test_no_seam_is_left_around_the_patch():
     assert pasted.max() > 25
 
 
-def test_lesions_lie_on_skin_and_leave_a_backdrop_alone():
+def test_lesions_lie_on_skin_and_leave_a_backdrop_alone() -> None:
     host = plain(HOST)
     host[:, 36:] = CLOTH
     picture = source(box(slice(28, 36), slice(26, 40)))
@@ -97,7 +100,7 @@ def test_lesions_lie_on_skin_and_leave_a_backdrop_alone():
     assert found >= 10
 
 
-def test_a_host_without_skin_and_a_source_without_lesion_give_nothing():
+def test_a_host_without_skin_and_a_source_without_lesion_give_nothing() -> None:
     picture = source(box(slice(24, 40), slice(20, 44)))
     assert transplant(picture, plain(CLOTH), np.random.default_rng(0)) is None
     empty = Picture(plain(SKIN), np.zeros((64, 64), bool))
@@ -105,7 +108,7 @@ def test_a_host_without_skin_and_a_source_without_lesion_give_nothing():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_lesion_that_is_cut_off_lies_at_a_border_of_the_host(seed):
+def test_a_lesion_that_is_cut_off_lies_at_a_border_of_the_host(seed: Any) -> None:
     picture = source(box(slice(0, 20), slice(20, 44)))
     lesion = transplant(picture, plain(HOST), np.random.default_rng(seed)).picture.lesion
     sides = [lesion[0], lesion[:, -1], lesion[-1], lesion[:, 0]]
@@ -116,14 +119,14 @@ def test_a_lesion_that_is_cut_off_lies_at_a_border_of_the_host(seed):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_lesion_across_the_picture_spans_the_host(seed):
+def test_a_lesion_across_the_picture_spans_the_host(seed: Any) -> None:
     picture = source(box(slice(26, 40), slice(None)))
     lesion = transplant(picture, plain(HOST, 60, 90), np.random.default_rng(seed)).picture.lesion
     rows, columns = lesion.any(axis=1), lesion.any(axis=0)
     assert rows.all() or columns.all()
 
 
-def test_draws_decide_and_nothing_else():
+def test_draws_decide_and_nothing_else() -> None:
     picture, host = source(box(slice(24, 40), slice(20, 44))), plain(HOST)
     results = [
         transplant(picture, host, np.random.default_rng(s)).picture.pixels for s in (0, 0, 1, 2, 3)
@@ -133,7 +136,7 @@ def test_draws_decide_and_nothing_else():
     assert len(different) == 4
 
 
-def test_small_distant_parts_of_a_found_mask_are_dropped():
+def test_small_distant_parts_of_a_found_mask_are_dropped() -> None:
     large, near, far = (
         box(slice(10, 24), slice(10, 24)),
         box(slice(10, 14), slice(26, 30)),
@@ -142,7 +145,16 @@ def test_small_distant_parts_of_a_found_mask_are_dropped():
     assert np.array_equal(main_parts(large | near | far), large | near)
 
 
-def write_set(path, colour, *, lesions=False, count=5, splits=("",), masks=True, noise=6.0):
+def write_set(
+    path: Any,
+    colour: Any,
+    *,
+    lesions: Any = False,
+    count: Any = 5,
+    splits: Any = ("",),
+    masks: Any = True,
+    noise: Any = 6.0,
+) -> Any:
     rng = np.random.default_rng(3)
     with ImageSetWriter(path) as writer:
         for i in range(count):
@@ -165,11 +177,13 @@ def write_set(path, colour, *, lesions=False, count=5, splits=("",), masks=True,
 
 
 @pytest.fixture
-def sets(tmp_path):
+def sets(tmp_path: Path) -> tuple[ImageSet, ImageSet]:
     return write_set(tmp_path / "source", SKIN, lesions=True), write_set(tmp_path / "target", HOST)
 
 
-def test_a_set_names_both_parents_and_carries_masks_and_lineage(tmp_path, sets):
+def test_a_set_names_both_parents_and_carries_masks_and_lineage(
+    tmp_path: Path, sets: tuple[ImageSet, ImageSet]
+) -> None:
     source_set, target_set = sets
     made = transplant_images(*sets, TransplantConfig(count=12), tmp_path / "out")
     assert ImageSet.load(tmp_path / "out").records == made.records
@@ -193,21 +207,25 @@ def test_a_set_names_both_parents_and_carries_masks_and_lineage(tmp_path, sets):
     assert len({record.sha256 for record in made}) == 12
 
 
-def test_every_lesion_is_used_equally_often_and_many_hosts(tmp_path, sets):
+def test_every_lesion_is_used_equally_often_and_many_hosts(
+    tmp_path: Path, sets: tuple[ImageSet, ImageSet]
+) -> None:
     made = transplant_images(*sets, TransplantConfig(count=20), tmp_path / "out")
     lesions = [record.parents[0] for record in made]
     assert {lesions.count(parent) for parent in set(lesions)} == {4}
     assert len({record.parents[1] for record in made}) >= 4
 
 
-def test_a_longer_set_begins_with_the_shorter_one(tmp_path, sets):
+def test_a_longer_set_begins_with_the_shorter_one(
+    tmp_path: Path, sets: tuple[ImageSet, ImageSet]
+) -> None:
     short, long = (
         transplant_images(*sets, TransplantConfig(count=n), tmp_path / str(n)) for n in (3, 6)
     )
     assert [r.sha256 for r in long][:3] == [r.sha256 for r in short]
 
 
-def test_held_out_photographs_are_not_used_and_leaks_are_found(tmp_path):
+def test_held_out_photographs_are_not_used_and_leaks_are_found(tmp_path: Path) -> None:
     splits = ("train", "train", "test")
     source_set = write_set(tmp_path / "source", SKIN, lesions=True, splits=splits)
     target_set = write_set(tmp_path / "target", HOST, splits=splits)
@@ -220,7 +238,7 @@ def test_held_out_photographs_are_not_used_and_leaks_are_found(tmp_path):
         check_lineage(made.records, held_out, made.lineage)
 
 
-def test_found_lesions_serve_where_no_masks_are_given(tmp_path):
+def test_found_lesions_serve_where_no_masks_are_given(tmp_path: Path) -> None:
     bare = write_set(tmp_path / "bare", SKIN, lesions=True, masks=False)
     drawn = write_set(tmp_path / "drawn", SKIN, lesions=True)
     for found, true in zip(bare, drawn, strict=True):
@@ -228,7 +246,9 @@ def test_found_lesions_serve_where_no_masks_are_given(tmp_path):
         assert (lesion & mask).sum() / (lesion | mask).sum() > 0.7
 
 
-def test_sets_that_cannot_be_used_are_refused_and_leave_nothing(tmp_path, sets):
+def test_sets_that_cannot_be_used_are_refused_and_leave_nothing(
+    tmp_path: Path, sets: tuple[ImageSet, ImageSet]
+) -> None:
     _, target_set = sets
     healthy = write_set(tmp_path / "healthy", (200, 160, 140), count=3, noise=1.0)
     with pytest.raises(InputError, match="shows a lesion"):

@@ -10,7 +10,7 @@ SMALL = {"herpes_zoster": 6, "eczema": 6, "normal": 6}
 
 
 @pytest.fixture(scope="session")
-def phantoms(tmp_path_factory) -> ImageSet:
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
     """Eighteen patients of three classes and five disguised copies, 64 px."""
     config = PhantomConfig(size=64, patients=SMALL, duplicates=5, logo_share=0.5)
     return import_phantom(config, tmp_path_factory.mktemp("phantoms") / "set")

@@ -1,5 +1,7 @@
 """Logos, banners, rulers and pen marks that were drawn on phantom photographs at known places."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -21,7 +23,9 @@ def clean() -> list[np.ndarray]:
     ]
 
 
-def _written(pixels, text, place, size=26, fill=(255, 255, 255)):
+def _written(
+    pixels: Any, text: Any, place: Any, size: Any = 26, fill: Any = (255, 255, 255)
+) -> Any:
     """The photograph with a text, and where the text's pixels are."""
     picture = Image.fromarray(pixels)
     ink = Image.new("L", picture.size, 0)
@@ -32,11 +36,13 @@ def _written(pixels, text, place, size=26, fill=(255, 255, 255)):
     return np.asarray(picture), np.asarray(ink) > 100
 
 
-def _overlap(mask, truth):
+def _overlap(mask: Any, truth: Any) -> Any:
     return (mask & truth).sum() / truth.sum()
 
 
-def test_a_shared_logo_is_learned_and_found_where_it_is_and_only_there(clean):
+def test_a_shared_logo_is_learned_and_found_where_it_is_and_only_there(
+    clean: list[np.ndarray],
+) -> None:
     made = [
         _written(p, "SkinArchive", (14, 200)) if i % 3 else (p, None) for i, p in enumerate(clean)
     ]
@@ -52,14 +58,14 @@ def test_a_shared_logo_is_learned_and_found_where_it_is_and_only_there(clean):
             assert mask.mean() < 0.12
 
 
-def test_two_logos_at_one_place_are_told_apart(clean):
+def test_two_logos_at_one_place_are_told_apart(clean: list[np.ndarray]) -> None:
     texts = ["SkinArchive", "Te Rangahau"]
     maps = [stroke_map(_written(p, texts[i % 2], (14, 200))[0]) for i, p in enumerate(clean[:40])]
     templates = learn_logos(maps)
     assert [template.pictures for template in templates] == [20, 20]
 
 
-def test_a_learned_logo_is_found_in_photographs_of_another_size(clean):
+def test_a_learned_logo_is_found_in_photographs_of_another_size(clean: list[np.ndarray]) -> None:
     templates = learn_logos(
         [stroke_map(_written(p, "SkinArchive", (14, 200))[0]) for p in clean[:30]]
     )
@@ -72,7 +78,9 @@ def test_a_learned_logo_is_found_in_photographs_of_another_size(clean):
             assert find_annotations(bare, templates) == ()
 
 
-def test_nothing_is_learned_and_nothing_found_where_there_is_nothing(clean):
+def test_nothing_is_learned_and_nothing_found_where_there_is_nothing(
+    clean: list[np.ndarray],
+) -> None:
     assert learn_logos([stroke_map(pixels) for pixels in clean]) == ()
     assert learn_logos([]) == ()
     found = [find_annotations(pixels) for pixels in clean]
@@ -81,7 +89,9 @@ def test_nothing_is_learned_and_nothing_found_where_there_is_nothing(clean):
 
 
 @pytest.mark.parametrize("place", [(12, 215), (120, 215), (12, 8), (130, 10)])
-def test_bold_white_text_in_a_corner_is_found_without_a_template(clean, place):
+def test_bold_white_text_in_a_corner_is_found_without_a_template(
+    clean: list[np.ndarray], place: tuple[int, int]
+) -> None:
     found = []
     for pixels in clean[:12]:
         written, truth = _written(pixels, "SkinArchive", place, size=20)
@@ -91,10 +101,10 @@ def test_bold_white_text_in_a_corner_is_found_without_a_template(clean, place):
 
 
 @pytest.mark.parametrize("side", ["bottom", "top", "right"])
-def test_a_banner_is_found_with_its_edge(clean, side):
+def test_a_banner_is_found_with_its_edge(clean: list[np.ndarray], side: str) -> None:
     for pixels in clean[:10]:
         written = pixels.copy()
-        part = {
+        part: Any = {
             "bottom": np.s_[SIDE - 22 :],
             "top": np.s_[:22],
             "right": np.s_[:, SIDE - 22 :],
@@ -109,7 +119,7 @@ def test_a_banner_is_found_with_its_edge(clean, side):
         assert (mask & truth).sum() / (mask | truth).sum() > 0.75
 
 
-def test_a_ruler_is_found(clean):
+def test_a_ruler_is_found(clean: list[np.ndarray]) -> None:
     for pixels in clean[:10]:
         picture = Image.fromarray(pixels)
         draw = ImageDraw.Draw(picture)
@@ -124,7 +134,7 @@ def test_a_ruler_is_found(clean):
         assert _overlap(mask, truth) > 0.6
 
 
-def test_a_pen_mark_is_found_and_veins_and_hair_are_not(clean):
+def test_a_pen_mark_is_found_and_veins_and_hair_are_not(clean: list[np.ndarray]) -> None:
     hits = []
     for pixels in clean[:12]:
         ink = Image.new("L", (SIDE, SIDE), 0)
@@ -137,7 +147,7 @@ def test_a_pen_mark_is_found_and_veins_and_hair_are_not(clean):
     assert np.mean(hits) >= 0.75
 
 
-def test_inpainting_takes_the_logo_off_and_nothing_else(clean):
+def test_inpainting_takes_the_logo_off_and_nothing_else(clean: list[np.ndarray]) -> None:
     templates = learn_logos(
         [stroke_map(_written(p, "SkinArchive", (14, 200))[0]) for p in clean[:30]]
     )
@@ -152,7 +162,7 @@ def test_inpainting_takes_the_logo_off_and_nothing_else(clean):
         assert error < 0.35 * np.abs(written[truth].astype(int) - pixels[truth]).mean()
 
 
-def test_cropping_cuts_a_banner_off_and_never_much(clean):
+def test_cropping_cuts_a_banner_off_and_never_much(clean: list[np.ndarray]) -> None:
     written = clean[0].copy()
     written[SIDE - 20 :] = 214
     mask = annotation_mask((SIDE, SIDE), find_annotations(written))
@@ -166,7 +176,7 @@ def test_cropping_cuts_a_banner_off_and_never_much(clean):
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 3), (31, 200, 3), (40, 33, 3)])
-def test_small_and_flat_pictures_hold_nothing(shape):
+def test_small_and_flat_pictures_hold_nothing(shape: tuple[int, int, int]) -> None:
     assert find_annotations(np.full(shape, 180, np.uint8)) == ()
     nothing = np.zeros(shape[:2], bool)
     made, _ = remove_annotations(np.full(shape, 180, np.uint8), nothing)
@@ -177,7 +187,9 @@ def test_small_and_flat_pictures_hold_nothing(shape):
 
 @pytest.mark.parametrize("light", [True, False])
 @pytest.mark.parametrize("upright", [True, False])
-def test_a_word_is_found_wherever_it_stands_and_skin_is_not_a_word(light, upright):
+def test_a_word_is_found_wherever_it_stands_and_skin_is_not_a_word(
+    light: bool, upright: bool
+) -> None:
     pixels, _ = render_phantom("eczema", "western", 3, 0, 256)
     plain = find_annotations(pixels)
     word = Image.new("L", (150, 30), 0)

@@ -14,7 +14,7 @@ from hzsynth.data.splits import fold_images, split_images
 
 
 @pytest.fixture(scope="module")
-def split(tmp_path_factory, phantoms) -> ImageSet:
+def split(tmp_path_factory: pytest.TempPathFactory, phantoms: ImageSet) -> ImageSet:
     return split_images(phantoms, tmp_path_factory.mktemp("card") / "set", (50, 25, 25))
 
 

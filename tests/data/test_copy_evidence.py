@@ -1,5 +1,8 @@
 """What one search for copies has compared, no later one compares again."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -8,6 +11,7 @@ from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.data import copy_search
+from hzsynth.data.appearance import read_appearance
 from hzsynth.data.config import PreprocessConfig
 from hzsynth.data.copy_search import VERSION, find_copies
 from hzsynth.data.duplicates import deduplicate
@@ -21,12 +25,12 @@ from hzsynth.data.splits import fold_images, split_images
 
 
 @pytest.fixture
-def looks(monkeypatch):
+def looks(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Names of the photographs that are looked at closely."""
     seen = []
-    read = copy_search.read_appearance
+    read = read_appearance
 
-    def spy(root, record):
+    def spy(root: Any, record: Any) -> Any:
         seen.append(record.file_name)
         return read(root, record)
 
@@ -34,7 +38,7 @@ def looks(monkeypatch):
     return seen
 
 
-def _patients(path, numbers):
+def _patients(path: Any, numbers: Any) -> Any:
     with ImageSetWriter(path) as writer:
         for number in numbers:
             pixels, _ = render_phantom("herpes_zoster", "western", number, 0, 96)
@@ -42,7 +46,9 @@ def _patients(path, numbers):
     return writer.images
 
 
-def test_a_set_without_copies_is_split_folded_and_inspected_unseen(phantoms, tmp_path, looks):
+def test_a_set_without_copies_is_split_folded_and_inspected_unseen(
+    phantoms: ImageSet, tmp_path: Path, looks: Any
+) -> None:
     kept, found = deduplicate(phantoms, tmp_path / "kept")
     assert len(looks) == len(phantoms) - found.exact
     looks.clear()
@@ -61,7 +67,9 @@ def test_a_set_without_copies_is_split_folded_and_inspected_unseen(phantoms, tmp
     assert len(ImageSet.load(anew.root).copy_evidence) == 1
 
 
-def test_of_two_searched_sets_only_pairs_across_are_compared(tmp_path, monkeypatch):
+def test_of_two_searched_sets_only_pairs_across_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one, _ = deduplicate(_patients(tmp_path / "a", (1, 2, 3)), tmp_path / "one")
     other, _ = deduplicate(_patients(tmp_path / "b", (4, 5, 3)), tmp_path / "other")
     both = import_images(merged([one.root, other.root]), tmp_path / "both").images
@@ -69,7 +77,7 @@ def test_of_two_searched_sets_only_pairs_across_are_compared(tmp_path, monkeypat
         assert evidence in both.copy_evidence
     compared = []
 
-    def spy(first, second):
+    def spy(first: Any, second: Any) -> Any:
         compared.append(1)
         return False
 
@@ -80,10 +88,11 @@ def test_of_two_searched_sets_only_pairs_across_are_compared(tmp_path, monkeypat
     # Patient 3 is one file in both sets, so it was compared with all others already.
     assert found.exact == 1
     assert len(compared) == 2 * 2
+    assert found.evidence is not None
     assert find_copies(ImageSet(both.root, both.records, {}, [found.evidence])).evidence is None
 
 
-def test_a_copy_that_was_left_out_is_known_when_it_comes_back(tmp_path, looks):
+def test_a_copy_that_was_left_out_is_known_when_it_comes_back(tmp_path: Path, looks: Any) -> None:
     pixels, _ = render_phantom("herpes_zoster", "western", 1, 0, 96)
     with ImageSetWriter(tmp_path / "raw") as writer:
         writer.add(pixels, label="x", origin="phantom")
@@ -98,7 +107,9 @@ def test_a_copy_that_was_left_out_is_known_when_it_comes_back(tmp_path, looks):
 
 @pytest.mark.parametrize("version", [VERSION, VERSION + 1])
 @pytest.mark.parametrize("crops", [True, False])
-def test_evidence_by_other_rules_is_passed_over(tmp_path, looks, version, crops):
+def test_evidence_by_other_rules_is_passed_over(
+    tmp_path: Path, looks: Any, version: Any, crops: bool
+) -> None:
     images = _patients(tmp_path / "a", (1, 2))
     evidence = CopyEvidence({r.sha256: 7 for r in images}, version, crops)
     found = find_copies(ImageSet(images.root, images.records, {}, [evidence]))
@@ -109,7 +120,7 @@ def test_evidence_by_other_rules_is_passed_over(tmp_path, looks, version, crops)
     assert without.known == (version == VERSION)
 
 
-def test_pairs_are_known_when_one_search_saw_both():
+def test_pairs_are_known_when_one_search_saw_both() -> None:
     records = [ImageRecord(name, "x", sha256=name) for name in "abcd"]
     records.append(ImageRecord("e", "x", sha256="e", parents=("older", "a")))
     records.append(ImageRecord("f", "x", sha256="f", parents=("a",), origin="cyclegan"))

@@ -4,6 +4,8 @@ import io
 import json
 import sys
 import tarfile
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet
@@ -16,7 +18,7 @@ from hzsynth.data.export import INDEX, export_set
 
 
 @pytest.fixture
-def divided(phantoms):
+def divided(phantoms: ImageSet) -> Any:
     """Phantoms in two splits, the third without one."""
     records = phantoms.records
     splits = ["train"] * 5 + ["test"] * 2
@@ -29,11 +31,11 @@ def divided(phantoms):
     )
 
 
-def _pixels(images, record):
+def _pixels(images: Any, record: Any) -> Any:
     return np.asarray(Image.open(images.path(record)).convert("RGB"))
 
 
-def test_shards_hold_every_image_once(divided, tmp_path):
+def test_shards_hold_every_image_once(divided: Any, tmp_path: Path) -> None:
     files = export_set(divided, "webdataset", tmp_path / "out", shard_size=3)
     assert files == ("test-00000.tar", "train-00000.tar", "train-00001.tar")
     index = json.loads((tmp_path / "out" / INDEX).read_text())
@@ -55,7 +57,7 @@ def test_shards_hold_every_image_once(divided, tmp_path):
     assert sorted(seen) == sorted(r.sha256 for r in divided)
 
 
-def test_parquet_has_the_columns_that_datasets_knows(divided, tmp_path):
+def test_parquet_has_the_columns_that_datasets_knows(divided: Any, tmp_path: Path) -> None:
     files = export_set(divided, "parquet", tmp_path / "out", shard_size=4)
     assert files == ("test-00000.parquet", "train-00000.parquet", "train-00001.parquet")
     rows = []
@@ -76,7 +78,7 @@ def test_parquet_has_the_columns_that_datasets_knows(divided, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["webdataset", "parquet"])
-def test_equal_sets_give_equal_bytes(divided, tmp_path, form):
+def test_equal_sets_give_equal_bytes(divided: Any, tmp_path: Path, form: Any) -> None:
     first, second = (
         {f.name: f.read_bytes() for f in sorted((tmp_path / name).iterdir())}
         for name in ("a", "b")
@@ -85,7 +87,9 @@ def test_equal_sets_give_equal_bytes(divided, tmp_path, form):
     assert first == second
 
 
-def test_what_cannot_be_exported_leaves_nothing(divided, tmp_path, monkeypatch):
+def test_what_cannot_be_exported_leaves_nothing(
+    divided: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(InputError, match="`shard_size`"):
         export_set(divided, "webdataset", tmp_path / "out", shard_size=0)
     with pytest.raises(InputError, match="no image"):
@@ -101,7 +105,7 @@ def test_what_cannot_be_exported_leaves_nothing(divided, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_only_an_export_is_replaced(divided, tmp_path):
+def test_only_an_export_is_replaced(divided: Any, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match="not empty"):

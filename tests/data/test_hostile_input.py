@@ -7,6 +7,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,18 +67,24 @@ KINDS = ("folder", "sd198", "sd260", "aihub-skin", "scin", "dermnet")
 @pytest.mark.parametrize(
     "name", ["../evil.png", "A/../../evil.png", "A\\..\\..\\evil.png", "C:/A/evil.png"]
 )
-def test_members_that_lead_out(tmp_path: Path, refused, kind: str, name: str) -> None:
+def test_members_that_lead_out(
+    tmp_path: Path, refused: Callable[[str, Path, str], None], kind: str, name: str
+) -> None:
     refused(kind, _archive(tmp_path / "a.zip", "A/good.png", name), "leads out")
 
 
 @pytest.mark.parametrize("kind", KINDS[1:])
-def test_members_that_lead_out_of_an_archive_in_a_folder(tmp_path: Path, refused, kind) -> None:
+def test_members_that_lead_out_of_an_archive_in_a_folder(
+    tmp_path: Path, refused: Callable[[str, Path, str], None], kind: Any
+) -> None:
     (tmp_path / "download").mkdir()
     _archive(tmp_path / "download/a.zip", "A/good.png", "A/../../evil.png")
     refused(kind, tmp_path / "download", "leads out")
 
 
-def test_absolute_members_are_refused_in_a_plain_archive(tmp_path: Path, refused) -> None:
+def test_absolute_members_are_refused_in_a_plain_archive(
+    tmp_path: Path, refused: Callable[[str, Path, str], None]
+) -> None:
     target = tmp_path / "evil.png"
     refused("folder", _archive(tmp_path / "a.zip", "A/good.png", str(target)), "leads out")
 
@@ -92,7 +99,7 @@ def test_absolute_members_of_published_archives_stay_inside(tmp_path: Path) -> N
     assert all(done.images.path(r).resolve().is_relative_to(tmp_path / "set") for r in done.images)
 
 
-def test_links_in_archives(tmp_path: Path, refused) -> None:
+def test_links_in_archives(tmp_path: Path, refused: Callable[[str, Path, str], None]) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("A/good.png", PICTURE)
         info = zipfile.ZipInfo("A/link.png")
@@ -104,7 +111,9 @@ def test_links_in_archives(tmp_path: Path, refused) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("what", ["file", "folder"])
-def test_links_that_lead_out_of_a_folder(tmp_path: Path, refused, kind: str, what: str) -> None:
+def test_links_that_lead_out_of_a_folder(
+    tmp_path: Path, refused: Callable[[str, Path, str], None], kind: str, what: str
+) -> None:
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret/s.png").write_bytes(PICTURE)
     (tmp_path / "data/A").mkdir(parents=True)
@@ -128,14 +137,21 @@ def _bomb(path: Path, declared: int | None) -> Path:
 
 
 @pytest.mark.parametrize("declared", [None, 1000, 2**31 - 1], ids=["true", "small", "huge"])
-def test_bombs(tmp_path: Path, refused, monkeypatch, declared: int | None) -> None:
+def test_bombs(
+    tmp_path: Path,
+    refused: Callable[[str, Path, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    declared: int | None,
+) -> None:
     monkeypatch.setattr(base.Location.read, "__defaults__", (1 << 20,))
     path = _bomb(tmp_path / "a.zip", declared)
     refused("folder", path, r"unpacks to more than 1 MB|damaged|none of the 1 images")
     refused("sd198", path, r"unpacks to more than 1 MB|damaged|none of the 1 images")
 
 
-def test_a_bomb_of_a_table(tmp_path: Path, refused, monkeypatch) -> None:
+def test_a_bomb_of_a_table(
+    tmp_path: Path, refused: Callable[[str, Path, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from hzsynth.data.sources import published
 
     monkeypatch.setattr(published, "MAX_TABLE_BYTES", 1 << 20)
@@ -170,7 +186,9 @@ def _table(root: Path, name: str, columns: tuple[str, ...]) -> Path:
         ("\t=1.png", "formula"),
     ],
 )
-def test_tables(tmp_path: Path, refused, columns, name: str, message: str) -> None:
+def test_tables(
+    tmp_path: Path, refused: Callable[[str, Path, str], None], columns: Any, name: str, message: str
+) -> None:
     (tmp_path / "secret.png").write_bytes(PICTURE)
     refused("folder", _table(tmp_path / "data", name, columns), message)
 
@@ -182,7 +200,9 @@ def test_names_with_a_dash_are_no_formulas(tmp_path: Path) -> None:
     assert len(import_images(source.find(root, None), tmp_path / "set", workers=1).images) == 1
 
 
-def test_a_list_of_sd198_that_leads_out(tmp_path: Path, refused) -> None:
+def test_a_list_of_sd198_that_leads_out(
+    tmp_path: Path, refused: Callable[[str, Path, str], None]
+) -> None:
     (tmp_path / "secret.png").write_bytes(PICTURE)
     (tmp_path / "data/images/A").mkdir(parents=True)
     (tmp_path / "data/images/A/good.png").write_bytes(PICTURE)

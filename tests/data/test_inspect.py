@@ -1,6 +1,8 @@
 """What an inspection must find in a collection whose faults are known."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,24 +19,25 @@ from hzsynth.data.sources.phantom import render_phantom
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Any:
     """Two train and one test photograph; one is in both, mirrored, under another label."""
     photo = {p: Image.fromarray(render_phantom("eczema", "western", p, 0, 96)[0]) for p in range(3)}
     exif = Image.Exif()
     exif[0x010E] = "a name"
-    for name, picture, options in (
+    files: tuple[tuple[str, Image.Image, dict[str, Any]], ...] = (
         ("train/eczema/a.png", photo[0], {}),
         ("train/eczema/b.jpg", photo[1], {"exif": exif, "quality": 90}),
         ("train/normal/c.png", photo[2], {}),
         ("test/normal/d.png", photo[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT), {}),
-    ):
+    )
+    for name, picture, options in files:
         path = tmp_path / "photos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         picture.save(path, **options)
     return tmp_path / "photos"
 
 
-def test_what_is_there_and_what_is_wrong(folder):
+def test_what_is_there_and_what_is_wrong(folder: Any) -> None:
     found = inspect_images(open_images(folder))
     assert found.files == 4
     assert found.classes == {"eczema": 2, "normal": 2}
@@ -50,7 +53,7 @@ def test_what_is_there_and_what_is_wrong(folder):
     assert found.sheet.shape[1] > 8 * 90
 
 
-def test_the_report_is_json(folder):
+def test_the_report_is_json(folder: Any) -> None:
     report = inspect_images(open_images(folder)).to_json()
     again = json.loads(json.dumps(report))
     assert again == report
@@ -58,7 +61,7 @@ def test_the_report_is_json(folder):
     assert "sheet" not in again
 
 
-def test_broken_files_are_counted(folder):
+def test_broken_files_are_counted(folder: Any) -> None:
     (folder / "train" / "eczema" / "z.jpg").write_bytes(b"text")
     opened = scan_images(folder, skip_broken=True)
     found = inspect_images(opened.images, opened.broken)
@@ -66,7 +69,7 @@ def test_broken_files_are_counted(folder):
     assert "z.jpg" in found.broken[0]
 
 
-def test_files_that_vanish_are_broken(phantoms, tmp_path):
+def test_files_that_vanish_are_broken(phantoms: ImageSet, tmp_path: Path) -> None:
     with ImageSetWriter(tmp_path / "set") as writer:
         for record in phantoms.records[:3]:
             writer.copy(phantoms, record)
@@ -80,7 +83,7 @@ def test_files_that_vanish_are_broken(phantoms, tmp_path):
         inspect_images(images)
 
 
-def test_the_two_cohorts_have_two_tones(tmp_path):
+def test_the_two_cohorts_have_two_tones(tmp_path: Path) -> None:
     with ImageSetWriter(tmp_path / "set") as writer:
         for cohort in ("western", "korean"):
             for patient in range(12):
@@ -90,13 +93,13 @@ def test_the_two_cohorts_have_two_tones(tmp_path):
     assert tone["western"]["mean"] > tone["korean"]["mean"] + 4
 
 
-def _records(*pairs):
+def _records(*pairs: Any) -> Any:
     return [
         ImageRecord(f"{i}.png", label, source=source) for i, (label, source) in enumerate(pairs)
     ]
 
 
-def test_association_of_source_and_class_has_its_known_values():
+def test_association_of_source_and_class_has_its_known_values() -> None:
     apart = _records(*[("zoster", "a"), ("normal", "b")] * 50)
     mixed = _records(*[(la, so) for la in ("zoster", "normal") for so in "ab" for _ in range(25)])
     assert source_association(apart) == pytest.approx(1.0)
@@ -116,7 +119,7 @@ def test_association_of_source_and_class_has_its_known_values():
     assert source_shortcuts(mixed) == ()
 
 
-def test_blur_and_hidden_metadata_are_counted(tmp_path):
+def test_blur_and_hidden_metadata_are_counted(tmp_path: Path) -> None:
     folder = tmp_path / "photos" / "eczema"
     folder.mkdir(parents=True)
     for patient in range(4):

@@ -2,6 +2,8 @@
 
 import io
 import unicodedata
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,34 +13,35 @@ from scipy.ndimage import zoom
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.phash import perceptual_hash
+from hzsynth.core.photos import square
 from hzsynth.data.importing import import_images
-from hzsynth.data.loading import load_pixels, open_images, scan_images, square
+from hzsynth.data.loading import load_pixels, open_images, scan_images
 from hzsynth.data.sources.folder import find_folder
 from hzsynth.data.sources.registry import KINDS, SOURCES, source_of
 
 KOREAN = "대상포진"
 
 
-def _photo(seed, size=(32, 24)):
+def _photo(seed: Any, size: Any = (32, 24)) -> Any:
     noise = np.random.default_rng(seed).uniform(0, 1, (4, 5, 3))
     pixels = zoom(noise, (size[1] / 4, size[0] / 5, 1), order=1)
     return Image.fromarray((pixels * 255).astype(np.uint8))
 
 
-def _jpeg(seed):
+def _jpeg(seed: Any) -> Any:
     buffer = io.BytesIO()
     _photo(seed).save(buffer, "JPEG", quality=95)
     return buffer.getvalue()
 
 
-def _put(root, name, seed=0):
+def _put(root: Any, name: Any, seed: Any = 0) -> Any:
     path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_jpeg(seed))
     return path
 
 
-def test_class_folders_are_read_with_hash_and_size(tmp_path):
+def test_class_folders_are_read_with_hash_and_size(tmp_path: Path) -> None:
     _put(tmp_path, "eczema/a.jpg", 1)
     _put(tmp_path, "eczema/deeper/b.JPG", 2)
     _put(tmp_path, "herpes_zoster/c.webp", 3)
@@ -58,7 +61,7 @@ def test_class_folders_are_read_with_hash_and_size(tmp_path):
     assert record.origin == "real"
 
 
-def test_system_files_are_no_images(tmp_path):
+def test_system_files_are_no_images(tmp_path: Path) -> None:
     _put(tmp_path, "eczema/a.jpg")
     _put(tmp_path, "eczema/._a.jpg")
     _put(tmp_path, "__MACOSX/eczema/a.jpg")
@@ -68,12 +71,12 @@ def test_system_files_are_no_images(tmp_path):
     assert [r.file_name for r in open_images(tmp_path)] == ["eczema/a.jpg"]
 
 
-def test_an_image_without_a_known_suffix_is_found(tmp_path):
+def test_an_image_without_a_known_suffix_is_found(tmp_path: Path) -> None:
     _put(tmp_path, "eczema/IMG_0001")
     assert len(open_images(tmp_path)) == 1
 
 
-def test_composed_and_decomposed_names_are_one_class(tmp_path):
+def test_composed_and_decomposed_names_are_one_class(tmp_path: Path) -> None:
     decomposed = unicodedata.normalize("NFD", KOREAN)
     _put(tmp_path, f"{KOREAN}/a.jpg", 1)
     _put(tmp_path, f"{decomposed}/나.jpg", 2)
@@ -84,7 +87,7 @@ def test_composed_and_decomposed_names_are_one_class(tmp_path):
 
 
 @pytest.mark.parametrize("names", [("train", "val", "test"), ("Training", "Validation")])
-def test_splits_as_the_first_level(tmp_path, names):
+def test_splits_as_the_first_level(tmp_path: Path, names: tuple[str, ...]) -> None:
     for number, name in enumerate(names):
         _put(tmp_path, f"{name}/eczema/{number}.jpg", number)
     images = open_images(tmp_path)
@@ -96,7 +99,7 @@ def test_splits_as_the_first_level(tmp_path, names):
     assert images.labels == ("eczema",)
 
 
-def test_a_class_called_test_is_no_split(tmp_path):
+def test_a_class_called_test_is_no_split(tmp_path: Path) -> None:
     _put(tmp_path, "test/a.jpg", 1)
     _put(tmp_path, "eczema/b.jpg", 2)
     images = open_images(tmp_path)
@@ -104,14 +107,14 @@ def test_a_class_called_test_is_no_split(tmp_path):
     assert not any(r.split for r in images)
 
 
-def test_an_empty_class_is_refused_by_name(tmp_path):
+def test_an_empty_class_is_refused_by_name(tmp_path: Path) -> None:
     _put(tmp_path, "eczema/a.jpg")
     (tmp_path / "normal").mkdir()
     with pytest.raises(InputError, match="normal"):
         open_images(tmp_path)
 
 
-def test_a_broken_image_is_refused_by_name_or_collected(tmp_path):
+def test_a_broken_image_is_refused_by_name_or_collected(tmp_path: Path) -> None:
     _put(tmp_path, "eczema/a.jpg")
     (tmp_path / "eczema" / "b.jpg").write_bytes(_jpeg(1)[:200])
     with pytest.raises(InputError, match=r"b\.jpg"):
@@ -122,7 +125,7 @@ def test_a_broken_image_is_refused_by_name_or_collected(tmp_path):
     assert "b.jpg" in opened.broken[0]
 
 
-def test_nothing_but_broken_images_is_refused(tmp_path):
+def test_nothing_but_broken_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "eczema").mkdir()
     (tmp_path / "eczema" / "b.jpg").write_bytes(b"text")
     with pytest.raises(InputError, match="none of the 1 images"):
@@ -130,7 +133,7 @@ def test_nothing_but_broken_images_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["missing", "file", "empty", "loose"])
-def test_folders_of_the_wrong_form(tmp_path, kind):
+def test_folders_of_the_wrong_form(tmp_path: Path, kind: str) -> None:
     root = tmp_path / "photos"
     if kind == "file":
         root.write_text("no folder")
@@ -142,7 +145,7 @@ def test_folders_of_the_wrong_form(tmp_path, kind):
         open_images(root)
 
 
-def test_a_partial_table_is_completed(tmp_path):
+def test_a_partial_table_is_completed(tmp_path: Path) -> None:
     _put(tmp_path, "eczema/a.jpg", 1)
     _put(tmp_path, f"{unicodedata.normalize('NFD', KOREAN)}/b.jpg", 2)
     (tmp_path / "metadata.csv").write_text(
@@ -167,7 +170,7 @@ def test_a_partial_table_is_completed(tmp_path):
         ("eczema/a.jpg,eczema,dreamt", "dreamt"),
     ],
 )
-def test_wrong_rows_are_refused(tmp_path, row, word):
+def test_wrong_rows_are_refused(tmp_path: Path, row: str, word: str) -> None:
     _put(tmp_path, "eczema/a.jpg")
     _put(tmp_path, "a.jpg")
     (tmp_path / "metadata.csv").write_text(f"file_name,label,origin\n{row}\n")
@@ -175,11 +178,11 @@ def test_wrong_rows_are_refused(tmp_path, row, word):
         open_images(tmp_path)
 
 
-def test_a_set_is_opened_as_it_is(phantoms):
+def test_a_set_is_opened_as_it_is(phantoms: ImageSet) -> None:
     assert open_images(phantoms.root).records == ImageSet.load(phantoms.root).records
 
 
-def test_pixels_are_the_central_square_antialiased():
+def test_pixels_are_the_central_square_antialiased() -> None:
     # A checkerboard of single pixels is middle grey when reduced; without antialiasing it is not.
     board = (np.indices((64, 96)).sum(axis=0) % 2 * 255).astype(np.uint8)
     reduced = square(np.repeat(board[..., None], 3, axis=2), 8)
@@ -190,7 +193,7 @@ def test_pixels_are_the_central_square_antialiased():
     assert square(sides, 64).max() == square(sides, 24).max() == 0
 
 
-def test_load_pixels_keeps_the_order(tmp_path):
+def test_load_pixels_keeps_the_order(tmp_path: Path) -> None:
     for number, shade in enumerate((10, 120, 240)):
         path = tmp_path / "a" / f"{number}.png"
         path.parent.mkdir(exist_ok=True)
@@ -201,7 +204,7 @@ def test_load_pixels_keeps_the_order(tmp_path):
     assert pixels[:, 2, 3, 3].tolist() == [245, 135, 15]
 
 
-def test_import_keeps_bytes_and_names_what_is_broken(tmp_path):
+def test_import_keeps_bytes_and_names_what_is_broken(tmp_path: Path) -> None:
     photo = _put(tmp_path / "photos", "eczema/a.jpg", 4)
     (tmp_path / "photos/eczema/b.jpg").write_bytes(b"text")
     imported = import_images(
@@ -214,7 +217,7 @@ def test_import_keeps_bytes_and_names_what_is_broken(tmp_path):
     assert len(broken) == 1
 
 
-def test_every_source_is_in_the_registry_once_with_a_description_and_settings():
+def test_every_source_is_in_the_registry_once_with_a_description_and_settings() -> None:
     assert len(set(KINDS)) == len(KINDS)
     for source in SOURCES:
         assert source_of(source.kind) is source

@@ -1,5 +1,8 @@
 """The phantom: what anyone can predict of such pictures."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from skimage.color import rgb2lab
@@ -15,7 +18,7 @@ from hzsynth.data.sources.phantom_body import draw_skin, draw_view
 from hzsynth.data.sources.phantom_lesions import DISEASES
 
 
-def test_the_same_seeds_give_the_same_picture_and_others_do_not():
+def test_the_same_seeds_give_the_same_picture_and_others_do_not() -> None:
     first, mask = render_phantom("herpes_zoster", "western", 3, 0, 64)
     again, mask_again = render_phantom("herpes_zoster", "western", 3, 0, 64)
     other_view, _ = render_phantom("herpes_zoster", "western", 3, 1, 64)
@@ -27,7 +30,7 @@ def test_the_same_seeds_give_the_same_picture_and_others_do_not():
 
 
 @pytest.mark.parametrize("size", [17, 64, 200])
-def test_shapes_and_types(size):
+def test_shapes_and_types(size: int) -> None:
     pixels, mask = render_phantom("eczema", "korean", 1, 0, size)
     assert pixels.shape == (size, size, 3)
     assert pixels.dtype == np.uint8
@@ -36,7 +39,7 @@ def test_shapes_and_types(size):
 
 
 @pytest.mark.parametrize("label", [label for label in LABELS if label != "normal"])
-def test_the_mask_marks_redder_skin(label):
+def test_the_mask_marks_redder_skin(label: Any) -> None:
     contrasts, shares = [], []
     for patient in range(12):
         pixels, mask = render_phantom(label, "western", patient, 0, 64)
@@ -50,16 +53,18 @@ def test_the_mask_marks_redder_skin(label):
     assert np.median(contrasts) > 2
 
 
-def test_every_class_is_drawn():
+def test_every_class_is_drawn() -> None:
     assert set(LABELS) == set(DISEASES)
 
 
-def test_normal_skin_has_no_lesion():
+def test_normal_skin_has_no_lesion() -> None:
     assert not any(render_phantom("normal", "western", p, 0, 48)[1].any() for p in range(8))
 
 
-def test_the_cohorts_have_their_published_tones():
-    drawn = {c: [draw_skin(c, p).angle for p in range(400)] for c in ("western", "korean")}
+def test_the_cohorts_have_their_published_tones() -> None:
+    drawn: dict[Any, list[float]] = {
+        c: [draw_skin(c, p).angle for p in range(400)] for c in ("western", "korean")
+    }
     # Three standard errors of a mean of 400 draws, and of their deviation.
     assert np.mean(drawn["western"]) == pytest.approx(48, abs=1.3)
     assert np.mean(drawn["korean"]) == pytest.approx(34, abs=1.0)
@@ -72,7 +77,7 @@ def test_the_cohorts_have_their_published_tones():
     assert 6 < seen["western"] - seen["korean"] < 22
 
 
-def test_a_point_of_the_skin_is_found_where_it_is_drawn():
+def test_a_point_of_the_skin_is_found_where_it_is_drawn() -> None:
     for patient in range(6):
         skin = draw_skin("western", patient)
         view = draw_view(skin, np.random.default_rng(patient), 96, 9.0, (0.7, -0.4))
@@ -83,7 +88,7 @@ def test_a_point_of_the_skin_is_found_where_it_is_drawn():
             assert found == pytest.approx((row, column), abs=0.05)
 
 
-def test_a_logo_is_white_and_bottom_left():
+def test_a_logo_is_white_and_bottom_left() -> None:
     plain, _ = render_phantom("eczema", "western", 5, 0, 64)
     marked, _ = render_phantom("eczema", "western", 5, 0, 64, logo=True)
     change = np.abs(marked.astype(int) - plain).mean(axis=2)
@@ -92,7 +97,7 @@ def test_a_logo_is_white_and_bottom_left():
     assert change[:, :].argmax() // 64 > 45
 
 
-def test_an_imported_set_is_complete(phantoms):
+def test_an_imported_set_is_complete(phantoms: ImageSet) -> None:
     loaded = ImageSet.load(phantoms.root)
     assert {r.origin for r in loaded} == {"phantom"}
     assert {r.source for r in loaded} == {"phantom-western"}
@@ -109,7 +114,7 @@ def test_an_imported_set_is_complete(phantoms):
         assert 1 <= max(groups.count(g) for g in groups) <= 4
 
 
-def test_the_defaults_give_about_thirty_zoster_training_images():
+def test_the_defaults_give_about_thirty_zoster_training_images() -> None:
     plans = [_plan(PhantomConfig(seed=seed)) for seed in range(20)]
     train = [0.7 * sum(p.label == "herpes_zoster" for p in plan) for plan in plans]
     assert 24 < np.mean(train) < 36
@@ -118,7 +123,7 @@ def test_the_defaults_give_about_thirty_zoster_training_images():
     assert not any(p.logo for plan in plans for p in plan if p.label == "normal")
 
 
-def test_cohorts_share_the_patients(tmp_path):
+def test_cohorts_share_the_patients(tmp_path: Path) -> None:
     config = PhantomConfig(size=16, patients={"normal": 4}, cohorts=("western", "korean"))
     images = import_phantom(config, tmp_path / "set")
     sources = {r.group: r.source for r in images}
@@ -135,21 +140,21 @@ def test_cohorts_share_the_patients(tmp_path):
         ("logo_share", 1.5),
     ],
 )
-def test_wrong_settings_are_refused(key, value):
+def test_wrong_settings_are_refused(key: str, value: Any) -> None:
     with pytest.raises(InputError, match=key):
         PhantomConfig.from_sources(None, {key: value})
 
 
 @pytest.mark.parametrize(("label", "cohort"), [("acne", "western"), ("eczema", "martian")])
-def test_unknown_names_are_refused(label, cohort):
+def test_unknown_names_are_refused(label: str, cohort: Any) -> None:
     with pytest.raises(InputError, match="acne|martian"):
         render_phantom(label, cohort, 0, 0, 16)
 
 
-def test_classes_differ_and_overlap():
+def test_classes_differ_and_overlap() -> None:
     """Vesicles are what tells zoster: some of its photographs have them, as has dermatitis."""
 
-    def highlights(label, patient):
+    def highlights(label: Any, patient: Any) -> Any:
         pixels, _ = render_phantom(label, "western", patient, 0, 96)
         grey = pixels.astype(float).mean(axis=2)
         fine = grey - np.median(grey)

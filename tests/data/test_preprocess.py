@@ -3,6 +3,8 @@
 import io
 import json
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +32,7 @@ from hzsynth.data.skin_tone import individual_typology_angle
 from hzsynth.data.sources.phantom import render_phantom
 
 
-def test_the_centre_is_cropped():
+def test_the_centre_is_cropped() -> None:
     pixels = np.zeros((40, 100, 3), np.uint8)
     pixels[:, 30:70] = 200
     made = preprocess_image(pixels, PreprocessConfig(size=32))
@@ -43,7 +45,7 @@ def test_the_centre_is_cropped():
 @pytest.mark.parametrize(
     ("top", "left", "height", "width"), [(10, 120, 30, 20), (0, 0, 5, 5), (60, 150, 40, 50)]
 )
-def test_the_lesion_lies_in_its_square(top, left, height, width):
+def test_the_lesion_lies_in_its_square(top: int, left: int, height: int, width: int) -> None:
     mask = np.zeros((100, 200), bool)
     mask[top : top + height, left : left + width] = True
     x0, y0, x1, y1 = lesion_box(mask)
@@ -55,12 +57,14 @@ def test_the_lesion_lies_in_its_square(top, left, height, width):
     assert top + height <= y1 <= 100
 
 
-def test_without_a_lesion_the_centre_is_taken():
+def test_without_a_lesion_the_centre_is_taken() -> None:
     assert lesion_box(np.zeros((50, 80), bool)) == (15, 0, 65, 50)
 
 
 @pytest.mark.parametrize(("height", "width"), [(50, 80), (80, 50), (33, 100)])
-def test_a_lesion_longer_than_the_shorter_side_gets_the_square_that_holds_most_of_it(height, width):
+def test_a_lesion_longer_than_the_shorter_side_gets_the_square_that_holds_most_of_it(
+    height: int, width: int
+) -> None:
     mask = np.zeros((height, width), bool)
     mask[height // 3 : height // 2] = True
     mask[:, width // 3 : width // 2] = True
@@ -79,7 +83,7 @@ def test_a_lesion_longer_than_the_shorter_side_gets_the_square_that_holds_most_o
     assert mask[top:bottom, left:right].sum() == max(held)
 
 
-def test_no_pixel_of_a_lesion_crop_is_seen_twice():
+def test_no_pixel_of_a_lesion_crop_is_seen_twice() -> None:
     """A long lesion in a wide picture once got a square filled up with mirrored bands."""
     columns = np.arange(160, dtype=np.uint8)
     pixels = np.stack([np.broadcast_to(columns, (64, 160))] * 3, axis=-1).copy()
@@ -91,12 +95,12 @@ def test_no_pixel_of_a_lesion_crop_is_seen_twice():
     assert (made.pixels == made.pixels[:1]).all()
 
 
-def test_a_crop_is_the_part_inside_its_box(rng):
+def test_a_crop_is_the_part_inside_its_box(rng: np.random.Generator) -> None:
     pixels = rng.integers(0, 256, (4, 6, 3), dtype=np.uint8)
     assert np.array_equal(cropped(pixels, (1, 1, 3, 4)), pixels[1:4, 1:3])
 
 
-def test_a_dark_crust_is_found_where_nothing_is_red(rng):
+def test_a_dark_crust_is_found_where_nothing_is_red(rng: np.random.Generator) -> None:
     skin = np.full((96, 96, 3), (205, 160, 135), np.float64) + rng.normal(0, 2, (96, 96, 1))
     skin[20:45, 55:85] *= (0.45, 0.47, 0.5)
     mask = salient_mask(np.clip(skin, 0, 255).astype(np.uint8))
@@ -106,7 +110,7 @@ def test_a_dark_crust_is_found_where_nothing_is_red(rng):
     assert not salient_mask(np.full((64, 64, 3), (205, 160, 135), np.uint8)).any()
 
 
-def test_the_mask_goes_through_the_same_crop():
+def test_the_mask_goes_through_the_same_crop() -> None:
     pixels = np.full((64, 96, 3), 90, np.uint8)
     mask = np.zeros((64, 96), bool)
     mask[20:40, 60:80] = True
@@ -118,7 +122,7 @@ def test_the_mask_goes_through_the_same_crop():
         assert (bright == made.mask).mean() > 0.98
 
 
-def test_shades_of_gray_takes_a_tint_away(rng):
+def test_shades_of_gray_takes_a_tint_away(rng: np.random.Generator) -> None:
     neutral = rng.integers(40, 200, (40, 40, 1), dtype=np.uint8).repeat(3, axis=2)
     tinted = np.clip(neutral * np.array([1.2, 1.0, 0.7]), 0, 255).astype(np.uint8)
     corrected = shades_of_gray(tinted).astype(float)
@@ -130,12 +134,12 @@ def test_shades_of_gray_takes_a_tint_away(rng):
     assert np.array_equal(corrected, expected)
 
 
-def test_black_pictures_stay():
+def test_black_pictures_stay() -> None:
     black = np.zeros((8, 8, 3), np.uint8)
     assert np.array_equal(shades_of_gray(black), black)
 
 
-def test_cameras_come_closer():
+def test_cameras_come_closer() -> None:
     pixels = render_phantom("normal", "western", 3, 0, 64)[0].astype(float)
     warm = np.clip(pixels * [1.08, 1, 0.85], 0, 255).astype(np.uint8)
     cold = np.clip(pixels * [0.95, 1, 1.1], 0, 255).astype(np.uint8)
@@ -148,7 +152,7 @@ def test_cameras_come_closer():
 
 
 @pytest.mark.parametrize("space", ["rgb", "hsv"])
-def test_standardised_photographs_have_the_reference_s_mean_and_spread(space):
+def test_standardised_photographs_have_the_reference_s_mean_and_spread(space: Any) -> None:
     pixels = render_phantom("normal", "western", 1, 0, 96)[0]
     other = render_phantom("normal", "korean", 2, 0, 96)[0]
     reference = color_statistics(other, space)
@@ -162,7 +166,7 @@ def test_standardised_photographs_have_the_reference_s_mean_and_spread(space):
         assert np.median(np.abs(hues[0] - hues[1])) < 0.01
 
 
-def test_a_flat_photograph_keeps_its_calm():
+def test_a_flat_photograph_keeps_its_calm() -> None:
     flat = np.full((32, 32, 3), (200, 150, 120), np.uint8)
     flat[::2, ::2] += 2
     made = standardise(flat, np.array([[0.5] * 3, [0.3] * 3]), "rgb")
@@ -170,7 +174,9 @@ def test_a_flat_photograph_keeps_its_calm():
     assert np.abs(made.mean(axis=(0, 1)) / 255 - 0.5).max() < 0.01
 
 
-def test_the_typical_photograph_comes_from_the_train_split_only(tmp_path, phantoms):
+def test_the_typical_photograph_comes_from_the_train_split_only(
+    tmp_path: Path, phantoms: ImageSet
+) -> None:
     """Another test split must not change a single training pixel."""
     from hzsynth.core.image_set_writer import ImageSetWriter
 
@@ -187,7 +193,9 @@ def test_the_typical_photograph_comes_from_the_train_split_only(tmp_path, phanto
     assert digests[0] == digests[1]
 
 
-def test_the_number_of_processes_changes_nothing(tmp_path, phantoms, monkeypatch):
+def test_the_number_of_processes_changes_nothing(
+    tmp_path: Path, phantoms: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("hzsynth.core.parallel.WORTHWHILE", 8)
     config = PreprocessConfig(size=32, crop="lesion", remove_annotations="inpaint")
     one = preprocess_images(phantoms, config, tmp_path / "one", workers=1)
@@ -197,7 +205,7 @@ def test_the_number_of_processes_changes_nothing(tmp_path, phantoms, monkeypatch
         assert min(sheet.size) > 300
 
 
-def test_a_set_keeps_its_columns_and_loses_its_metadata(tmp_path, phantoms):
+def test_a_set_keeps_its_columns_and_loses_its_metadata(tmp_path: Path, phantoms: ImageSet) -> None:
     config = PreprocessConfig(size=48, crop="lesion", color="shades-of-gray")
     done = preprocess_images(phantoms, config, tmp_path / "out")
     assert ImageSet.load(tmp_path / "out").records == done.records
@@ -209,7 +217,7 @@ def test_a_set_keeps_its_columns_and_loses_its_metadata(tmp_path, phantoms):
         assert done.read_mask(after).shape == (48, 48)
 
 
-def test_what_was_taken_off_is_counted_and_the_set_looked_at_again(tmp_path):
+def test_what_was_taken_off_is_counted_and_the_set_looked_at_again(tmp_path: Path) -> None:
     with ImageSetWriter(tmp_path / "set") as writer:
         for patient in range(12):
             label, logo = ("herpes_zoster", True) if patient % 2 else ("normal", False)
@@ -233,14 +241,14 @@ def test_what_was_taken_off_is_counted_and_the_set_looked_at_again(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
-def test_no_metadata_survives(tmp_path, suffix):
+def test_no_metadata_survives(tmp_path: Path, suffix: str) -> None:
     exif = Image.Exif()
     exif[0x010E], exif[0x0112] = "a patient's name", 6
     exif.get_ifd(0x8825)[1] = "N"
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     path = tmp_path / "photos" / "eczema" / f"a.{suffix}"
     path.parent.mkdir(parents=True)
-    options = {"exif": exif, "icc_profile": profile}
+    options: dict[str, Any] = {"exif": exif, "icc_profile": profile}
     if suffix == "jpg":
         options["comment"] = b"a patient's name"
     if suffix in ("jpg", "webp"):
@@ -271,6 +279,6 @@ def test_no_metadata_survives(tmp_path, suffix):
 
 
 @pytest.mark.parametrize(("key", "value"), [("size", 8), ("crop", "top"), ("color", "sepia")])
-def test_wrong_settings_are_refused(key, value):
+def test_wrong_settings_are_refused(key: str, value: int | str) -> None:
     with pytest.raises(InputError, match=key):
         PreprocessConfig.from_sources(None, {key: value})

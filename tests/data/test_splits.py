@@ -1,5 +1,8 @@
 """No patient and no photograph crosses, every class is everywhere, shares are near."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -20,7 +23,7 @@ IMAGES = st.lists(
 )
 
 
-def _records(rows):
+def _records(rows: Any) -> Any:
     return [
         ImageRecord(file_name=f"{i}.png", label=label, group=f"p{group}" if group else "")
         for i, (label, group, _) in enumerate(rows)
@@ -29,7 +32,7 @@ def _records(rows):
 
 @given(rows=IMAGES, seed=st.integers(0, 5))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
-def test_no_group_and_no_photograph_crosses(rows, seed):
+def test_no_group_and_no_photograph_crosses(rows: Any, seed: Any) -> None:
     records = _records(rows)
     photographs = np.array([photograph for _, _, photograph in rows])
     units = inseparable_units(records, photographs)
@@ -39,7 +42,7 @@ def test_no_group_and_no_photograph_crosses(rows, seed):
         # Too few units: then no division exists, or at least one class has fewer than three.
         assume(False)
     for key in ([r.group for r in records], photographs.tolist()):
-        seen = {}
+        seen: dict[Any, Any] = {}
         for name, number in zip(key, part.tolist(), strict=True):
             if name != "":
                 assert seen.setdefault(name, number) == number
@@ -53,7 +56,7 @@ def test_no_group_and_no_photograph_crosses(rows, seed):
     seed=st.integers(0, 3),
 )
 @settings(max_examples=8, deadline=None)
-def test_single_images_are_dealt_as_asked(counts, seed):
+def test_single_images_are_dealt_as_asked(counts: Any, seed: Any) -> None:
     labels = [str(i) for i, count in enumerate(counts) for _ in range(count)]
     part = assign_units(labels, np.arange(len(labels)), (70, 15, 15), seed)
     for i, count in enumerate(counts):
@@ -76,20 +79,20 @@ SIZES = [
 ]
 
 
-def _tested(sizes, seeds):
+def _tested(sizes: Any, seeds: Any) -> Any:
     labels, units = ["z"] * sum(sizes), np.repeat(np.arange(len(sizes)), sizes)
     parts = [assign_units(labels, units, (70, 15, 15), seed) for seed in seeds]
     return [frozenset(units[part == 2].tolist()) for part in parts]
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_every_patient_is_tested_in_some_of_many_divisions(sizes):
+def test_every_patient_is_tested_in_some_of_many_divisions(sizes: Any) -> None:
     tested = _tested(sizes, range(60))
     assert len(set(tested)) >= 40
     assert set().union(*tested) == set(range(len(sizes)))
 
 
-def test_every_patient_is_as_likely_to_be_tested():
+def test_every_patient_is_as_likely_to_be_tested() -> None:
     sizes, draws = [4, 3, 3, 2, 2, 2] + [1] * 10, 400
     tested = _tested(sizes, range(draws))
     chances = np.mean([[unit in test for unit in range(len(sizes))] for test in tested], axis=0)
@@ -99,13 +102,13 @@ def test_every_patient_is_as_likely_to_be_tested():
     assert np.mean(patients) == pytest.approx(0.15 * len(sizes), abs=0.2)
 
 
-def test_a_part_holds_a_unit_even_where_its_share_is_smaller():
+def test_a_part_holds_a_unit_even_where_its_share_is_smaller() -> None:
     for seed in range(20):
         part = assign_units(["z"] * 4, np.arange(4), (98, 1, 1), seed)
         assert np.bincount(part).tolist() == [2, 1, 1]
 
 
-def test_images_made_from_one_photograph_stay_together():
+def test_images_made_from_one_photograph_stay_together() -> None:
     records = [
         ImageRecord("whole.png", "a", sha256="p"),
         ImageRecord("left.png", "a", sha256="l", parents=("p",)),
@@ -115,7 +118,7 @@ def test_images_made_from_one_photograph_stay_together():
     assert inseparable_units(records).tolist() == [0, 0, 0, 1]
 
 
-def test_classes_of_few_patients_are_named_with_the_numbers():
+def test_classes_of_few_patients_are_named_with_the_numbers() -> None:
     records = [
         ImageRecord(
             f"{split}{i}.png",
@@ -137,20 +140,20 @@ def test_classes_of_few_patients_are_named_with_the_numbers():
     )
 
 
-def test_units_join_in_chains():
+def test_units_join_in_chains() -> None:
     rows = [("a", 1, 10), ("a", 1, 11), ("a", 2, 11), ("a", 0, 12), ("a", 0, 13)]
     units = inseparable_units(_records(rows), np.array([r[2] for r in rows]))
     assert units.tolist() == [0, 0, 0, 1, 2]
 
 
-def test_too_few_patients_are_refused_with_the_numbers():
+def test_too_few_patients_are_refused_with_the_numbers() -> None:
     records = _records([("a", i, i) for i in range(1, 9)] + [("b", 20, 40), ("b", 20, 41)])
     units = inseparable_units(records)
     with pytest.raises(InputError, match=r"'b'.*2 images.*1 separate.*3 are needed"):
         assign_units([r.label for r in records], units, (1, 1, 1), 0)
 
 
-def test_patients_with_several_classes_are_dealt():
+def test_patients_with_several_classes_are_dealt() -> None:
     labels = ["a", "b", "a", "a", "b", "b"]
     units = np.array([0, 0, 1, 2, 3, 4])
     part = assign_units(labels, units, (1, 1, 1), 0)
@@ -159,7 +162,7 @@ def test_patients_with_several_classes_are_dealt():
         assert held == {0, 1, 2}
 
 
-def test_a_knot_that_cannot_be_divided_is_refused():
+def test_a_knot_that_cannot_be_divided_is_refused() -> None:
     # Patients 0, 1, 2 hold a; 0, 1, 3 hold b; so 2 and 3 share a part; but 0, 2, 3 hold c.
     labels = ["a", "b", "c", "a", "b", "a", "c", "b", "c"]
     units = np.array([0, 0, 0, 1, 1, 2, 2, 3, 3])
@@ -167,7 +170,7 @@ def test_a_knot_that_cannot_be_divided_is_refused():
         assign_units(labels, units, (1, 1, 1), 0)
 
 
-def test_a_set_is_split_and_lineage_agrees(phantoms, tmp_path):
+def test_a_set_is_split_and_lineage_agrees(phantoms: ImageSet, tmp_path: Path) -> None:
     done = split_images(phantoms, tmp_path / "split", seed=1)
     assert len(done) == len(phantoms)
     assert ImageSet.load(tmp_path / "split").records == done.records
@@ -178,7 +181,7 @@ def test_a_set_is_split_and_lineage_agrees(phantoms, tmp_path):
     assert train.labels == test.labels == done.select(split="val").labels == done.labels
 
 
-def test_the_seed_decides(phantoms, tmp_path):
+def test_the_seed_decides(phantoms: ImageSet, tmp_path: Path) -> None:
     splits = [
         [r.split for r in split_images(phantoms, tmp_path / str(i), seed=seed)]
         for i, seed in enumerate((0, 0, 1))
@@ -186,7 +189,7 @@ def test_the_seed_decides(phantoms, tmp_path):
     assert splits[0] == splits[1] != splits[2]
 
 
-def test_folds_test_every_image_once(phantoms, tmp_path):
+def test_folds_test_every_image_once(phantoms: ImageSet, tmp_path: Path) -> None:
     folds = fold_images(phantoms, tmp_path / "folds", 3)
     tested = [r.sha256 for fold in folds for r in fold if r.split == "test"]
     assert sorted(tested) == sorted(r.sha256 for r in phantoms)
@@ -196,17 +199,19 @@ def test_folds_test_every_image_once(phantoms, tmp_path):
 
 
 @pytest.mark.parametrize("ratios", [(70, 30, 0), (1, -1, 1), (float("nan"), 1, 1), (1, 1)])
-def test_wrong_ratios_are_refused(phantoms, tmp_path, ratios):
+def test_wrong_ratios_are_refused(
+    phantoms: ImageSet, tmp_path: Path, ratios: tuple[Any, ...]
+) -> None:
     with pytest.raises(InputError, match="ratios"):
         split_images(phantoms, tmp_path / "out", ratios)
 
 
-def test_two_folds_are_refused(phantoms, tmp_path):
+def test_two_folds_are_refused(phantoms: ImageSet, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="folds"):
         fold_images(phantoms, tmp_path / "out", 2)
 
 
-def test_made_images_are_not_split(tmp_path):
+def test_made_images_are_not_split(tmp_path: Path) -> None:
     with ImageSetWriter(tmp_path / "set") as writer:
         writer.add(np.zeros((8, 8, 3), np.uint8), label="a", origin="stylegan2", run="r")
     with pytest.raises(InputError, match="stylegan2"):

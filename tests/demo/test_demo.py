@@ -11,6 +11,8 @@ from hzsynth.core.run import RunDir
 from hzsynth.demo.scale import FAST, FULL
 from tests.cli.starting import starts
 
+pytestmark = pytest.mark.slow
+
 
 def _command(*arguments: object) -> None:
     with pytest.raises(SystemExit) as end:

@@ -1,6 +1,7 @@
 import dataclasses
 import math
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ SIDE = 32
 
 
 @pytest.fixture
-def vision() -> ModuleType:
+def vision() -> Any:
     from torchvision.transforms.v2 import functional
 
     return functional

@@ -113,7 +113,7 @@ def test_r1_of_the_discriminator() -> None:
     (gradient,) = torch.autograd.grad(network((images,)).sum(), images)
     for seed in range(4):
         direction = seeded(3, 3, 16, 16, seed=10 + seed)
-        _, along = torch.func.jvp(lambda x: network((x,)).sum(), (images.detach(),), (direction,))
+        along = torch.func.jvp(lambda x: network((x,)).sum(), (images.detach(),), (direction,))[1]
         assert (gradient * direction).sum().item() == pytest.approx(along.item(), rel=1e-4)
 
     def penalty() -> torch.Tensor:
@@ -140,7 +140,7 @@ def test_path_lengths_of_the_generator() -> None:
     (gradient,) = torch.autograd.grad(projected(w), w)
     for seed in range(4):
         step = seeded(*w.shape, seed=10 + seed)
-        _, along = torch.func.jvp(projected, (w.detach(),), (step,))
+        along = torch.func.jvp(projected, (w.detach(),), (step,))[1]
         assert (gradient * step).sum().item() == pytest.approx(along.item(), rel=1e-4)
 
     def lengths() -> torch.Tensor:

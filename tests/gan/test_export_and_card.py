@@ -24,7 +24,7 @@ def asked(folder: Path, fed: dict[str, np.ndarray]) -> np.ndarray:
     session = onnxruntime.InferenceSession(
         str(folder / "generator.onnx"), providers=["CPUExecutionProvider"]
     )
-    return session.run(["images"], fed)[0]
+    return np.asarray(session.run(["images"], fed)[0])
 
 
 @pytest.mark.parametrize(

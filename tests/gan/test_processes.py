@@ -18,6 +18,8 @@ from hzsynth.gan.training import train_gan
 from ..launching import launched
 from .conftest import tiny
 
+pytestmark = pytest.mark.slow
+
 BOTH = [
     {"generator": "light", "discriminator": "projected", "batch": 8},
     {

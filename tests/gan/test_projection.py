@@ -34,7 +34,7 @@ def test_an_image_of_the_generator_is_found_again(
     search = projector(trained[name], label)
     z = torch.randn(1, search._network.latent_width, generator=torch.Generator().manual_seed(9))
     with torch.no_grad():
-        target = to_uint8(search.images(search._styled(z)))[0]
+        target = to_uint8(search.images(search._network.code(z, search._classes(1))))[0]
     found = search("own", target)
     assert found.perceptual < 0.5 * found.perceptual_before
     before = (found.nearest.double() - target.double()).square().mean().sqrt()

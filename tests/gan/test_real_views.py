@@ -84,7 +84,7 @@ def test_r1_is_taken_before_the_augmentation() -> None:
         def observe(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
             return (images,)
 
-        def forward(
+        def forward(  # type: ignore[override]
             self, observation: tuple[torch.Tensor, ...], classes: torch.Tensor | None = None
         ) -> torch.Tensor:
             return super().forward(observation[0].flatten(1))

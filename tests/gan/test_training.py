@@ -41,7 +41,7 @@ class PowerCutError(Exception):
     """What stands for a kill in these tests."""
 
 
-class StopsAt(Progress):
+class StopsAt(Progress, Task):
     """Raises inside the training loop when a number of steps is done."""
 
     def __init__(self, step: int) -> None:
@@ -59,7 +59,7 @@ class StopsAt(Progress):
             raise PowerCutError
 
 
-class _Quiet:
+class _Quiet(Task):
     def advance(self, amount: float = 1, note: str = "") -> None:
         pass
 
@@ -115,7 +115,9 @@ PAIRS = [
 def test_an_interrupted_run_ends_bitwise_as_an_uninterrupted_one(
     tmp_path: Path, pictures: ImageSet, generator: str, discriminator: str
 ) -> None:
-    more = {"style_mixing": 0.9, "path_length_weight": 2.0} if generator == "stylegan2" else {}
+    more: dict[str, Any] = (
+        {"style_mixing": 0.9, "path_length_weight": 2.0} if generator == "stylegan2" else {}
+    )
     if (generator, discriminator) == PAIRS[0]:
         more = {"watch": True, "patience": 0, "watch_features": "efficientnet-lite0"}
     if (generator, discriminator) == PAIRS[3]:
@@ -291,6 +293,7 @@ def test_minutes_stop_by_the_clock_and_a_resumed_run_uses_what_is_left(
 ) -> None:
     now = iter(float(i) for i in range(10**6))
     settings = TrainingLoop.__init__.__kwdefaults__
+    assert settings is not None
     monkeypatch.setitem(settings, "clock", lambda: next(now))
     config = tiny(minutes=1.0, snapshot_kimg=1.0)
     with pytest.raises(PowerCutError):

@@ -3,6 +3,9 @@
 import io
 import os
 import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from hzsynth.core.image_set import ImageSet
+from tests import commands
 
 
 def _photo(seed: int, size: int = 48) -> Image.Image:
@@ -25,7 +29,7 @@ def _jpeg(seed: int) -> bytes:
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Any:
     """Two classes of four photographs each."""
     for number, label in enumerate(("eczema", "herpes_zoster")):
         (tmp_path / "photos" / label).mkdir(parents=True)
@@ -35,7 +39,7 @@ def folder(tmp_path):
     return tmp_path / "photos"
 
 
-def _refused(outcome, out, *words):
+def _refused(outcome: Any, out: Any, *words: Any) -> None:
     assert outcome.code == 2, outcome
     assert outcome.err.strip().count("\n") == 0, outcome.err
     assert "Traceback" not in outcome.err
@@ -46,7 +50,9 @@ def _refused(outcome, out, *words):
     assert debris == []
 
 
-def test_an_empty_class(hzsynth, folder, tmp_path):
+def test_an_empty_class(
+    hzsynth: Callable[..., commands.Outcome], folder: Any, tmp_path: Path
+) -> None:
     (folder / "normal").mkdir()
     out = tmp_path / "set"
     _refused(hzsynth("data", "import", "folder", folder, "--out", out), out, "normal")
@@ -60,19 +66,25 @@ def test_an_empty_class(hzsynth, folder, tmp_path):
         ("nothing.png", b""),
     ],
 )
-def test_a_file_that_is_no_picture(hzsynth, folder, tmp_path, name, data):
+def test_a_file_that_is_no_picture(
+    hzsynth: Callable[..., commands.Outcome], folder: Any, tmp_path: Path, name: str, data: Any
+) -> None:
     (folder / "eczema" / name).write_bytes(data)
     out = tmp_path / "set"
     _refused(hzsynth("data", "import", "folder", folder, "--out", out), out, name)
 
 
-def test_a_picture_of_30000_pixels_is_refused_before_it_is_decoded(hzsynth, folder, tmp_path):
+def test_a_picture_of_30000_pixels_is_refused_before_it_is_decoded(
+    hzsynth: Callable[..., commands.Outcome], folder: Any, tmp_path: Path
+) -> None:
     Image.new("1", (30_000, 30_000)).save(folder / "eczema" / "huge.png")
     out = tmp_path / "set"
     _refused(hzsynth("data", "import", "folder", folder, "--out", out), out, "huge.png", "30000")
 
 
-def test_unusual_but_sound_pictures_are_imported_right(hzsynth, folder, tmp_path):
+def test_unusual_but_sound_pictures_are_imported_right(
+    hzsynth: Callable[..., commands.Outcome], folder: Any, tmp_path: Path
+) -> None:
     where = folder / "eczema"
     photo = _photo(5)
     photo.convert("CMYK").save(where / "cmyk.jpg", quality=95)
@@ -97,7 +109,9 @@ def test_unusual_but_sound_pictures_are_imported_right(hzsynth, folder, tmp_path
     assert np.abs(pixels[..., 0] - np.asarray(photo.convert("L")).astype(float)).mean() < 1.5
 
 
-def test_korean_and_decomposed_names_are_one_class(hzsynth, tmp_path):
+def test_korean_and_decomposed_names_are_one_class(
+    hzsynth: Callable[..., commands.Outcome], tmp_path: Path
+) -> None:
     composed = unicodedata.normalize("NFC", "대상포진")
     decomposed = unicodedata.normalize("NFD", "대상포진")
     assert composed != decomposed
@@ -114,14 +128,18 @@ def test_korean_and_decomposed_names_are_one_class(hzsynth, tmp_path):
         assert ImageSet.load(out).labels == tuple(sorted((composed, "정상")))
 
 
-def test_one_image_cannot_be_split(hzsynth, tmp_path):
+def test_one_image_cannot_be_split(
+    hzsynth: Callable[..., commands.Outcome], tmp_path: Path
+) -> None:
     (tmp_path / "photos" / "herpes_zoster").mkdir(parents=True)
     (tmp_path / "photos" / "herpes_zoster" / "a.jpg").write_bytes(_jpeg(0))
     out = tmp_path / "split"
     _refused(hzsynth("data", "split", tmp_path / "photos", "--out", out), out, "herpes_zoster")
 
 
-def test_an_output_that_cannot_be_written(hzsynth, folder, tmp_path):
+def test_an_output_that_cannot_be_written(
+    hzsynth: Callable[..., commands.Outcome], folder: Any, tmp_path: Path
+) -> None:
     blocker = tmp_path / "file"
     blocker.write_text("in the way")
     outcome = hzsynth("data", "import", "folder", folder, "--out", blocker / "set")
@@ -133,7 +151,9 @@ def test_an_output_that_cannot_be_written(hzsynth, folder, tmp_path):
         assert hzsynth("data", "import", "folder", folder, "--out", locked / "set").code == 2
 
 
-def test_an_output_that_holds_something_else(hzsynth, folder, tmp_path):
+def test_an_output_that_holds_something_else(
+    hzsynth: Callable[..., commands.Outcome], folder: Any, tmp_path: Path
+) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "thesis.txt").write_text("years")
     outcome = hzsynth("data", "import", "folder", folder, "--out", tmp_path / "taken")
@@ -157,7 +177,13 @@ def test_an_output_that_holds_something_else(hzsynth, folder, tmp_path):
         (("data", "import", "sd-198x", "{photos}"), ("sd-198x",)),
     ],
 )
-def test_wrong_use_is_one_sentence(hzsynth, folder, tmp_path, arguments, words):
+def test_wrong_use_is_one_sentence(
+    hzsynth: Callable[..., commands.Outcome],
+    folder: Any,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    words: tuple[str, ...],
+) -> None:
     unknown = tmp_path / "unknown.toml"
     unknown.write_text("kimgs = 3\n")
     filled = [a.format(photos=folder, unknown=unknown) for a in arguments]
@@ -167,7 +193,9 @@ def test_wrong_use_is_one_sentence(hzsynth, folder, tmp_path, arguments, words):
     _refused(hzsynth(*filled, "--out", out), out, *words)
 
 
-def test_a_dry_run_prints_the_config_and_writes_nothing(hzsynth, folder, tmp_path):
+def test_a_dry_run_prints_the_config_and_writes_nothing(
+    hzsynth: Callable[..., commands.Outcome], folder: Any, tmp_path: Path
+) -> None:
     out = tmp_path / "run"
     outcome = hzsynth(
         "gan", "train", folder, "--label", "herpes_zoster", "--out", out, "--dry-run", "--seed", "7"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from hzsynth.core.run import RunDir
 from hzsynth.data.config import PhantomConfig
 from hzsynth.data.sources.phantom import import_phantom
 from hzsynth.data.splits import split_images
+
+pytestmark = pytest.mark.slow
 
 _ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -57,7 +60,7 @@ checkpoint_seconds = 0
 
 
 @pytest.fixture(scope="module")
-def photographs(tmp_path_factory) -> Path:
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("phantom")
     config = PhantomConfig(size=32, patients={"herpes_zoster": 6, "eczema": 6, "normal": 6})
     images = import_phantom(config, root / "set")
@@ -105,8 +108,8 @@ def _kill_in_the_middle(command: list[str], checkpoint: Path) -> None:
     ],
 )
 def test_a_killed_run_ends_where_the_uninterrupted_one_does(
-    photographs, tmp_path, stage, config, checkpoint
-):
+    photographs: Path, tmp_path: Path, stage: str, config: Any, checkpoint: str
+) -> None:
     file = tmp_path / "config.toml"
     file.write_text(config)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -126,8 +129,8 @@ def _steps(path: Path) -> list[int]:
 
 
 def test_a_kill_of_cyclegan_at_a_random_moment_loses_the_time_since_the_last_checkpoint(
-    photographs, tmp_path
-):
+    photographs: Path, tmp_path: Path
+) -> None:
     file, out = tmp_path / "config.toml", tmp_path / "run"
     seconds = 0.5
     file.write_text(
@@ -135,7 +138,8 @@ def test_a_kill_of_cyclegan_at_a_random_moment_loses_the_time_since_the_last_che
             "checkpoint_seconds = 0", f"checkpoint_seconds = {seconds}"
         )
     )
-    checkpoint, steps = out / "checkpoint.safetensors", []
+    checkpoint = out / "checkpoint.safetensors"
+    steps: list[int] = []
     for later in np.random.default_rng(0).uniform(0.0, 2.0, 2):
         process = subprocess.Popen(
             _command("cyclegan train", photographs, file, out),
@@ -157,7 +161,7 @@ def test_a_kill_of_cyclegan_at_a_random_moment_loses_the_time_since_the_last_che
     assert 0 < steps[0] < steps[1]
 
 
-def test_ctrl_c_saves_a_checkpoint_and_exits_with_130(photographs, tmp_path):
+def test_ctrl_c_saves_a_checkpoint_and_exits_with_130(photographs: Path, tmp_path: Path) -> None:
     file, out = tmp_path / "config.toml", tmp_path / "run"
     file.write_text(
         _GAN.replace("kimg = 0.16", "kimg = 400").replace("seconds = 0", "seconds = 900")

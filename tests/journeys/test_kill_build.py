@@ -11,6 +11,8 @@ from hzsynth.core.image_set import ImageSet
 from tests.augment.conftest import write_real, write_synthetic
 from tests.journeys.killing import members, until_writing
 
+pytestmark = pytest.mark.slow
+
 MULTIPLIER = 60
 
 

@@ -15,6 +15,8 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.data.sources.phantom import render_phantom
 from tests.journeys.killing import members, until_writing
 
+pytestmark = pytest.mark.slow
+
 COUNT = 1500
 
 

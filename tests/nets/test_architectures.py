@@ -1,5 +1,7 @@
 """Networks beside timm's: their parts fit together, and AlexNet is torchvision's."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from hzsynth.nets.backbones import create_backbone, layer_parameters
 
 
 @pytest.mark.parametrize("name", ["alexnet", "plain-cnn"])
-def test_features_and_head_make_the_whole(name):
+def test_features_and_head_make_the_whole(name: str) -> None:
     network = create_backbone(name, num_classes=3).eval()
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -23,7 +25,7 @@ def test_features_and_head_make_the_whole(name):
     assert len(layers) >= 5
 
 
-def test_the_fusion_concatenates_its_bodies():
+def test_the_fusion_concatenates_its_bodies() -> None:
     network = create_backbone("fusion-b0-b2-resnet50", num_classes=2).eval()
     assert network.num_features == 1280 + 1408 + 2048
     images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -34,7 +36,7 @@ def test_the_fusion_concatenates_its_bodies():
     assert len(layer_parameters(network)) >= 3
 
 
-def test_alexnet_takes_torchvisions_weights(tmp_path):
+def test_alexnet_takes_torchvisions_weights(tmp_path: Path) -> None:
     from torchvision.models import alexnet
 
     with torch.random.fork_rng(devices=[]):
@@ -50,7 +52,7 @@ def test_alexnet_takes_torchvisions_weights(tmp_path):
     )
 
 
-def test_the_names_are_free_and_the_members_known():
+def test_the_names_are_free_and_the_members_known() -> None:
     import timm
 
     assert not any(timm.is_model(name) for name in ARCHITECTURES)

@@ -4,6 +4,8 @@ import hashlib
 import io
 import pickle
 import urllib.error
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,32 +20,36 @@ MODEL = "test_resnet"
 
 
 class Answer(io.BytesIO):
-    def __init__(self, data, headers):
+    def __init__(self, data: Any, headers: Any) -> None:
         super().__init__(data)
         self.headers = headers
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("HZSYNTH_WEIGHTS", str(tmp_path / "weights"))
     return tmp_path / "weights"
 
 
 @pytest.fixture
-def weights():
+def weights() -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         return create_backbone(MODEL, num_classes=1000).state_dict()
 
 
-def served(data, monkeypatch, stated="", headers=None):
+def served(
+    data: Any, monkeypatch: pytest.MonkeyPatch, stated: Any = "", headers: Any = None
+) -> Any:
     suffix = ".safetensors" if stated == "" else f"-{stated}.safetensors"
     url = f"https://example.org/model{suffix}"
     monkeypatch.setattr(fetching, "source_of", lambda model: (url, stated, "apache-2.0"))
     return lambda asked: Answer(data, headers or {})
 
 
-def test_weights_are_verified_kept_and_used(weights, monkeypatch, folder):
+def test_weights_are_verified_kept_and_used(
+    weights: Any, monkeypatch: pytest.MonkeyPatch, folder: Any
+) -> None:
     data = save({k: v.contiguous() for k, v in weights.items()})
     digest = hashlib.sha256(data).hexdigest()
     entry = fetch_weights(MODEL, open_url=served(data, monkeypatch, stated=digest[:8]))
@@ -56,13 +62,13 @@ def test_weights_are_verified_kept_and_used(weights, monkeypatch, folder):
     assert len(body) >= len(weights) - 2
     assert all(torch.equal(state[name], weights[name]) for name in body)
 
-    def never(url):
+    def never(url: Any) -> None:
         raise AssertionError("it is here already")
 
     assert fetch_weights(MODEL, open_url=never) == entry
 
 
-def test_the_hash_may_stand_in_the_answer(weights, monkeypatch):
+def test_the_hash_may_stand_in_the_answer(weights: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     data = save({k: v.contiguous() for k, v in weights.items()})
     headers = {"X-Linked-Etag": f'"{hashlib.sha256(data).hexdigest()}"'}
     assert fetch_weights(MODEL, open_url=served(data, monkeypatch, headers=headers)).model == MODEL
@@ -78,8 +84,13 @@ def test_the_hash_may_stand_in_the_answer(weights, monkeypatch):
     ],
 )
 def test_what_cannot_be_verified_is_refused_and_leaves_nothing(
-    weights, monkeypatch, folder, stated, headers, sentence
-):
+    weights: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Any,
+    stated: str,
+    headers: dict[Any, Any] | dict[str, Any] | dict[str, str],
+    sentence: str,
+) -> None:
     data = save({k: v.contiguous() for k, v in weights.items()})
     with pytest.raises(InputError, match=sentence):
         fetch_weights(MODEL, open_url=served(data, monkeypatch, stated, headers))
@@ -87,9 +98,11 @@ def test_what_cannot_be_verified_is_refused_and_leaves_nothing(
     assert fetched_weights() == {}
 
 
-def test_a_pickle_that_would_run_code_is_refused(monkeypatch, folder):
+def test_a_pickle_that_would_run_code_is_refused(
+    monkeypatch: pytest.MonkeyPatch, folder: Any
+) -> None:
     class Evil:
-        def __reduce__(self):
+        def __reduce__(self) -> Any:
             return print, ("run",)
 
     data = pickle.dumps(Evil())
@@ -101,17 +114,19 @@ def test_a_pickle_that_would_run_code_is_refused(monkeypatch, folder):
     assert not [*folder.rglob("*")]
 
 
-def test_no_connection_is_one_sentence(monkeypatch):
+def test_no_connection_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     served(b"", monkeypatch, stated="00000000")
 
-    def refused(url):
+    def refused(url: Any) -> None:
         raise urllib.error.URLError("no route to host")
 
     with pytest.raises(InputError, match="cannot fetch .*no route to host"):
         fetch_weights(MODEL, open_url=refused)
 
 
-def test_a_file_that_was_changed_since_is_not_used(weights, monkeypatch, folder):
+def test_a_file_that_was_changed_since_is_not_used(
+    weights: Any, monkeypatch: pytest.MonkeyPatch, folder: Any
+) -> None:
     data = save({k: v.contiguous() for k, v in weights.items()})
     digest = hashlib.sha256(data).hexdigest()
     fetch_weights(MODEL, open_url=served(data, monkeypatch, stated=digest[:8]))
@@ -124,7 +139,7 @@ def test_a_file_that_was_changed_since_is_not_used(weights, monkeypatch, folder)
         find_fetched(MODEL)
 
 
-def test_every_model_of_the_users_setting_has_a_source():
+def test_every_model_of_the_users_setting_has_a_source() -> None:
     for model in ("resnet50", "seresnext101_32x4d", "inception_v3", "densenet121"):
         url, stated, _ = source_of(model)
         assert url.startswith("https://")

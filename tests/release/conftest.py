@@ -9,7 +9,7 @@ from tests.release.enclave import PATIENT, Enclave
 
 
 @pytest.fixture(scope="module")
-def enclave(tmp_path_factory) -> Enclave:
+def enclave(tmp_path_factory: pytest.TempPathFactory) -> Enclave:
     return Enclave(tmp_path_factory.mktemp("enclave"))
 
 

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,7 @@ class Enclave:
         write_audit(result, *sets, self.audit)
         self.result = result
 
-    def release(self, out: Path, **options: object):
+    def release(self, out: Path, **options: Any) -> Any:
         return release_images(self.fake, self.audit, out, CONFIG, **options)
 
 

@@ -166,7 +166,9 @@ def test_edited_photographs_are_refused(tmp_path: Path, origin: str) -> None:
         release_images(writer.images, tmp_path / "audit", tmp_path / "out", CONFIG)
 
 
-def test_a_write_that_fails_leaves_nothing(enclave: Enclave, tmp_path: Path, monkeypatch) -> None:
+def test_a_write_that_fails_leaves_nothing(
+    enclave: Enclave, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -182,7 +184,7 @@ def test_a_write_that_fails_leaves_nothing(enclave: Enclave, tmp_path: Path, mon
 
 
 def test_what_a_kill_leaves_is_no_bundle_and_goes_away(
-    enclave: Enclave, tmp_path: Path, monkeypatch
+    enclave: Enclave, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -206,7 +208,9 @@ def test_what_a_kill_leaves_is_no_bundle_and_goes_away(
 
 
 @starts("release")
-def test_the_command_releases_and_verifies(enclave: Enclave, tmp_path: Path, capsys) -> None:
+def test_the_command_releases_and_verifies(
+    enclave: Enclave, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = str(tmp_path / "bundle")
     fake, audit, run = (str(enclave.root / name) for name in ("fake", "audit", "run"))
     with pytest.raises(SystemExit) as ended:

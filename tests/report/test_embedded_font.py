@@ -51,7 +51,9 @@ def test_pictures_write_korean_with_the_package() -> None:
     assert found[0] in fonts.families()
 
 
-def test_nothing_is_said_of_tables_that_a_page_does_not_need(caplog):
+def test_nothing_is_said_of_tables_that_a_page_does_not_need(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     module._face.cache_clear()
     assert embedded_font("판독")
     assert caplog.records == []

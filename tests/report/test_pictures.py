@@ -1,5 +1,6 @@
 import io
 import unicodedata
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -109,7 +110,10 @@ def _example_figures() -> dict[str, object]:
     )
     return {
         "learning": plots.learning_curves(
-            [plots.Curve(f"c{i}", range(9), np.arange(9.0) + i, [0.2] * 9) for i in range(8)],
+            [
+                plots.Curve(f"c{i}", range(9), (np.arange(9.0) + i).tolist(), [0.2] * 9)
+                for i in range(8)
+            ],
             best=3,
         ),
         "confusion": plots.confusion_matrix_plot([[8, 2], [1, 9]], ["대상포진", "other"]),
@@ -172,6 +176,6 @@ def test_the_ratio_plot_shows_means_intervals_and_every_seed() -> None:
         lambda: plots.kernel_distance_plot([], []),
     ],
 )
-def test_plots_of_nothing_are_refused(draw) -> None:  # type: ignore[no-untyped-def]
+def test_plots_of_nothing_are_refused(draw: Any) -> None:
     with pytest.raises(InputError):
         draw()

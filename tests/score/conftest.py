@@ -1,5 +1,8 @@
 """Small sets that several tests of the room share."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -8,12 +11,12 @@ from hzsynth.data.sources.phantom import render_phantom
 
 
 @pytest.fixture
-def sets(tmp_path):
+def sets(tmp_path: Path) -> Any:
     """Ten photographs of a class; copies of three of them, a plain picture, five strangers."""
     with ImageSetWriter(tmp_path / "real") as real:
         photographs = [render_phantom("eczema", "western", p, 0, 64)[0] for p in range(10)]
         for number, pixels in enumerate(photographs):
-            extra = {"label": "eczema", "split": "train", "group": str(number)}
+            extra: dict[str, Any] = {"label": "eczema", "split": "train", "group": str(number)}
             real.add(pixels, origin="real", **extra)
     with ImageSetWriter(tmp_path / "made") as made:
         copies = [p[:, ::-1] for p in photographs[:3]]

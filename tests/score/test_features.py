@@ -1,6 +1,8 @@
 """Extractors and the cache: folded networks, DINOv2 by path, features that are computed once."""
 
 import copy
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -28,12 +30,12 @@ class MeanColour:
     weights = "0123"
     seen = 0
 
-    def __call__(self, pixels):
+    def __call__(self, pixels: Any) -> Any:
         self.seen += len(pixels)
         return pixels.float().mean(dim=(2, 3))
 
 
-def write_images(folder, count, seed=0):
+def write_images(folder: Any, count: Any, seed: Any = 0) -> Any:
     folder.mkdir(exist_ok=True)
     rng = np.random.default_rng(seed)
     for number in range(count):
@@ -43,12 +45,12 @@ def write_images(folder, count, seed=0):
     return ImageSet(folder, records)
 
 
-def compute(images, extractor, folder=None):
+def compute(images: Any, extractor: Any, folder: Any = None) -> Any:
     cache = None if folder is None else open_cache(folder, extractor, 16)
     return extract_features(images, extractor, size=16, cache=cache), cache
 
 
-def test_features_are_in_the_order_of_the_records(tmp_path):
+def test_features_are_in_the_order_of_the_records(tmp_path: Path) -> None:
     images = write_images(tmp_path / "set", BATCH + 5)
     features, _ = compute(images, MeanColour())
     for record, row in zip(images, features, strict=True):
@@ -57,7 +59,7 @@ def test_features_are_in_the_order_of_the_records(tmp_path):
         assert row.numpy() == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_cache_knows_images_and_not_sets(tmp_path):
+def test_the_cache_knows_images_and_not_sets(tmp_path: Path) -> None:
     images, extractor = write_images(tmp_path / "set", 12), MeanColour()
     first, _ = compute(images.replace_records(images.records[:9]), extractor, tmp_path / "cache")
     assert extractor.seen == 9
@@ -69,7 +71,7 @@ def test_the_cache_knows_images_and_not_sets(tmp_path):
     assert torch.equal(turned.flip(0), grown)
 
 
-def test_a_changed_image_other_weights_and_another_size_are_computed_anew(tmp_path):
+def test_a_changed_image_other_weights_and_another_size_are_computed_anew(tmp_path: Path) -> None:
     images, extractor = write_images(tmp_path / "set", 6), MeanColour()
     compute(images, extractor, tmp_path / "cache")
     Image.new("RGB", (16, 16), (9, 9, 9)).save(tmp_path / "set" / "2.png")
@@ -84,7 +86,7 @@ def test_a_changed_image_other_weights_and_another_size_are_computed_anew(tmp_pa
 
 
 @pytest.mark.parametrize("damage", [b"", b"garbage", None])
-def test_a_damaged_cache_file_is_computed_anew(tmp_path, damage):
+def test_a_damaged_cache_file_is_computed_anew(tmp_path: Path, damage: bytes | None) -> None:
     images, extractor = write_images(tmp_path / "set", 4), MeanColour()
     expected, _ = compute(images, extractor, tmp_path / "cache")
     (file,) = (tmp_path / "cache").rglob("*.safetensors")
@@ -97,7 +99,7 @@ def test_a_damaged_cache_file_is_computed_anew(tmp_path, damage):
     assert extractor.seen == 8
 
 
-def test_a_cache_that_cannot_be_written_says_so_and_goes_on(tmp_path):
+def test_a_cache_that_cannot_be_written_says_so_and_goes_on(tmp_path: Path) -> None:
     images, extractor = write_images(tmp_path / "set", 4), MeanColour()
     (tmp_path / "cache").write_text("a file where the folder should be")
     features, cache = compute(images, extractor, tmp_path / "cache")
@@ -105,7 +107,7 @@ def test_a_cache_that_cannot_be_written_says_so_and_goes_on(tmp_path):
     assert "are not kept" in cache.problem
 
 
-def test_a_missing_file_is_an_error_even_when_its_features_are_known(tmp_path):
+def test_a_missing_file_is_an_error_even_when_its_features_are_known(tmp_path: Path) -> None:
     images, extractor = write_images(tmp_path / "set", 3), MeanColour()
     compute(images, extractor, tmp_path / "cache")
     (tmp_path / "set" / "1.png").unlink()
@@ -113,7 +115,7 @@ def test_a_missing_file_is_an_error_even_when_its_features_are_known(tmp_path):
         compute(images, extractor, tmp_path / "cache")
 
 
-def test_the_folded_network_equals_the_plain_one():
+def test_the_folded_network_equals_the_plain_one() -> None:
     plain = create_backbone("efficientnet-lite0", num_classes=1000, pretrained="imagenet").eval()
     plain.reset_classifier(0)
     pixels = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
@@ -125,14 +127,14 @@ def test_the_folded_network_equals_the_plain_one():
     assert difference < 1e-5
 
 
-def test_folding_keeps_a_batch_norm_without_convolution():
+def test_folding_keeps_a_batch_norm_without_convolution() -> None:
     network = torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.ReLU()).eval()
     folded = fold_batch_norms(copy.deepcopy(network))
     assert isinstance(folded[0], torch.nn.BatchNorm2d)
 
 
 @pytest.fixture
-def inception_file(tmp_path, monkeypatch):
+def inception_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Random weights in the place of the published ones."""
     # Here, since torchvision is importable only after hzsynth.core.
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3 as Network
@@ -152,7 +154,7 @@ def inception_file(tmp_path, monkeypatch):
     return file
 
 
-def test_inception_equals_torch_fidelity(inception_file):
+def test_inception_equals_torch_fidelity(inception_file: Any) -> None:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     layers = ["2048", "logits_unbiased"]
@@ -165,13 +167,13 @@ def test_inception_equals_torch_fidelity(inception_file):
     with torch.no_grad():
         expected, logits = theirs(pixels)
     assert (features - expected).abs().max() <= 1e-5 * expected.abs().max()
-    scores = ours.network.class_scores(features)
+    scores = cast("Any", ours).network.class_scores(features)
     assert (scores - logits).abs().max() <= 1e-5 * logits.abs().max()
     assert ours.weights == file_sha256(inception_file)[:12]
 
 
 @pytest.mark.parametrize("ending", ["safetensors", "pth"])
-def test_dinov2_by_path(tmp_path, ending):
+def test_dinov2_by_path(tmp_path: Path, ending: str) -> None:
     import timm
 
     torch.manual_seed(1)
@@ -193,7 +195,7 @@ def test_dinov2_by_path(tmp_path, ending):
     assert torch.allclose(extractor(pixels[1:]), features[1:], atol=1e-4)
 
 
-def test_dinov2_needs_its_own_weights(tmp_path):
+def test_dinov2_needs_its_own_weights(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="`dinov2_weights`"):
         create_extractor("dinov2", compute=CPU_FP32)
     save_file({"patch_embed.proj.weight": torch.zeros(100, 3, 16, 16)}, tmp_path / "w.safetensors")

@@ -1,5 +1,8 @@
 """What a mixture could teach besides the disease: counts, association and the probe."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,12 +16,14 @@ from hzsynth.score.mixture import describe_mixture, is_synthetic, probe_origin
 
 
 @pytest.fixture
-def rng():
+def rng() -> Any:
     return np.random.default_rng(0)
 
 
 @pytest.mark.parametrize(("shift", "low", "high"), [(0.0, 0.3, 0.7), (3.0, 0.99, 1.0)])
-def test_the_probe_finds_a_difference_and_only_that(rng, shift, low, high):
+def test_the_probe_finds_a_difference_and_only_that(
+    rng: np.random.Generator, shift: float, low: float, high: float
+) -> None:
     photographs = torch.from_numpy(rng.normal(size=(40, 30)))
     synthetic = torch.from_numpy(rng.normal(size=(60, 30)))
     synthetic[:, :3] += shift
@@ -28,13 +33,13 @@ def test_the_probe_finds_a_difference_and_only_that(rng, shift, low, high):
     assert (probe.photographs, probe.synthetic) == (40, 60)
 
 
-def test_association_by_hand():
+def test_association_by_hand() -> None:
     assert association([("a", "x"), ("b", "y")] * 50) == pytest.approx(1, abs=0.01)
     assert association([("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")] * 25) == 0
     assert association([("a", "x"), ("a", "y")]) == 0
 
 
-def test_what_counts_as_synthetic():
+def test_what_counts_as_synthetic() -> None:
     assert is_synthetic(ImageRecord("a", "z", origin="stylegan2", run="r"))
     assert is_synthetic(ImageRecord("a", "z", origin="augmented", run="r"))
     assert is_synthetic(ImageRecord("a", "z", origin="external"))
@@ -42,7 +47,7 @@ def test_what_counts_as_synthetic():
     assert not is_synthetic(ImageRecord("a", "z", origin="phantom"))
 
 
-def test_a_mixture_is_described(sets, tmp_path):
+def test_a_mixture_is_described(sets: Any, tmp_path: Path) -> None:
     real, made = sets
     with ImageSetWriter(tmp_path / "mixed") as writer:
         for record in real:

@@ -1,6 +1,8 @@
 """The stage `score` on sets on disk: conditions, cache, refusals, predictable scenes."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +30,7 @@ class MeanColour:
     calls = 0
     images = 0
 
-    def __call__(self, pixels):
+    def __call__(self, pixels: Any) -> Any:
         self.calls += 1
         self.images += len(pixels)
         values = pixels.float() / 255
@@ -36,18 +38,26 @@ class MeanColour:
 
 
 @pytest.fixture
-def extractor(monkeypatch):
+def extractor(monkeypatch: pytest.MonkeyPatch) -> Any:
     tiny = MeanColour()
     monkeypatch.setattr(scoring, "create_extractor", lambda *a, **k: tiny)
     return tiny
 
 
-def skin(rng, lightness):
+def skin(rng: Any, lightness: Any) -> Any:
     colour = np.array([0.85, 0.65, 0.52]) * lightness * 255 * rng.uniform(0.93, 1.07)
     return np.clip(colour + rng.normal(0, 4, (24, 24, 3)), 0, 255).astype(np.uint8)
 
 
-def make_set(path, *, count=24, seed=0, lightness=1.0, origin="real", splits=("",)):
+def make_set(
+    path: Any,
+    *,
+    count: Any = 24,
+    seed: Any = 0,
+    lightness: Any = 1.0,
+    origin: Any = "real",
+    splits: Any = ("",),
+) -> Any:
     rng = np.random.default_rng(seed)
     with ImageSetWriter(path) as writer:
         for i in range(count):
@@ -61,7 +71,7 @@ def make_set(path, *, count=24, seed=0, lightness=1.0, origin="real", splits=(""
     return writer.images
 
 
-def test_equal_and_different_sets(tmp_path, extractor):
+def test_equal_and_different_sets(tmp_path: Path, extractor: Any) -> None:
     real = make_set(tmp_path / "real", splits=("train", "val"))
     same = make_set(tmp_path / "same", seed=1, origin="stylegan2")
     # Not darker: below, the tone is called unclear.
@@ -80,7 +90,7 @@ def test_equal_and_different_sets(tmp_path, extractor):
     assert not any(s.metric.startswith("fid") for s in far.scores)
 
 
-def test_conditions_travel_with_the_value(tmp_path, extractor):
+def test_conditions_travel_with_the_value(tmp_path: Path, extractor: Any) -> None:
     real = make_set(tmp_path / "real", count=21)
     fake = make_set(tmp_path / "fake", count=30, seed=1, origin="stylegan2")
     report = score_images(real, fake, ScoreConfig(seed=5), compute=CPU_FP32)
@@ -94,7 +104,7 @@ def test_conditions_travel_with_the_value(tmp_path, extractor):
     assert report.sentences()[0].startswith("On 21 real and 30 generated images")
 
 
-def test_copies_are_reported_with_their_pairs(tmp_path, extractor):
+def test_copies_are_reported_with_their_pairs(tmp_path: Path, extractor: Any) -> None:
     real = make_set(tmp_path / "real", splits=("train", "test"))
     with ImageSetWriter(tmp_path / "copies") as writer:
         for record in real.select(split="train"):
@@ -106,7 +116,7 @@ def test_copies_are_reported_with_their_pairs(tmp_path, extractor):
     assert all(pair.fake == pair.train for pair in found.closest)
 
 
-def test_second_call_takes_features_from_the_cache(tmp_path, extractor):
+def test_second_call_takes_features_from_the_cache(tmp_path: Path, extractor: Any) -> None:
     real = make_set(tmp_path / "real")
     fake = make_set(tmp_path / "fake", seed=1, origin="stylegan2")
     config = ScoreConfig(metrics=("kid",))
@@ -117,7 +127,9 @@ def test_second_call_takes_features_from_the_cache(tmp_path, extractor):
     assert again == first
 
 
-def coloured(path, labels, *, seed, origin="real", deviation=40):
+def coloured(
+    path: Any, labels: Any, *, seed: Any, origin: Any = "real", deviation: Any = 40
+) -> Any:
     """Plain colours about one of each class's own; the last row of every class is a dull one."""
     rng = np.random.default_rng(seed)
     with ImageSetWriter(path) as writer:
@@ -137,7 +149,7 @@ def coloured(path, labels, *, seed, origin="real", deviation=40):
 CLASSES = ["zoster"] * 20 + ["eczema and more"] * 16 + ["rare"] * 3
 
 
-def test_figures_of_a_class_are_those_of_the_selected_sets(tmp_path, extractor):
+def test_figures_of_a_class_are_those_of_the_selected_sets(tmp_path: Path, extractor: Any) -> None:
     real = coloured(tmp_path / "real", CLASSES, seed=0)
     fake = coloured(tmp_path / "fake", CLASSES, seed=1, origin="stylegan2")
     metrics = ("kid", "frechet", "prdc", "vendi", "tone", "memorisation")
@@ -171,7 +183,7 @@ def test_figures_of_a_class_are_those_of_the_selected_sets(tmp_path, extractor):
 @pytest.mark.parametrize(
     ("by", "values"), [("camera", {"a", "b"}), ("source", {"(empty)"}), ("split", {"(empty)"})]
 )
-def test_any_column_divides_the_sets(tmp_path, extractor, by, values):
+def test_any_column_divides_the_sets(tmp_path: Path, extractor: Any, by: str, values: Any) -> None:
     real = coloured(tmp_path / "real", CLASSES, seed=0)
     fake = coloured(tmp_path / "fake", CLASSES, seed=1, origin="stylegan2")
     config = ScoreConfig(metrics=("kid",), by=by)
@@ -180,7 +192,7 @@ def test_any_column_divides_the_sets(tmp_path, extractor, by, values):
     assert all(group.report is not None for group in report.groups)
 
 
-def test_tones_divide_the_sets_from_dark_to_light(tmp_path, extractor):
+def test_tones_divide_the_sets_from_dark_to_light(tmp_path: Path, extractor: Any) -> None:
     real = make_set(tmp_path / "real", count=30)
     fake = make_set(tmp_path / "fake", count=30, seed=1, lightness=0.6, origin="stylegan2")
     report = score_images(real, fake, ScoreConfig(metrics=("kid",), by="tone"), compute=CPU_FP32)
@@ -190,13 +202,13 @@ def test_tones_divide_the_sets_from_dark_to_light(tmp_path, extractor):
     assert sum(group.n_fake for group in report.groups) == 30
 
 
-def test_an_unknown_column_is_refused(tmp_path, extractor):
+def test_an_unknown_column_is_refused(tmp_path: Path, extractor: Any) -> None:
     real = make_set(tmp_path / "real")
     with pytest.raises(InputError, match=r"`by` is one of tone, label.*not 'colour'"):
         score_images(real, real, ScoreConfig(by="colour"), compute=CPU_FP32)
 
 
-def test_a_collapsed_generator_is_precise_and_not_varied(tmp_path, extractor):
+def test_a_collapsed_generator_is_precise_and_not_varied(tmp_path: Path, extractor: Any) -> None:
     real = coloured(tmp_path / "real", ["zoster"] * 40, seed=0)
     collapsed = coloured(
         tmp_path / "fake", ["zoster"] * 40, seed=1, origin="stylegan2", deviation=0.5
@@ -211,7 +223,9 @@ def test_a_collapsed_generator_is_precise_and_not_varied(tmp_path, extractor):
     assert "less varied than as many photographs" in report["vendi"].sentence()
 
 
-def test_infinity_is_given_with_its_line_or_the_reason_why_not(tmp_path, extractor):
+def test_infinity_is_given_with_its_line_or_the_reason_why_not(
+    tmp_path: Path, extractor: Any
+) -> None:
     real = coloured(tmp_path / "real", ["zoster"] * 120, seed=0)
     fake = coloured(tmp_path / "fake", ["zoster"] * 120, seed=1, origin="stylegan2")
     config = ScoreConfig(metrics=("frechet", "frechet-infinity"))
@@ -229,13 +243,15 @@ def test_infinity_is_given_with_its_line_or_the_reason_why_not(tmp_path, extract
 @pytest.mark.parametrize(
     ("metric", "other"), [("inception-score", "vendi"), ("fid-infinity", "frechet-infinity")]
 )
-def test_inception_figures_need_inception(tmp_path, extractor, metric, other):
+def test_inception_figures_need_inception(
+    tmp_path: Path, extractor: Any, metric: str, other: str
+) -> None:
     real = make_set(tmp_path / "real")
     with pytest.raises(InputError, match=f"{metric} is defined on inception .* ask for '{other}'"):
         score_images(real, real, ScoreConfig(metrics=(metric,)), compute=CPU_FP32)
 
 
-def test_every_score_names_weights_number_size_and_interpolation(tmp_path):
+def test_every_score_names_weights_number_size_and_interpolation(tmp_path: Path) -> None:
     real = make_set(tmp_path / "real", count=8)
     fake = make_set(tmp_path / "fake", count=8, seed=1, origin="stylegan2")
     report = score_images(real, fake, ScoreConfig(metrics=("kid", "frechet")), compute=CPU_FP32)
@@ -250,7 +266,7 @@ def test_every_score_names_weights_number_size_and_interpolation(tmp_path):
     assert "measures their number more than their look" in report["frechet"].sentence()
 
 
-def test_a_cache_that_cannot_be_written_is_one_remark(tmp_path, extractor):
+def test_a_cache_that_cannot_be_written_is_one_remark(tmp_path: Path, extractor: Any) -> None:
     real = make_set(tmp_path / "real")
     (tmp_path / "cache").write_text("no folder")
     config = ScoreConfig(metrics=("kid",))
@@ -258,7 +274,7 @@ def test_a_cache_that_cannot_be_written_is_one_remark(tmp_path, extractor):
     assert len(report.remarks) == 1
 
 
-def test_the_command_keeps_features_where_it_is_told(tmp_path, extractor):
+def test_the_command_keeps_features_where_it_is_told(tmp_path: Path, extractor: Any) -> None:
     real, fake = make_set(tmp_path / "real"), make_set(tmp_path / "fake", seed=1)
     arguments = ["score", str(real.root), str(fake.root), "--metrics", "kid", "--by", "label"]
     runner = CliRunner()
@@ -273,26 +289,26 @@ def test_the_command_keeps_features_where_it_is_told(tmp_path, extractor):
     assert extractor.images == 2 * seen
 
 
-def test_synthetic_images_are_no_reference(tmp_path, extractor):
+def test_synthetic_images_are_no_reference(tmp_path: Path, extractor: Any) -> None:
     fake = make_set(tmp_path / "fake", origin="stylegan2")
     with pytest.raises(InputError, match="photographs only"):
         score_images(fake, fake, ScoreConfig(), compute=CPU_FP32)
 
 
-def test_fid_is_only_called_so_on_inception(tmp_path, extractor):
+def test_fid_is_only_called_so_on_inception(tmp_path: Path, extractor: Any) -> None:
     real = make_set(tmp_path / "real")
     with pytest.raises(InputError, match="ask for 'frechet'"):
         score_images(real, real, ScoreConfig(metrics=("fid",)), compute=CPU_FP32)
 
 
-def test_other_weights_than_the_published_inception_are_refused(tmp_path):
+def test_other_weights_than_the_published_inception_are_refused(tmp_path: Path) -> None:
     wrong = tmp_path / "weights.pth"
     torch.save({"a": torch.zeros(1)}, wrong)
     with pytest.raises(InputError, match="6726825d"):
         create_extractor("inception", weights=wrong, compute=CPU_FP32)
 
 
-def test_lite_features_do_not_depend_on_the_batch():
+def test_lite_features_do_not_depend_on_the_batch() -> None:
     extractor = create_extractor(compute=CPU_FP32)
     pixels = torch.from_numpy(
         np.random.default_rng(0).integers(0, 256, (3, 3, 40, 40), dtype=np.uint8)

@@ -1,5 +1,7 @@
 """Filters on features whose answer anybody can tell."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,11 +12,11 @@ from hzsynth.score.selection import authentic, plausible, select_images
 
 
 @pytest.fixture
-def rng():
+def rng() -> Any:
     return np.random.default_rng(0)
 
 
-def test_plausible_and_authentic_on_a_line():
+def test_plausible_and_authentic_on_a_line() -> None:
     real = torch.tensor([[0.0], [1.0], [2.0], [3.0], [4.0]])
     # Radii to the third neighbour: 3, 2, 2, 2, 3.
     fake = torch.tensor([[-2.9], [-3.1], [7.0], [7.2], [2.0], [2.4], [5.5]])
@@ -23,7 +25,7 @@ def test_plausible_and_authentic_on_a_line():
     assert authentic(fake, real).tolist() == [True, True, True, True, False, False, True]
 
 
-def test_plausible_agrees_with_torch_fidelitys_precision(rng):
+def test_plausible_agrees_with_torch_fidelitys_precision(rng: np.random.Generator) -> None:
     from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, prc_features_to_metric
 
     real = torch.from_numpy(rng.normal(size=(40, 5))).float()
@@ -32,7 +34,7 @@ def test_plausible_agrees_with_torch_fidelitys_precision(rng):
     assert plausible(fake, real).float().mean() == pytest.approx(theirs[KEY_METRIC_PRECISION])
 
 
-def test_copies_and_oddities_are_left_out(sets):
+def test_copies_and_oddities_are_left_out(sets: Any) -> None:
     real, made = sets
     names = [r.sha256 for r in made]
     found = select_images([made], real, "eczema", "both", compute=CPU_FP32)

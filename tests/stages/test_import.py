@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +38,6 @@ def test_every_name_is_listed_and_there() -> None:
         hz.trian_gan  # type: ignore[attr-defined]  # noqa: B018
 
 
-def test_a_wrong_setting_is_answered_with_those_that_there_are(tmp_path) -> None:
+def test_a_wrong_setting_is_answered_with_those_that_there_are(tmp_path: Path) -> None:
     with pytest.raises(hz.InputError, match=r"'sise'; allowed are .*size"):
         hz.phantom(tmp_path / "set", sise=16)

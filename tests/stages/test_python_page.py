@@ -9,6 +9,8 @@ import pytest
 
 import hzsynth as hz
 
+pytestmark = pytest.mark.slow
+
 pytestmark = pytest.mark.timeout(1500)
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 FUNCTIONS = (

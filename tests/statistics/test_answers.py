@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,7 +40,7 @@ def test_patients_are_counted_by_kind() -> None:
     assert not two_classes([True, False], [0, 1]).several_photographs_a_patient
 
 
-def test_a_table_gives_the_answers_back_to_the_last_digit(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_table_gives_the_answers_back_to_the_last_digit(tmp_path: Path) -> None:
     answers = three_classes()
     file = tmp_path / "answers.csv"
     answers.to_frame().assign(file_name="further columns do not disturb").to_csv(file, index=False)
@@ -86,7 +88,7 @@ def test_parts_that_do_not_fit_are_refused(change: dict[str, object], message: s
         Answers(**parts)
 
 
-def test_a_table_of_something_else_is_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_table_of_something_else_is_refused(tmp_path: Path) -> None:
     table = two_classes([True, False], [0.7, 0.1]).to_frame()
     with pytest.raises(InputError, match="lacks the columns group"):
         Answers.from_frame(table.drop(columns="group"), "zoster")

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -12,12 +14,12 @@ from hzsynth.statistics.intervals import percentile_interval
 from tests.statistics.scenes import two_classes
 
 
-def drawn(truth, groups, seed=0, replicates=600):
+def drawn(truth: Any, groups: Any, seed: Any = 0, replicates: Any = 600) -> Any:
     generator = np.random.default_rng(seed)
     return np.concatenate(list(bootstrap_weights(truth, groups, generator, replicates)))
 
 
-def test_every_replicate_keeps_the_number_of_each_class():
+def test_every_replicate_keeps_the_number_of_each_class() -> None:
     truth = np.array([0] * 5 + [1] * 9 + [2])
     weights = drawn(truth, [f"patient {i}" for i in range(15)])
     assert weights.shape == (600, 15)
@@ -28,7 +30,7 @@ def test_every_replicate_keeps_the_number_of_each_class():
     assert weights[:, 5:14].var() == pytest.approx(8 / 9, rel=0.05)
 
 
-def test_a_patient_comes_with_all_photographs_and_no_class_is_lost():
+def test_a_patient_comes_with_all_photographs_and_no_class_is_lost() -> None:
     truth = [0, 0, 0, 1, 1, 0, 1]
     weights = drawn(truth, ["a", "a", "b", "c", "c", "d", "d"])
     assert (weights[:, 0] == weights[:, 1]).all()
@@ -38,13 +40,13 @@ def test_a_patient_comes_with_all_photographs_and_no_class_is_lost():
     assert (weights[:, [0, 1, 2, 5]].sum(axis=1) > 0).all()
 
 
-def test_draws_follow_the_generator():
+def test_draws_follow_the_generator() -> None:
     truth, groups = [0, 0, 1, 1, 1], list("abcde")
     assert (drawn(truth, groups) == drawn(truth, groups)).all()
     assert (drawn(truth, groups) != drawn(truth, groups, seed=1)).any()
 
 
-def test_bootstrap_interval_of_a_mean_is_that_of_theory():
+def test_bootstrap_interval_of_a_mean_is_that_of_theory() -> None:
     values = np.random.default_rng(4).normal(0, 1, 200)
     weights = drawn(np.zeros(200, int), [str(i) for i in range(200)], replicates=2000)
     low, high = percentile_interval(weights @ values / 200)
@@ -53,7 +55,7 @@ def test_bootstrap_interval_of_a_mean_is_that_of_theory():
     assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.15 * error)
 
 
-def test_dirichlet_rows_have_the_posterior_mean_and_spread():
+def test_dirichlet_rows_have_the_posterior_mean_and_spread() -> None:
     counts = np.array([[9, 1, 0], [0, 4, 0], [0, 0, 0]])
     plausible = dirichlet_confusions(counts, np.random.default_rng(5), 20000)
     np.testing.assert_allclose(plausible.sum(axis=2), np.tile([10, 4, 0], (20000, 1)), atol=1e-9)
@@ -64,7 +66,7 @@ def test_dirichlet_rows_have_the_posterior_mean_and_spread():
     assert np.quantile(plausible[:, 1, 1] / 4, 0.1) == pytest.approx(beta.ppf(0.1), abs=0.01)
 
 
-def test_replicates_of_a_recall_vary_like_a_binomial_share():
+def test_replicates_of_a_recall_vary_like_a_binomial_share() -> None:
     target = np.arange(80) < 40
     answers = two_classes(target, np.where(np.arange(80) % 40 < 30, target, ~target) * 1.0)
     found = replicated_metrics(answers, np.random.default_rng(0), 2000)

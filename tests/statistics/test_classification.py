@@ -1,9 +1,11 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from sklearn import metrics as reference
 
-from hzsynth.classify.train.fitting import validation_scores
+from hzsynth.classify.train.selection import validation_scores
 from hzsynth.core.errors import InputError
 from hzsynth.statistics.classification import (
     METRICS,
@@ -18,7 +20,7 @@ from hzsynth.statistics.classification import (
 )
 
 
-def answers(seed, count=80, classes=4, decimals=2):
+def answers(seed: Any, count: Any = 80, classes: Any = 4, decimals: Any = 2) -> Any:
     """True classes and rounded (so tied) probabilities that follow them loosely."""
     rng = np.random.default_rng(seed)
     truth = np.concatenate([np.arange(classes), rng.integers(0, classes, count - classes)])
@@ -30,7 +32,7 @@ def answers(seed, count=80, classes=4, decimals=2):
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_all_metrics_are_those_of_scikit_learn(seed, classes):
+def test_all_metrics_are_those_of_scikit_learn(seed: int, classes: int) -> None:
     truth, probabilities = answers(seed, classes=classes)
     target, predicted = 1, probabilities.argmax(axis=1)
     is_target, called = truth == target, predicted == target
@@ -65,7 +67,7 @@ def test_all_metrics_are_those_of_scikit_learn(seed, classes):
         assert found[name] == pytest.approx(value, abs=1e-12), name
 
 
-def test_a_weight_counts_like_copies_of_the_image():
+def test_a_weight_counts_like_copies_of_the_image() -> None:
     truth, probabilities = answers(5)
     rng = np.random.default_rng(6)
     weights = rng.integers(0, 4, (3, len(truth))).astype(float)
@@ -78,7 +80,7 @@ def test_a_weight_counts_like_copies_of_the_image():
             assert values[row] == pytest.approx(expected[name], abs=1e-12), name
 
 
-def test_weighted_average_precision_agrees_with_scikit_learn():
+def test_weighted_average_precision_agrees_with_scikit_learn() -> None:
     generator = np.random.default_rng(0)
     target = np.arange(50) % 4 == 0
     score = np.round(target + generator.normal(size=50), 1)
@@ -89,7 +91,7 @@ def test_weighted_average_precision_agrees_with_scikit_learn():
     np.testing.assert_allclose(average_precision(target, score, weights), expected)
 
 
-def test_proportions_are_counts_of_the_same_metrics():
+def test_proportions_are_counts_of_the_same_metrics() -> None:
     truth, probabilities = answers(9)
     confusion = confusion_matrix(truth, probabilities.argmax(axis=1), 4)
     values = choice_metrics(confusion, 3)
@@ -97,12 +99,12 @@ def test_proportions_are_counts_of_the_same_metrics():
         assert successes / trials == pytest.approx(values[name]), name
 
 
-def test_confusion_has_true_classes_in_rows():
+def test_confusion_has_true_classes_in_rows() -> None:
     confusion = confusion_matrix([0, 0, 1, 2], [1, 0, 1, 1], 3)
     assert confusion.tolist() == [[1, 1, 0], [0, 1, 0], [0, 1, 0]]
 
 
-def test_a_class_that_is_never_chosen_has_no_precision_and_no_warning():
+def test_a_class_that_is_never_chosen_has_no_precision_and_no_warning() -> None:
     # Everything is called class 0: 6 of 8 right, and no better than chance.
     values = choice_metrics([[6, 0], [2, 0]], target=1)
     assert values["precision_target"] == values["f1_target"] == values["recall_target"] == 0
@@ -111,12 +113,12 @@ def test_a_class_that_is_never_chosen_has_no_precision_and_no_warning():
     assert values["npv_target"] == 0.75
 
 
-def test_a_class_that_is_neither_there_nor_chosen_is_left_out_of_macro_averages():
+def test_a_class_that_is_neither_there_nor_chosen_is_left_out_of_macro_averages() -> None:
     values = choice_metrics([[3, 0, 0], [0, 3, 0], [0, 0, 0]], target=0)
     assert values["macro_f1"] == values["macro_recall"] == values["macro_precision"] == 1
 
 
-def test_a_class_that_is_only_chosen_counts_as_in_scikit_learn():
+def test_a_class_that_is_only_chosen_counts_as_in_scikit_learn() -> None:
     # Averages over the true classes alone would give an F1 of (2/3 + 1) / 2 = .83 here.
     truth, predicted = [0, 0, 1, 1], [0, 2, 1, 1]
     values = choice_metrics(confusion_matrix(truth, predicted, 3), target=0)
@@ -134,7 +136,7 @@ def test_a_class_that_is_only_chosen_counts_as_in_scikit_learn():
     assert scores["macro_f1"] == pytest.approx(values["macro_f1"])
 
 
-def test_rankings_of_known_value():
+def test_rankings_of_known_value() -> None:
     truth = np.array([1, 1, 0, 0], bool)
     assert auroc(truth, [4, 3, 2, 1])[0] == average_precision(truth, [4, 3, 2, 1])[0] == 1
     assert auroc(truth, [1, 2, 3, 4])[0] == 0
@@ -144,7 +146,7 @@ def test_rankings_of_known_value():
     assert average_precision(truth, [3, 1, 4, 2])[0] == pytest.approx(0.5)
 
 
-def test_what_cannot_be_judged_is_refused():
+def test_what_cannot_be_judged_is_refused() -> None:
     with pytest.raises(InputError, match="of the class and others"):
         auroc([True, True], [0.1, 0.2])
     with pytest.raises(InputError, match="of the class and others"):

@@ -13,7 +13,7 @@ from hzsynth.statistics.intervals import (
 
 
 @pytest.mark.parametrize(("successes", "count"), [(0, 7), (1, 12), (12, 15), (30, 30), (77, 200)])
-def test_wilson_solves_its_equation_and_agrees_with_statsmodels(successes, count):
+def test_wilson_solves_its_equation_and_agrees_with_statsmodels(successes: int, count: int) -> None:
     low, high = proportion_interval(successes, count)
     expected = proportion_confint(successes, count, method="wilson")
     assert (low, high) == pytest.approx(expected, abs=1e-12)
@@ -24,16 +24,16 @@ def test_wilson_solves_its_equation_and_agrees_with_statsmodels(successes, count
             assert abs(successes / count - end) == pytest.approx(stats.norm.ppf(0.975) * error)
 
 
-def test_recall_of_12_in_15_is_as_uncertain_as_published():
+def test_recall_of_12_in_15_is_as_uncertain_as_published() -> None:
     assert proportion_interval(12, 15) == pytest.approx((0.55, 0.93), abs=0.005)
 
 
-def test_without_trials_nothing_is_known():
+def test_without_trials_nothing_is_known() -> None:
     assert proportion_interval(0, 0) == (0, 1)
     assert f1_interval(0, 0, 0) == (0, 1)
 
 
-def test_extremes_that_were_observed_are_inside():
+def test_extremes_that_were_observed_are_inside() -> None:
     assert (
         proportion_interval(5, 5)[1] == f1_interval(5, 0, 0)[1] == auroc_interval(1, 5, 9)[1] == 1
     )
@@ -44,7 +44,7 @@ def test_extremes_that_were_observed_are_inside():
     assert 0.5 < auroc_interval(1, 5, 9)[0] < 1
 
 
-def test_f1_interval_covers_with_15_positives():
+def test_f1_interval_covers_with_15_positives() -> None:
     # Recall .8 of 15 positives, a false positive rate of .04 among 100 others: F1 = 24 / 31.
     # The coverage is summed over all outcomes, not simulated.
     truth, covered = 24 / 31, 0.0
@@ -56,7 +56,7 @@ def test_f1_interval_covers_with_15_positives():
     assert 0.94 <= covered <= 0.98
 
 
-def test_f1_interval_contains_and_narrows():
+def test_f1_interval_contains_and_narrows() -> None:
     for scale in (1, 10, 100):
         low, high = f1_interval(8 * scale, 2 * scale, 3 * scale)
         assert low < 16 / 21 < high
@@ -64,7 +64,9 @@ def test_f1_interval_contains_and_narrows():
 
 
 @pytest.mark.parametrize(("area", "positives", "negatives"), [(0.9, 15, 100), (0.6, 40, 40)])
-def test_auroc_ends_solve_the_equation_of_hanley_and_mcneil(area, positives, negatives):
+def test_auroc_ends_solve_the_equation_of_hanley_and_mcneil(
+    area: float, positives: int, negatives: int
+) -> None:
     for end in auroc_interval(area, positives, negatives):
         # Their variance with Q1 and Q2 spelled out, both numbers replaced by the mean.
         q1, q2, mean = end / (2 - end), 2 * end**2 / (1 + end), (positives + negatives) / 2
@@ -73,7 +75,7 @@ def test_auroc_ends_solve_the_equation_of_hanley_and_mcneil(area, positives, neg
         assert abs(area - end) == pytest.approx(stats.norm.ppf(0.975) * error, rel=1e-6)
 
 
-def test_auroc_interval_covers_with_15_positives():
+def test_auroc_interval_covers_with_15_positives() -> None:
     # Two normal distributions whose means differ by 2: area Phi(sqrt 2) = .921.
     rng = np.random.default_rng(3)
     positive = np.arange(75) < 15

@@ -48,7 +48,7 @@ def test_a_difference_without_spread_proves_nothing(estimate: float) -> None:
     assert not non_inferiority(found, 0.05).shown
 
 
-def test_mcnemar_is_that_of_statsmodels():
+def test_mcnemar_is_that_of_statsmodels() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
         one, two = rng.random((2, 30)) < 0.7
@@ -65,7 +65,7 @@ def _delong_by_pairs(truth: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[f
 
     def kernel(s: np.ndarray) -> np.ndarray:
         x, y = s[truth][:, None], s[~truth][None]
-        return (x > y) + 0.5 * (x == y)
+        return np.asarray((x > y) + 0.5 * (x == y))
 
     ka, kb = kernel(a), kernel(b)
     by_positive = np.stack([ka.mean(1), kb.mean(1)])
@@ -115,7 +115,7 @@ def test_non_inferiority_needs_a_narrow_interval_not_a_large_p() -> None:
         non_inferiority(narrow, 0.0)
 
 
-def test_delong_holds_its_level():
+def test_delong_holds_its_level() -> None:
     """Of two equally good scores, about 5 % are called different."""
     rng = np.random.default_rng(4)
     positive = np.arange(80) < 40

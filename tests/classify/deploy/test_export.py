@@ -1,5 +1,7 @@
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from hzsynth.classify.evaluate.calibration import softmax
 from hzsynth.classify.models import load_classifier
 from hzsynth.classify.train.classifier import train_classifier
 from hzsynth.core.errors import InputError, RefusedError
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.run import RunDir
 from hzsynth.data.loading import load_pixels
@@ -27,14 +30,14 @@ pytest.importorskip("onnxscript")
 
 
 @pytest.fixture(scope="module")
-def photographs(tmp_path_factory):
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with ImageSetWriter(tmp_path_factory.mktemp("set") / "photographs") as writer:
         add_photographs(writer, {"train": 10, "val": 8, "test": 2})
     return writer.images
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, photographs, weights):
+def run(tmp_path_factory: pytest.TempPathFactory, photographs: ImageSet, weights: Path) -> Any:
     config = classify_config(weights, steps=12)
     run = RunDir.start(
         tmp_path_factory.mktemp("run") / "run", "classify", config, {"images": photographs.digest}
@@ -45,13 +48,15 @@ def run(tmp_path_factory, photographs, weights):
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory, run, photographs):
+def exported(tmp_path_factory: pytest.TempPathFactory, run: Any, photographs: ImageSet) -> Any:
     out = tmp_path_factory.mktemp("export") / "out"
     config = ExportConfig(int8=True, tolerance=1.0)
     return out, export_classifier(run, out, config, photographs)
 
 
-def test_the_graph_answers_as_the_network_at_the_temperature(exported, run, photographs):
+def test_the_graph_answers_as_the_network_at_the_temperature(
+    exported: Any, run: Any, photographs: ImageSet
+) -> None:
     out, result = exported
     part = photographs.select(split="test")
     network = load_classifier(run)
@@ -63,7 +68,7 @@ def test_the_graph_answers_as_the_network_at_the_temperature(exported, run, phot
     assert result.checked_images == 16
 
 
-def test_any_number_of_photographs_at_once(exported):
+def test_any_number_of_photographs_at_once(exported: Any) -> None:
     classifier = OnnxClassifier(exported[0] / "model.onnx")
     pixels = np.random.default_rng(0).integers(0, 256, (7, 3, 32, 32), dtype=np.uint8)
     together = classifier.probabilities(pixels)
@@ -72,7 +77,7 @@ def test_any_number_of_photographs_at_once(exported):
     assert classifier.probabilities(pixels[:0]).shape == (0, 2)
 
 
-def test_features_are_what_the_head_sees(exported, run):
+def test_features_are_what_the_head_sees(exported: Any, run: Any) -> None:
     classifier = OnnxClassifier(exported[0] / "model.onnx")
     network = load_classifier(run)
     pixels = np.random.default_rng(1).integers(0, 256, (3, 3, 32, 32), dtype=np.uint8)
@@ -83,7 +88,7 @@ def test_features_are_what_the_head_sees(exported, run):
     np.testing.assert_allclose(softmax(logits, temperature), probabilities, atol=1e-5)
 
 
-def test_the_file_says_what_it_is(exported, run, photographs):
+def test_the_file_says_what_it_is(exported: Any, run: Any, photographs: ImageSet) -> None:
     facts = OnnxClassifier(exported[0] / "model.onnx").facts
     assert facts.labels == ("eczema", "zoster")
     assert (facts.label, facts.size, facts.precision) == ("zoster", 32, "fp32")
@@ -95,7 +100,9 @@ def test_the_file_says_what_it_is(exported, run, photographs):
     assert OnnxClassifier(exported[0] / "model-int8.onnx").facts.precision == "int8"
 
 
-def test_the_graph_is_of_the_stated_opset_and_names_no_place_on_this_computer(exported):
+def test_the_graph_is_of_the_stated_opset_and_names_no_place_on_this_computer(
+    exported: Any,
+) -> None:
     data = (exported[0] / "model.onnx").read_bytes()
     model = onnx.load_from_string(data)
     assert [(o.domain, o.version) for o in model.opset_import] == [("", exported[1].facts.opset)]
@@ -104,7 +111,7 @@ def test_the_graph_is_of_the_stated_opset_and_names_no_place_on_this_computer(ex
     onnx.checker.check_model(model, full_check=True)
 
 
-def test_beside_the_file_lie_card_figures_and_statistics(exported):
+def test_beside_the_file_lie_card_figures_and_statistics(exported: Any) -> None:
     out, result = exported
     card = (out / "MODEL_CARD.md").read_text()
     assert "Research use only" in card
@@ -117,7 +124,7 @@ def test_beside_the_file_lie_card_figures_and_statistics(exported):
     assert OnnxClassifier(out / "model.onnx").statistics.held_out == 16
 
 
-def test_8_bits_weigh_less_and_answer_alike(exported, photographs):
+def test_8_bits_weigh_less_and_answer_alike(exported: Any, photographs: ImageSet) -> None:
     out, result = exported
     assert result.int8.mean_difference < 0.1
     assert result.int8.calibration_images == 20
@@ -128,12 +135,12 @@ def test_8_bits_weigh_less_and_answer_alike(exported, photographs):
 
 
 def test_a_costly_quantisation_is_refused_with_figures_and_nothing_is_written(
-    tmp_path, run, photographs, exported, monkeypatch
-):
+    tmp_path: Path, run: Any, photographs: ImageSet, exported: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     graph = onnx.load(exported[0] / "model.onnx")
     monkeypatch.setattr(export_module, "to_onnx", lambda *_: graph)
 
-    def spoiled(fp32, int8, truth, target, **conditions):
+    def spoiled(fp32: Any, int8: Any, truth: Any, target: Any, **conditions: Any) -> Any:
         return replace(compare(fp32, int8, truth, target, **conditions), accuracy_int8=0.1)
 
     monkeypatch.setattr(export_module, "compare", spoiled)
@@ -142,7 +149,7 @@ def test_a_costly_quantisation_is_refused_with_figures_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_comparison_by_hand():
+def test_comparison_by_hand() -> None:
     fp32 = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]], np.float32)
     int8 = np.array([[0.9, 0.1], [0.6, 0.4], [0.4, 0.6], [0.7, 0.3]], np.float32)
     found = compare(fp32, int8, np.array([0, 1, 1, 0]), 1, calibration_images=1, tolerance=0.3)
@@ -155,14 +162,18 @@ def test_comparison_by_hand():
     replace(found, tolerance=0.34).refuse_if_worse()
 
 
-def test_a_graph_that_answers_differently_is_refused(tmp_path, run, monkeypatch):
+def test_a_graph_that_answers_differently_is_refused(
+    tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(export_module, "LARGEST_DIFFERENCE", 1e-12)
     with pytest.raises(RefusedError, match="max"):
         export_classifier(run, tmp_path / "out", ExportConfig())
     assert list(tmp_path.iterdir()) == []
 
 
-def test_validation_photographs_that_it_learned_from_are_refused(tmp_path, run, photographs):
+def test_validation_photographs_that_it_learned_from_are_refused(
+    tmp_path: Path, run: Any, photographs: ImageSet
+) -> None:
     swapped = {"train": "val", "val": "train", "test": "test"}
     mixed = photographs.replace_records(
         replace(record, split=swapped[record.split]) for record in photographs
@@ -171,13 +182,15 @@ def test_validation_photographs_that_it_learned_from_are_refused(tmp_path, run, 
         export_classifier(run, tmp_path / "out", ExportConfig(), mixed)
 
 
-def test_int8_without_photographs_is_wrong_use(tmp_path, run):
+def test_int8_without_photographs_is_wrong_use(tmp_path: Path, run: Any) -> None:
     with pytest.raises(InputError, match="needs `calibrate`"):
         export_classifier(run, tmp_path / "out", ExportConfig(int8=True))
 
 
 @starts("classify export")
-def test_the_command_exports_without_a_set_and_says_that_it_is_not_calibrated(tmp_path, run):
+def test_the_command_exports_without_a_set_and_says_that_it_is_not_calibrated(
+    tmp_path: Path, run: Any
+) -> None:
     out = tmp_path / "out"
     values = hzsynth("classify", "export", run.path, "--out", out, "--json").result
     assert values["facts"]["temperature"] == 1
@@ -191,7 +204,7 @@ def test_the_command_exports_without_a_set_and_says_that_it_is_not_calibrated(tm
     assert "--force" in again.err
 
 
-def test_a_folder_with_other_things_is_never_replaced(tmp_path, run):
+def test_a_folder_with_other_things_is_never_replaced(tmp_path: Path, run: Any) -> None:
     (tmp_path / "thesis.txt").write_text("three years")
     with pytest.raises(InputError, match="holds no export"):
         export_classifier(run, tmp_path, ExportConfig(), force=True)

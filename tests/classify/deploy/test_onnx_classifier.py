@@ -1,5 +1,7 @@
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +27,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("run") / "run"
     run = RunDir.start(folder, "classify", classify_config(None), {"images": "digest"})
     network = tiny_network(seed=3, classes=3).eval()
@@ -39,14 +41,14 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory, run):
+def file(tmp_path_factory: pytest.TempPathFactory, run: Any) -> Any:
     out = tmp_path_factory.mktemp("export") / "out"
     export_classifier(run, out, ExportConfig())
     return out / "model.onnx"
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def pictures(tmp_path: Path) -> Any:
     files = []
     for number, (height, width) in enumerate([(32, 32), (40, 70), (90, 55)]):
         pixels = np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -55,7 +57,7 @@ def pictures(tmp_path):
     return files
 
 
-def test_the_table_is_that_of_the_run(run, file, pictures):
+def test_the_table_is_that_of_the_run(run: Any, file: Any, pictures: Any) -> None:
     # Without photographs to calibrate on the temperature is 1: both must agree.
     pd.testing.assert_frame_equal(
         predict_onnx(file, pictures).to_frame(),
@@ -65,7 +67,7 @@ def test_the_table_is_that_of_the_run(run, file, pictures):
     )
 
 
-def test_torch_is_never_imported(file, pictures):
+def test_torch_is_never_imported(file: Any, pictures: Any) -> None:
     program = (
         "import sys\n"
         "from pathlib import Path\n"
@@ -76,7 +78,7 @@ def test_torch_is_never_imported(file, pictures):
     assert result.stdout.split() == ["1", "False"], result.stderr
 
 
-def test_another_size_is_resized_like_the_network_does(run, file):
+def test_another_size_is_resized_like_the_network_does(run: Any, file: Any) -> None:
     from hzsynth.classify.models import load_classifier
 
     torch = pytest.importorskip("torch")
@@ -86,7 +88,7 @@ def test_another_size_is_resized_like_the_network_does(run, file):
     np.testing.assert_allclose(OnnxClassifier(file).probabilities(smooth), expected, atol=0.02)
 
 
-def test_tensors_are_taken_like_arrays(file):
+def test_tensors_are_taken_like_arrays(file: Any) -> None:
     torch = pytest.importorskip("torch")
     pixels = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
     classifier = OnnxClassifier(file)
@@ -99,20 +101,20 @@ def test_tensors_are_taken_like_arrays(file):
 @pytest.mark.parametrize(
     "pixels", [np.zeros((3, 32, 32), np.uint8), np.zeros((1, 3, 32, 32), np.float32)]
 )
-def test_pixels_of_another_form_are_refused(file, pixels):
+def test_pixels_of_another_form_are_refused(file: Any, pixels: Any) -> None:
     with pytest.raises(InputError, match="uint8 N x 3"):
         OnnxClassifier(file).probabilities(pixels)
 
 
-def changed(file, path, change):
+def changed(file: Any, path: Any, change: Any) -> Any:
     model = onnx.load(file)
     change(model)
     onnx.save(model, path)
     return path
 
 
-def test_a_foreign_file_is_refused(file, tmp_path):
-    def forget(model):
+def test_a_foreign_file_is_refused(file: Any, tmp_path: Path) -> None:
+    def forget(model: Any) -> None:
         del model.metadata_props[:]
 
     foreign = changed(file, tmp_path / "foreign.onnx", forget)
@@ -129,15 +131,15 @@ def test_a_foreign_file_is_refused(file, tmp_path):
         ('{"format": 99}', "newer hzsynth"),
     ],
 )
-def test_damaged_metadata_is_refused(file, tmp_path, text, sentence):
-    def spoil(model):
+def test_damaged_metadata_is_refused(file: Any, tmp_path: Path, text: str, sentence: str) -> None:
+    def spoil(model: Any) -> None:
         next(p for p in model.metadata_props if p.key == "hzsynth").value = text
 
     with pytest.raises(InputError, match=sentence):
         OnnxClassifier(changed(file, tmp_path / "spoiled.onnx", spoil))
 
 
-def test_a_damaged_file_is_refused(file, tmp_path):
+def test_a_damaged_file_is_refused(file: Any, tmp_path: Path) -> None:
     data = file.read_bytes()
     for number, content in enumerate((b"", b"no graph", data[: len(data) // 2])):
         path = tmp_path / f"{number}.onnx"
@@ -148,7 +150,7 @@ def test_a_damaged_file_is_refused(file, tmp_path):
         OnnxClassifier(tmp_path / "missing.onnx")
 
 
-def test_photographs_are_needed_and_must_be_readable(file, tmp_path):
+def test_photographs_are_needed_and_must_be_readable(file: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least one"):
         predict_onnx(file, [])
     with pytest.raises(InputError, match="cannot read"):

@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +18,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path: Path) -> Any:
     config = ClassifyConfig(model=MODEL_NAME, pretrained="none", size=32, label="herpes_zoster")
     run = RunDir.start(tmp_path / "run", "classify", config, {"images": "digest"})
     network = create_network(MODEL_NAME, classes=3, pretrained="none", seed=3).eval()
@@ -24,7 +27,7 @@ def run(tmp_path):
     return run
 
 
-def photographs(folder, sizes):
+def photographs(folder: Any, sizes: Any) -> Any:
     files = []
     for number, (height, width) in enumerate(sizes):
         pixels = np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -33,7 +36,9 @@ def photographs(folder, sizes):
     return files
 
 
-def test_probabilities_are_those_of_the_network_on_the_central_square(run, tmp_path):
+def test_probabilities_are_those_of_the_network_on_the_central_square(
+    run: Any, tmp_path: Path
+) -> None:
     (file,) = photographs(tmp_path, [(32, 44)])
     answers = predict(run, [file])
     table = answers.to_frame()
@@ -51,7 +56,9 @@ def test_probabilities_are_those_of_the_network_on_the_central_square(run, tmp_p
     assert all(label in sentence for label in LABELS)
 
 
-def test_one_row_a_file_whatever_the_sizes_and_the_number_at_once(run, tmp_path, monkeypatch):
+def test_one_row_a_file_whatever_the_sizes_and_the_number_at_once(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = photographs(tmp_path, [(32, 32), (60, 40), (33, 90), (16, 16), (200, 64)])
     together = predict(run, files).to_frame()
     monkeypatch.setattr("hzsynth.classify.single_photographs._AT_ONCE", 2)
@@ -63,7 +70,7 @@ def test_one_row_a_file_whatever_the_sizes_and_the_number_at_once(run, tmp_path,
     assert together["predicted"].tolist() == apart["predicted"].tolist()
 
 
-def test_what_cannot_be_asked_is_named(run, tmp_path):
+def test_what_cannot_be_asked_is_named(run: Any, tmp_path: Path) -> None:
     text = tmp_path / "note.jpg"
     text.write_text("no photograph")
     with pytest.raises(InputError, match="at least one photograph"):
@@ -74,7 +81,7 @@ def test_what_cannot_be_asked_is_named(run, tmp_path):
         predict(run, [text])
 
 
-def test_a_run_without_a_finished_classifier_is_refused(tmp_path):
+def test_a_run_without_a_finished_classifier_is_refused(tmp_path: Path) -> None:
     config = ClassifyConfig(model=MODEL_NAME, pretrained="none", size=32, label="herpes_zoster")
     unfinished = RunDir.start(tmp_path / "unfinished", "classify", config, {})
     with pytest.raises(InputError, match="not finished"):

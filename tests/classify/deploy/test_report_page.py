@@ -1,5 +1,7 @@
 import re
 from datetime import date
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from hzsynth.classify.explain.heat_maps import grad_cam, lay_over, occlusion
 from hzsynth.classify.models import Classifier, load_classifier, normalise
 from hzsynth.classify.train.classifier import train_classifier
 from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.run import RunDir
 from hzsynth.data.sources.phantom import render_phantom
@@ -31,7 +34,7 @@ DAY = date(2026, 11, 23)
 LABELS = ("cellulitis", "eczema", "herpes_zoster", "insect_bite", "normal", "ringworm", "urticaria")
 
 
-def facts(**changes):
+def facts(**changes: Any) -> Any:
     values = {
         "labels": LABELS,
         "label": "herpes_zoster",
@@ -52,14 +55,14 @@ def facts(**changes):
     return ModelFacts(**values)
 
 
-def model(probabilities, statistics=None, **changes):
+def model(probabilities: Any, statistics: Any = None, **changes: Any) -> Any:
     """Answers the same whatever it is shown; looks at the upper left quarter."""
     answer = np.array(probabilities, np.float32)
 
-    def ask(pixels):
+    def ask(pixels: Any) -> Any:
         return np.repeat(answer[None], len(pixels), axis=0), np.ones((len(pixels), 4), np.float32)
 
-    def heat(pixels, place):
+    def heat(pixels: Any, place: Any) -> Any:
         found = np.zeros((SIZE, SIZE))
         found[: SIZE // 2, : SIZE // 2] = 1
         return found
@@ -72,7 +75,7 @@ NORMAL = (0.004, 0.1, 0.002, 0.2, 0.6, 0.05, 0.044)
 
 
 @pytest.fixture
-def photograph(tmp_path):
+def photograph(tmp_path: Path) -> Any:
     """A phantom in a file that names a patient, in its name and in its EXIF."""
     pixels = render_phantom("herpes_zoster", "korean", 3, 3, 256)[0]
     picture = Image.fromarray(pixels)
@@ -83,12 +86,14 @@ def photograph(tmp_path):
     return path
 
 
-def page_text(folder, name="photograph-001.html"):
+def page_text(folder: Any, name: Any = "photograph-001.html") -> Any:
     return (folder / name).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
-def test_every_page_carries_the_statement_twice(tmp_path, photograph, language):
+def test_every_page_carries_the_statement_twice(
+    tmp_path: Path, photograph: Any, language: str
+) -> None:
     texts = load_texts(language)
     write_report(model(ZOSTER), [photograph], tmp_path / "out", texts, day=DAY)
     for name in ("photograph-001.html", "index.html"):
@@ -100,7 +105,7 @@ def test_every_page_carries_the_statement_twice(tmp_path, photograph, language):
         assert text.index("@page") < text.index(f'1.42 "{FAMILY}"')
 
 
-def test_pages_stand_alone_and_tell_no_patient(tmp_path, photograph):
+def test_pages_stand_alone_and_tell_no_patient(tmp_path: Path, photograph: Any) -> None:
     write_report(model(ZOSTER), [photograph], tmp_path / "out", load_texts("en"), day=DAY)
     for name in ("photograph-001.html", "index.html"):
         text = page_text(tmp_path / "out", name)
@@ -112,7 +117,7 @@ def test_pages_stand_alone_and_tell_no_patient(tmp_path, photograph):
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"photograph-001.html", "index.html"}
 
 
-def test_bars_are_the_five_likeliest_and_the_target(photograph):
+def test_bars_are_the_five_likeliest_and_the_target(photograph: Any) -> None:
     asked = model(NORMAL)
     page = make_page(examine(asked, photograph), 1, asked, load_texts("en"))
     names = [bar.name for bar in page.bars]
@@ -123,7 +128,7 @@ def test_bars_are_the_five_likeliest_and_the_target(photograph):
     assert page.likeliest == "normal, 60%"
 
 
-def test_above_the_threshold_the_target_is_suspicious_though_not_likeliest(photograph):
+def test_above_the_threshold_the_target_is_suspicious_though_not_likeliest(photograph: Any) -> None:
     asked = model((0.05, 0.4, 0.26, 0.1, 0.05, 0.1, 0.04))
     page = make_page(
         examine(asked, photograph), 1, asked, load_texts("ko", None, asked.facts.label)
@@ -133,19 +138,19 @@ def test_above_the_threshold_the_target_is_suspicious_though_not_likeliest(photo
     assert any("72시간" in step for step in page.next_steps)
 
 
-def test_another_target_has_no_advice_on_shingles(photograph):
+def test_another_target_has_no_advice_on_shingles(photograph: Any) -> None:
     asked = model(ZOSTER, label="eczema")
     page = make_page(examine(asked, photograph), 1, asked, load_texts("en", None, "eczema"))
     assert "shingles" not in " ".join(page.next_steps)
 
 
-def test_certainty_is_never_written():
+def test_certainty_is_never_written() -> None:
     assert [percentage(p) for p in (0, 0.004, 0.5, 0.999, 1)] == [
         "<1%", "<1%", "50%", ">99%", ">99%",
     ]  # fmt: skip
 
 
-def test_a_bad_photograph_is_warned_of_and_asked_for_again(tmp_path):
+def test_a_bad_photograph_is_warned_of_and_asked_for_again(tmp_path: Path) -> None:
     path = tmp_path / "dark.png"
     Image.fromarray(np.full((20, 20, 3), 4, np.uint8)).save(path)
     asked = model(ZOSTER)
@@ -157,7 +162,7 @@ def test_a_bad_photograph_is_warned_of_and_asked_for_again(tmp_path):
     assert "again" in page.next_steps[0]
 
 
-def test_a_strange_photograph_is_warned_of(photograph):
+def test_a_strange_photograph_is_warned_of(photograph: Any) -> None:
     rng = np.random.default_rng(0)
     classes = np.arange(40) % 2
     usual = np.eye(4)[classes] * 3 + rng.normal(0, 0.01, (40, 4))
@@ -170,7 +175,9 @@ def test_a_strange_photograph_is_warned_of(photograph):
     assert page.warnings[0].serious
 
 
-def test_a_clinic_writes_its_own_next_steps_and_nothing_else(tmp_path, photograph):
+def test_a_clinic_writes_its_own_next_steps_and_nothing_else(
+    tmp_path: Path, photograph: Any
+) -> None:
     texts = tmp_path / "texts.toml"
     texts.write_text('clinic = "피부과 <1>"\nnext_steps_suspicious = ["Call us."]\n', "utf-8")
     write_report(model(ZOSTER), [photograph], tmp_path / "o", load_texts("en", texts), day=DAY)
@@ -186,7 +193,7 @@ def test_a_clinic_writes_its_own_next_steps_and_nothing_else(tmp_path, photograp
         load_texts("de")
 
 
-def test_both_languages_have_the_same_texts():
+def test_both_languages_have_the_same_texts() -> None:
     english, korean = load_texts("en"), load_texts("ko")
     assert english.fixed.keys() == korean.fixed.keys()
     for key, text in english.fixed.items():
@@ -195,13 +202,13 @@ def test_both_languages_have_the_same_texts():
     assert korean.label("herpes_zoster") == "대상포진"
 
 
-def test_a_folder_with_other_things_is_never_replaced(tmp_path, photograph):
+def test_a_folder_with_other_things_is_never_replaced(tmp_path: Path, photograph: Any) -> None:
     with pytest.raises(InputError, match="holds no report"):
         write_report(model(ZOSTER), [photograph], tmp_path, load_texts("en"), day=DAY, force=True)
     assert photograph.is_file()
 
 
-def test_grad_cam_of_a_linear_head_is_the_class_activation_map():
+def test_grad_cam_of_a_linear_head_is_the_class_activation_map() -> None:
     """With mean pooling and a linear head Grad-CAM is CAM (Zhou et al., 2016) up to a factor."""
     network = tiny_network(seed=1).eval()
     head = network.get_classifier()
@@ -222,11 +229,11 @@ def test_grad_cam_of_a_linear_head_is_the_class_activation_map():
     assert np.corrcoef(centres.ravel(), expected.ravel())[0, 1] > 0.95
 
 
-def test_occlusion_finds_what_the_answer_rests_on():
+def test_occlusion_finds_what_the_answer_rests_on() -> None:
     pixels = np.zeros((3, 48, 48), np.uint8)
     pixels[:, 4:14, 30:40] = 255
 
-    def ask(images):
+    def ask(images: Any) -> Any:
         share = images[:, 0, 4:14, 30:40].mean(axis=(1, 2)) / 255
         return np.stack([1 - share, share], axis=1).astype(np.float32)
 
@@ -238,7 +245,7 @@ def test_occlusion_finds_what_the_answer_rests_on():
     assert not occlusion(ask, pixels, 0).any()
 
 
-def test_heat_is_laid_over_a_grey_photograph():
+def test_heat_is_laid_over_a_grey_photograph() -> None:
     pixels = np.full((10, 10, 3), (200, 100, 50), np.uint8)
     shown = lay_over(pixels, np.zeros((5, 5)))
     assert (shown[..., 0] == shown[..., 1]).all()
@@ -246,14 +253,14 @@ def test_heat_is_laid_over_a_grey_photograph():
 
 
 @pytest.fixture(scope="module")
-def photographs(tmp_path_factory):
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with ImageSetWriter(tmp_path_factory.mktemp("set") / "photographs") as writer:
         add_photographs(writer, {"train": 8, "val": 6, "test": 1})
     return writer.images
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, photographs, weights):
+def run(tmp_path_factory: pytest.TempPathFactory, photographs: ImageSet, weights: Path) -> Any:
     folder = tmp_path_factory.mktemp("run") / "run"
     run = RunDir.start(folder, "classify", classify_config(weights), {"images": photographs.digest})
     train_classifier(photographs, classify_config(weights), run)
@@ -262,7 +269,9 @@ def run(tmp_path_factory, photographs, weights):
 
 
 @starts("classify report")
-def test_the_command_reports_a_run(tmp_path, run, photographs, photograph):
+def test_the_command_reports_a_run(
+    tmp_path: Path, run: Any, photographs: ImageSet, photograph: Any
+) -> None:
     out = tmp_path / "out"
     values = hzsynth(
         "classify", "report", run.path, photograph, photograph, "--calibrate", photographs.root,
@@ -281,7 +290,9 @@ def test_the_command_reports_a_run(tmp_path, run, photographs, photograph):
     assert hzsynth("classify", "report", run.path, photograph, "--out", out).code == 2
 
 
-def test_a_run_without_photographs_says_that_it_is_not_calibrated(run, photograph):
+def test_a_run_without_photographs_says_that_it_is_not_calibrated(
+    run: Any, photograph: Any
+) -> None:
     asked = open_model(run.path)
     finding = examine(asked, photograph)
     assert finding.distance is None
@@ -293,7 +304,9 @@ def test_a_run_without_photographs_says_that_it_is_not_calibrated(run, photograp
     assert asked.heat_method == "grad-cam"
 
 
-def test_run_and_export_say_the_same(tmp_path, run, photographs, photograph):
+def test_run_and_export_say_the_same(
+    tmp_path: Path, run: Any, photographs: ImageSet, photograph: Any
+) -> None:
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

@@ -1,5 +1,6 @@
 import itertools
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -8,10 +9,11 @@ from hzsynth.classify.evaluate.comparison import compare, difference_table, refe
 from hzsynth.classify.evaluate.comparison_page import write_comparison
 from hzsynth.classify.evaluate.comparison_published import REMARK, published_rows
 from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageSet
 from tests.classify.conftest import saved_run
 
 
-def test_runs_are_compared_and_written(photographs, tmp_path):
+def test_runs_are_compared_and_written(photographs: ImageSet, tmp_path: Path) -> None:
     runs = [
         saved_run(tmp_path / name, photographs, noise=noise)
         for name, noise in (("plain", 2.0), ("better", 0.0), ("worse", 3.0))
@@ -51,7 +53,7 @@ def test_runs_are_compared_and_written(photographs, tmp_path):
     )
 
 
-def test_what_cannot_be_compared_is_refused(photographs, tmp_path):
+def test_what_cannot_be_compared_is_refused(photographs: ImageSet, tmp_path: Path) -> None:
     run = saved_run(tmp_path / "run", photographs)
     with pytest.raises(InputError, match="given twice"):
         compare([run, run], photographs)
@@ -59,7 +61,7 @@ def test_what_cannot_be_compared_is_refused(photographs, tmp_path):
         compare([], photographs)
 
 
-def test_the_published_rows_are_complete():
+def test_the_published_rows_are_complete() -> None:
     rows = published_rows()
     assert len(rows) == 13
     assert rows.set_index("model").loc["Ensemble-E", "ACC"] == 0.97

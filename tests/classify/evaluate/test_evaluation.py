@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from hzsynth.classify.evaluate.evaluation import evaluate
 from hzsynth.classify.evaluate.recommended_levels import against_recommended_levels
 from hzsynth.classify.models import MODEL as MODEL_FILE
 from hzsynth.core.errors import InputError, RefusedError
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.statistics.classification import CHOICE_METRICS, METRICS
 from hzsynth.statistics.metric_intervals import Metric, metrics_with_intervals
@@ -19,7 +21,7 @@ from tests.classify.conftest import SOLVED_SIZE, add_photographs, saved_run, spo
 from tests.statistics.scenes import two_classes
 
 
-def test_a_classifier_that_is_always_right(photographs, tmp_path):
+def test_a_classifier_that_is_always_right(photographs: ImageSet, tmp_path: Path) -> None:
     result = evaluate(saved_run(tmp_path / "run", photographs), photographs)
     assert result.n == result.patients == 6
     assert result.confusion == ((3, 0), (0, 3))
@@ -36,7 +38,7 @@ def test_a_classifier_that_is_always_right(photographs, tmp_path):
     assert set(verdicts.values()) == {"passes, not proven"}
 
 
-def test_a_classifier_that_is_always_wrong(photographs, tmp_path):
+def test_a_classifier_that_is_always_wrong(photographs: ImageSet, tmp_path: Path) -> None:
     result = evaluate(saved_run(tmp_path / "run", photographs, sign=-1), photographs)
     assert result.confusion == ((0, 3), (3, 0))
     assert result.metrics["kappa"].value == result.metrics["mcc"].value == -1
@@ -45,7 +47,7 @@ def test_a_classifier_that_is_always_wrong(photographs, tmp_path):
     assert {"macro_f1", "auroc", "accuracy_target"} <= set(short)
 
 
-def test_saved_predictions_give_the_metrics_again(photographs, tmp_path):
+def test_saved_predictions_give_the_metrics_again(photographs: ImageSet, tmp_path: Path) -> None:
     run = saved_run(tmp_path / "run", photographs, noise=1.5)
     result = evaluate(run, photographs)
     result.save(tmp_path / "evaluation")
@@ -71,7 +73,9 @@ def test_saved_predictions_give_the_metrics_again(photographs, tmp_path):
     assert stored["images_digest"] == test.digest
 
 
-def test_without_validation_photographs_there_is_no_second_figure(photographs, tmp_path):
+def test_without_validation_photographs_there_is_no_second_figure(
+    photographs: ImageSet, tmp_path: Path
+) -> None:
     run = saved_run(tmp_path / "run", photographs)
     with ImageSetWriter(tmp_path / "test-only") as writer:
         for record in photographs.select("test"):
@@ -82,14 +86,16 @@ def test_without_validation_photographs_there_is_no_second_figure(photographs, t
         evaluate(run, writer.images, sensitivity=0.9, bootstrap=100)
 
 
-def test_three_patients_of_a_class_do_not_make_an_interval(photographs, tmp_path):
+def test_three_patients_of_a_class_do_not_make_an_interval(
+    photographs: ImageSet, tmp_path: Path
+) -> None:
     result = evaluate(saved_run(tmp_path / "run", photographs, noise=1.5), photographs)
     for name in ("macro_f1", "auroc_target", "average_precision_target", "kappa"):
         assert result.metrics[name].method.startswith("not identifiable"), name
     assert (result.metrics["auroc_target"].low, result.metrics["auroc_target"].high) == (0, 1)
 
 
-def test_the_seed_alone_decides_the_intervals(photographs, tmp_path):
+def test_the_seed_alone_decides_the_intervals(photographs: ImageSet, tmp_path: Path) -> None:
     run = saved_run(tmp_path / "run", photographs)
     first, again = (evaluate(run, photographs, seed=3, bootstrap=100) for _ in range(2))
     other = evaluate(run, photographs, seed=4, bootstrap=100)
@@ -98,7 +104,7 @@ def test_the_seed_alone_decides_the_intervals(photographs, tmp_path):
     assert first.calibration.ece != other.calibration.ece
 
 
-def test_synthetic_photographs_are_refused(photographs, tmp_path):
+def test_synthetic_photographs_are_refused(photographs: ImageSet, tmp_path: Path) -> None:
     run = saved_run(tmp_path / "run", photographs)
     with ImageSetWriter(tmp_path / "mixed") as writer:
         add_photographs(writer, {"test": 2})
@@ -107,7 +113,9 @@ def test_synthetic_photographs_are_refused(photographs, tmp_path):
         evaluate(run, writer.images)
 
 
-def test_photographs_that_were_learned_are_refused_in_another_set_too(photographs, tmp_path):
+def test_photographs_that_were_learned_are_refused_in_another_set_too(
+    photographs: ImageSet, tmp_path: Path
+) -> None:
     test = photographs.select("test")
     run = saved_run(tmp_path / "run", photographs, learned=test)
     with pytest.raises(RefusedError, match="the same file as"):
@@ -119,7 +127,9 @@ def test_photographs_that_were_learned_are_refused_in_another_set_too(photograph
         evaluate(run, writer.images, split="")
 
 
-def test_the_train_split_may_be_looked_at_when_asked_for(photographs, tmp_path):
+def test_the_train_split_may_be_looked_at_when_asked_for(
+    photographs: ImageSet, tmp_path: Path
+) -> None:
     result = evaluate(saved_run(tmp_path / "run", photographs), photographs, split="train")
     assert (result.n, result.split) == (16, "train")
 
@@ -132,7 +142,9 @@ def test_the_train_split_may_be_looked_at_when_asked_for(photographs, tmp_path):
         (("zoster",), "needs photographs of 'zoster' and of another class"),
     ],
 )
-def test_a_part_that_cannot_be_judged_is_named(photographs, tmp_path, labels, sentence):
+def test_a_part_that_cannot_be_judged_is_named(
+    photographs: ImageSet, tmp_path: Path, labels: tuple[str, ...], sentence: str
+) -> None:
     run = saved_run(tmp_path / "run", photographs)
     with ImageSetWriter(tmp_path / "other") as writer:
         for number, label in enumerate(labels):
@@ -141,7 +153,7 @@ def test_a_part_that_cannot_be_judged_is_named(photographs, tmp_path, labels, se
         evaluate(run, writer.images)
 
 
-def test_wrong_arguments_are_named(photographs, tmp_path):
+def test_wrong_arguments_are_named(photographs: ImageSet, tmp_path: Path) -> None:
     run = saved_run(tmp_path / "run", photographs)
     with pytest.raises(InputError, match="no images without a split"):
         evaluate(run, photographs, split="")
@@ -149,7 +161,7 @@ def test_wrong_arguments_are_named(photographs, tmp_path):
         evaluate(run, photographs, bootstrap=5)
 
 
-def test_photographs_of_one_patient_widen_the_bootstrap_and_are_told():
+def test_photographs_of_one_patient_widen_the_bootstrap_and_are_told() -> None:
     rng = np.random.default_rng(1)
     truth = np.repeat([0, 1], 60)
     right = np.repeat(rng.random(24) < 0.8, 5)
@@ -167,7 +179,7 @@ def test_photographs_of_one_patient_widen_the_bootstrap_and_are_told():
     assert "as if independent" not in apart["recall_target"].method
 
 
-def test_levels_count_as_reached_and_lower_ends_decide_what_is_proven():
+def test_levels_count_as_reached_and_lower_ends_decide_what_is_proven() -> None:
     values = {
         "macro_f1": Metric(0.85, 0.85, 1.0, ""),
         "auroc": Metric(0.95, 0.89, 1.0, ""),
@@ -186,7 +198,7 @@ def test_levels_count_as_reached_and_lower_ends_decide_what_is_proven():
     assert rows["kappa"].level == ">= 0.8"
 
 
-def test_costs_are_those_counted_by_hand():
+def test_costs_are_those_counted_by_hand() -> None:
     network = torch.nn.Sequential(
         torch.nn.Conv2d(3, 4, 3, stride=2, padding=1, bias=False),
         torch.nn.BatchNorm2d(4),
@@ -199,7 +211,7 @@ def test_costs_are_those_counted_by_hand():
     assert count_macs(network, 16) == 64 * 108 + 64 * 36 + 1280
 
 
-def test_efficiency_states_how_it_was_measured(photographs, tmp_path):
+def test_efficiency_states_how_it_was_measured(photographs: ImageSet, tmp_path: Path) -> None:
     run = saved_run(tmp_path / "run", photographs)
     found = evaluate(run, photographs, bootstrap=100).efficiency
     assert found.threads == torch.get_num_threads() == 1

@@ -1,4 +1,6 @@
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +14,13 @@ from tests.classify.conftest import add_photographs, saved_run
 
 
 @pytest.fixture
-def enough(tmp_path):
+def enough(tmp_path: Path) -> Any:
     with ImageSetWriter(tmp_path / "enough") as writer:
         add_photographs(writer, {"train": 6, "val": 8, "test": 12})
     return writer.images
 
 
-def test_everything_is_on_the_page(enough, tmp_path):
+def test_everything_is_on_the_page(enough: Any, tmp_path: Path) -> None:
     run = saved_run(tmp_path / "run", enough, noise=0.8)
     evaluation = evaluate(run, enough, by=["origin"], sensitivity=0.8, bootstrap=100)
     page = write_evaluation(evaluation, run, tmp_path / "out")
@@ -44,7 +46,7 @@ def test_everything_is_on_the_page(enough, tmp_path):
     assert any(key.startswith("threshold for sensitivity 0.8") for key in shown)
 
 
-def test_the_roc_of_a_perfect_score_goes_by_the_corner():
+def test_the_roc_of_a_perfect_score_goes_by_the_corner() -> None:
     positive = np.array([True, True, False, False])
     curve = _roc(positive, np.array([4.0, 3.0, 2.0, 1.0]), np.ones((1, 4)))[0]
     assert (curve[1:] == 1).all()
@@ -52,7 +54,7 @@ def test_the_roc_of_a_perfect_score_goes_by_the_corner():
     assert (reversed_curve[:-1] == 0).all()
 
 
-def test_precision_at_each_recall_is_that_of_the_first_threshold_that_reaches_it():
+def test_precision_at_each_recall_is_that_of_the_first_threshold_that_reaches_it() -> None:
     positive = np.array([True, False, True, False])
     curve = _precision(positive, np.array([4.0, 3.0, 2.0, 1.0]), np.ones((1, 4)))[0]
     # Recall .5 at the first photograph (precision 1), recall 1 at the third (2 of 3).

@@ -1,5 +1,7 @@
 """The corruptions against an independent package, and against what must be true of them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -39,12 +41,12 @@ SAME_SPREAD = {
 
 
 @pytest.fixture(scope="module")
-def photograph():
+def photograph() -> Any:
     pixels, _ = render_phantom("herpes_zoster", "western", 3, 0, SIDE)
     return pixels
 
 
-def test_there_are_75_of_them_and_none_for_tuning_counts():
+def test_there_are_75_of_them_and_none_for_tuning_counts() -> None:
     assert len(BENCHMARK) * len(SEVERITIES) == 75
     assert {group: len(kinds) for group, kinds in GROUPS.items()} == {
         "noise": 3,
@@ -56,7 +58,7 @@ def test_there_are_75_of_them_and_none_for_tuning_counts():
 
 
 @pytest.mark.parametrize("kind", sorted(REPEATABLE))
-def test_kinds_without_chance_are_those_of_another_package(photograph, kind):
+def test_kinds_without_chance_are_those_of_another_package(photograph: Any, kind: Any) -> None:
     other = pytest.importorskip("corrupt_tta.corruptions")
     for severity in SEVERITIES:
         ours = corrupt(photograph, kind, severity).astype(int)
@@ -66,7 +68,9 @@ def test_kinds_without_chance_are_those_of_another_package(photograph, kind):
 
 
 @pytest.mark.parametrize("kind", sorted(SAME_SPREAD))
-def test_kinds_with_chance_change_a_photograph_as_much_as_another_package_does(photograph, kind):
+def test_kinds_with_chance_change_a_photograph_as_much_as_another_package_does(
+    photograph: Any, kind: Any
+) -> None:
     other = pytest.importorskip("corrupt_tta.corruptions")
     state = np.random.get_state()  # noqa: NPY002 (the package draws from it)
     np.random.seed(0)  # noqa: NPY002
@@ -84,7 +88,7 @@ def test_kinds_with_chance_change_a_photograph_as_much_as_another_package_does(p
 
 
 @pytest.mark.parametrize("kind", [*BENCHMARK, *TUNING])
-def test_every_kind_changes_the_photograph_and_is_repeatable(photograph, kind):
+def test_every_kind_changes_the_photograph_and_is_repeatable(photograph: Any, kind: Any) -> None:
     for severity in (1, 5):
         first = corrupt(photograph, kind, severity, seed=1, name="a")
         assert first.shape == photograph.shape
@@ -94,14 +98,14 @@ def test_every_kind_changes_the_photograph_and_is_repeatable(photograph, kind):
 
 
 @pytest.mark.parametrize("kind", ["gaussian_noise", "snow", "fog", "frost", "elastic_transform"])
-def test_every_photograph_has_random_numbers_of_its_own(photograph, kind):
+def test_every_photograph_has_random_numbers_of_its_own(photograph: Any, kind: str) -> None:
     first, second = (corrupt(photograph, kind, 3, name=name) for name in "ab")
     assert (first != second).any()
     assert (first != corrupt(photograph, kind, 3, seed=1, name="a")).any()
 
 
 @pytest.mark.parametrize("kind", [k for k in BENCHMARK if k != "elastic_transform"])
-def test_a_higher_severity_leads_farther_away(photograph, kind):
+def test_a_higher_severity_leads_farther_away(photograph: Any, kind: Any) -> None:
     small = photograph[::2, ::2]
     away = [
         np.mean([np.abs(corrupt(small, kind, s, name=n).astype(int) - small).mean() for n in "abc"])
@@ -115,7 +119,7 @@ def test_a_higher_severity_leads_farther_away(photograph, kind):
         assert away[0] < away[1]
 
 
-def test_a_smear_keeps_the_light_and_goes_one_way():
+def test_a_smear_keeps_the_light_and_goes_one_way() -> None:
     point = np.zeros((41, 41), np.float32)
     point[20, 20] = 1
     smeared = line_blur(point, 8, 4, 0)
@@ -129,7 +133,7 @@ def test_a_smear_keeps_the_light_and_goes_one_way():
     np.testing.assert_allclose(columns[20::-1][:17], weights / weights.sum(), atol=1e-6)
 
 
-def test_an_enlargement_keeps_a_ramp_straight():
+def test_an_enlargement_keeps_a_ramp_straight() -> None:
     ramp = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (64, 1))
     enlarged = zoomed(ramp, 1.2)
     assert enlarged.shape == ramp.shape
@@ -138,7 +142,7 @@ def test_an_enlargement_keeps_a_ramp_straight():
     assert steps.mean() < np.diff(ramp[32]).mean()
 
 
-def test_a_cloud_fills_its_range_and_is_smoother_with_more_decay():
+def test_a_cloud_fills_its_range_and_is_smoother_with_more_decay() -> None:
     rough, smooth = (plasma(128, decay, np.random.default_rng(0)) for decay in (1.4, 2.5))
     for cloud in (rough, smooth):
         assert cloud.min() == 0
@@ -146,7 +150,7 @@ def test_a_cloud_fills_its_range_and_is_smoother_with_more_decay():
     assert np.abs(np.diff(smooth)).mean() < np.abs(np.diff(rough)).mean()
 
 
-def test_an_unknown_kind_or_severity_is_refused(photograph):
+def test_an_unknown_kind_or_severity_is_refused(photograph: Any) -> None:
     with pytest.raises(InputError, match="'rain' is not known"):
         corrupt(photograph, "rain", 1)
     with pytest.raises(InputError, match="severity is 1 to 5"):

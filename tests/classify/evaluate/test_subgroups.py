@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -5,12 +8,13 @@ from hzsynth.classify.answers import answers_of
 from hzsynth.classify.evaluate.subgroups import FEWEST, subgroup_table, subgroups, values_of
 from hzsynth.classify.models import load_classifier
 from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from tests.classify.conftest import saved_run, spotted
 
 
 @pytest.fixture
-def two_sources(tmp_path):
+def two_sources(tmp_path: Path) -> Any:
     with ImageSetWriter(tmp_path / "sources") as writer:
         for number in range(28):
             label = ("eczema", "zoster")[number % 2]
@@ -27,7 +31,9 @@ def two_sources(tmp_path):
     return writer.images
 
 
-def test_every_part_is_judged_alone_and_small_parts_are_not(two_sources, photographs, tmp_path):
+def test_every_part_is_judged_alone_and_small_parts_are_not(
+    two_sources: Any, photographs: ImageSet, tmp_path: Path
+) -> None:
     run = saved_run(tmp_path / "run", two_sources, learned=photographs.select("train"))
     test = two_sources.select("test")
     answers = answers_of(load_classifier(run), test)
@@ -44,7 +50,7 @@ def test_every_part_is_judged_alone_and_small_parts_are_not(two_sources, photogr
     assert table["recall"][1] == "–"
 
 
-def test_the_bin_of_the_skin_tone_is_that_of_the_skin(tmp_path):
+def test_the_bin_of_the_skin_tone_is_that_of_the_skin(tmp_path: Path) -> None:
     with ImageSetWriter(tmp_path / "tones") as writer:
         for name, colour in (("light", (240, 205, 185)), ("dark", (95, 65, 50))):
             picture = np.full((64, 64, 3), colour, np.uint8)

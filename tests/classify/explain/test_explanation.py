@@ -1,4 +1,6 @@
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from hzsynth.classify.explain.explanation_page import summary, write_explanation
 from hzsynth.classify.explain.heat_maps import grad_cam, score_cam
 from hzsynth.classify.models import load_classifier, normalise
 from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from tests.classify.conftest import saved_run, spotted
 
@@ -29,14 +32,14 @@ ClassifierOutputTarget = pytest.importorskip(
 
 
 @pytest.fixture
-def classifier(photographs, tmp_path):
+def classifier(photographs: ImageSet, tmp_path: Path) -> Any:
     loaded = load_classifier(saved_run(tmp_path / "run", photographs))
     loaded.size = 128  # feature maps of 4 x 4
     return loaded
 
 
 @pytest.fixture
-def masked(tmp_path):
+def masked(tmp_path: Path) -> Any:
     """Zoster with its spot as mask, eczema without one."""
     with ImageSetWriter(tmp_path / "masked") as writer:
         for seed in range(4):
@@ -50,24 +53,24 @@ def masked(tmp_path):
 class WithMaps(torch.nn.Module):
     """What the grad-cam package asks: a network whose last feature maps are a module's output."""
 
-    def __init__(self, classifier):
+    def __init__(self, classifier: Any) -> None:
         super().__init__()
         self.network, self.maps = classifier.network, torch.nn.Identity()
         self.scale = classifier.mean, classifier.std
 
-    def forward(self, unit):
+    def forward(self, unit: Any) -> Any:
         maps = self.maps(self.network.forward_features(normalise(unit, *self.scale)))
         return self.network.forward_head(maps)
 
 
-def package_grad_cam(classifier, pixels, place):
+def package_grad_cam(classifier: Any, pixels: Any, place: Any) -> Any:
     model = WithMaps(classifier).eval()
     unit = torch.from_numpy(pixels[None]).float() / 255.0
     with GradCAM(model, [model.maps]) as cam:
         return cam(unit, [ClassifierOutputTarget(place)])[0].astype(np.float64)
 
 
-def test_grad_cam_is_that_of_the_package(classifier, masked):
+def test_grad_cam_is_that_of_the_package(classifier: Any, masked: Any) -> None:
     compared = 0
     for one in photographs_of(masked, classifier.size, 8):
         theirs = package_grad_cam(classifier, one.pixels, 1)
@@ -78,18 +81,18 @@ def test_grad_cam_is_that_of_the_package(classifier, masked):
     assert compared > 3
 
 
-def test_an_even_heat_is_even_where_the_package_takes_it_off(classifier):
+def test_an_even_heat_is_even_where_the_package_takes_it_off(classifier: Any) -> None:
     """Every pixel of a white picture speaks for the class alike: that is no empty map."""
 
     class Even(torch.nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.weight = torch.nn.Parameter(torch.ones(1))
 
-        def forward_features(self, inputs):
+        def forward_features(self, inputs: Any) -> Any:
             return inputs.mean(1, keepdim=True).relu() * self.weight
 
-        def forward_head(self, maps):
+        def forward_head(self, maps: Any) -> Any:
             pooled = maps.mean((2, 3))
             return torch.cat([pooled * 0, pooled], 1)
 
@@ -100,26 +103,28 @@ def test_an_even_heat_is_even_where_the_package_takes_it_off(classifier):
     assert grad_cam(classifier, pixels, 0).max() == 0
 
 
-def test_a_network_that_sees_one_corner_is_explained_by_that_corner(classifier, monkeypatch):
+def test_a_network_that_sees_one_corner_is_explained_by_that_corner(
+    classifier: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Planted: the class's logit is the brightness of the top left quarter."""
 
     class Corner(torch.nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.weight = torch.nn.Parameter(torch.ones(1))
 
-        def forward_features(self, inputs):
+        def forward_features(self, inputs: Any) -> Any:
             maps = inputs.mean(1, keepdim=True).relu() * self.weight
             keep = torch.zeros_like(maps)
             half = maps.shape[-1] // 2
             keep[..., :half, :half] = 1
             return torch.cat([maps * keep, maps * (1 - keep)], 1)
 
-        def forward_head(self, maps):
+        def forward_head(self, maps: Any) -> Any:
             pooled = maps.mean((2, 3))
             return torch.stack([pooled[:, 1] * 0, pooled[:, 0]], 1)
 
-        def forward(self, inputs):
+        def forward(self, inputs: Any) -> Any:
             return self.forward_head(self.forward_features(inputs))
 
     classifier.network = Corner()
@@ -131,7 +136,7 @@ def test_a_network_that_sees_one_corner_is_explained_by_that_corner(classifier, 
     assert share_inside(score_cam(classifier, pixels, 1), corner) > 0.5
 
 
-def test_share_inside_and_correlation_have_closed_forms():
+def test_share_inside_and_correlation_have_closed_forms() -> None:
     lesion = np.zeros((4, 4), bool)
     lesion[:2] = True
     assert share_inside(np.ones((4, 4)), lesion) == 0.5
@@ -144,7 +149,7 @@ def test_share_inside_and_correlation_have_closed_forms():
     assert correlation(ramp, np.ones((4, 4))) is None
 
 
-def test_random_weights_are_others_and_the_classifier_keeps_its_own(classifier):
+def test_random_weights_are_others_and_the_classifier_keeps_its_own(classifier: Any) -> None:
     before = {name: value.clone() for name, value in classifier.network.state_dict().items()}
     other = randomised(classifier, 0).network.state_dict()
     assert any((other[name] != value).any() for name, value in before.items())
@@ -152,7 +157,9 @@ def test_random_weights_are_others_and_the_classifier_keeps_its_own(classifier):
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
-def test_a_set_is_explained_with_masks_and_written(classifier, masked, tmp_path):
+def test_a_set_is_explained_with_masks_and_written(
+    classifier: Any, masked: Any, tmp_path: Path
+) -> None:
     shown = photographs_of(masked, classifier.size, 6)
     assert [one.truth for one in shown].count("zoster") == 3
     found, heats = explain(classifier, shown, ("grad-cam", "score-cam"))
@@ -166,7 +173,9 @@ def test_a_set_is_explained_with_masks_and_written(classifier, masked, tmp_path)
             assert picture.width > 1000
 
 
-def test_maps_like_those_of_random_weights_are_called_uninformative(classifier, monkeypatch):
+def test_maps_like_those_of_random_weights_are_called_uninformative(
+    classifier: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ramp = np.linspace(0, 1, 32 * 32).reshape(32, 32)
     monkeypatch.setitem(explanation.METHODS, "grad-cam", lambda *_: ramp)
     shown = [Shown("a", np.zeros((3, 32, 32), np.uint8), "", None)]
@@ -176,7 +185,7 @@ def test_maps_like_those_of_random_weights_are_called_uninformative(classifier, 
     assert tone == "bad"
 
 
-def test_what_cannot_be_explained_is_refused(classifier, tmp_path):
+def test_what_cannot_be_explained_is_refused(classifier: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least one photograph"):
         explain(classifier, [])
     shown = [Shown("a", np.zeros((3, 32, 32), np.uint8), "", None)]

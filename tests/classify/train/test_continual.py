@@ -131,7 +131,7 @@ def test_the_penalty_and_the_importance_by_hand(started: RunDir, photographs: Im
     loss = Anchored(lambda step: {"loss": torch.zeros(())}, network, importance, 2.0)
     assert loss(0)["loss"].item() == 0
     with torch.no_grad():
-        head_of(network).bias += 0.5
+        head_of(network).bias.add_(0.5)
     bias = next(n for n, p in enumerate(network.parameters()) if p is head_of(network).bias)
     assert loss(0)["loss"].item() == pytest.approx(0.25 * float(importance[bias].sum()), rel=1e-4)
 

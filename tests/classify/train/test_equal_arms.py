@@ -13,8 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hzsynth.augment.build import build_dataset
-from hzsynth.augment.config import BuildConfig
-from hzsynth.augment.mixture import Arm
+from hzsynth.augment.config import Arm, BuildConfig
 from hzsynth.classify.train.batches import make_batches
 from hzsynth.classify.train.loading import load_training_data
 from hzsynth.core.image_set import ImageSet

@@ -251,7 +251,7 @@ def test_generated_training_images_of_a_clean_generator_are_welcome(
 def test_wrong_settings_fail_before_the_first_teacher(
     tmp_path: Path, photographs: ImageSet, weights: Path
 ) -> None:
-    cases = [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"student": "net-of-dreams"}, "not known to timm"),
         ({"teachers": [TINY, "net-of-dreams"]}, "net-of-dreams.safetensors"),
         ({"pretrained": "imagenet"}, "ImageNet weights"),

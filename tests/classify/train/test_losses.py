@@ -1,17 +1,21 @@
 """Losses against torch and closed forms; mixing against pictures that say what they hold."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from torch.nn import functional
 
 from hzsynth.classify.train.classifier import train_classifier
 from hzsynth.classify.train.losses import Mixing, focal_loss, make_loss
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.run import RunDir
 from tests.classify.conftest import classify_config
 
 
 @pytest.fixture
-def batch():
+def batch() -> Any:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(12, 3, generator=generator)
     targets = torch.randint(3, (12,), generator=generator)
@@ -19,7 +23,7 @@ def batch():
 
 
 @pytest.mark.parametrize("soft", [False, True])
-def test_the_focal_loss_with_gamma_0_is_cross_entropy(batch, soft):
+def test_the_focal_loss_with_gamma_0_is_cross_entropy(batch: Any, soft: bool) -> None:
     logits, targets, weights = batch
     wanted = torch.rand(12, 3).softmax(1) if soft else targets
     expected = functional.cross_entropy(logits, wanted, weight=weights)
@@ -29,7 +33,7 @@ def test_the_focal_loss_with_gamma_0_is_cross_entropy(batch, soft):
     )
 
 
-def test_the_focal_loss_has_its_closed_form(batch):
+def test_the_focal_loss_has_its_closed_form(batch: Any) -> None:
     logits, targets, _ = batch
     p = logits.softmax(1)[torch.arange(12), targets]
     expected = (-((1 - p) ** 2) * p.log()).mean()
@@ -39,7 +43,7 @@ def test_the_focal_loss_has_its_closed_form(batch):
 
 
 @pytest.mark.parametrize("kind", ["mixup", "cutmix", "both"])
-def test_the_shares_of_the_targets_are_those_of_the_pixels(kind):
+def test_the_shares_of_the_targets_are_those_of_the_pixels(kind: Any) -> None:
     """Black pictures are class 0 and white ones class 1: the mean grey is the share of class 1."""
     targets = torch.tensor([0, 1, 1, 0, 1, 0])
     images = targets.float().view(-1, 1, 1, 1).expand(-1, 3, 16, 16).clone()
@@ -54,7 +58,7 @@ def test_the_shares_of_the_targets_are_those_of_the_pixels(kind):
     assert {float(x) for x in images.unique()} == {0, 1}
 
 
-def test_a_step_is_mixed_the_same_way_again_and_the_global_state_is_left_alone():
+def test_a_step_is_mixed_the_same_way_again_and_the_global_state_is_left_alone() -> None:
     targets = torch.tensor([[0.2, 0.8], [1.0, 0.0], [0.0, 1.0]])
     images = torch.rand(3, 3, 8, 8)
     mixing = Mixing("both", 0.4, 2, seed=0)
@@ -73,7 +77,12 @@ def test_a_step_is_mixed_the_same_way_again_and_the_global_state_is_left_alone()
         {"label_smoothing": 0.1, "mix": "cutmix", "robust": "gnt"},
     ],
 )
-def test_every_choice_trains(photographs, weights, tmp_path, changes):
+def test_every_choice_trains(
+    photographs: ImageSet,
+    weights: Path,
+    tmp_path: Path,
+    changes: dict[str, str] | dict[str, float | str],
+) -> None:
     config = classify_config(weights, **changes)
     run = RunDir.start(tmp_path / "run", "classify", config, {"images": photographs.digest})
     result = train_classifier(photographs, config, run)

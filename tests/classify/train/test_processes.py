@@ -26,6 +26,8 @@ from hzsynth.data.loading import load_pixels
 from tests.classify.conftest import MODEL, classify_config, kdect_config, tiny_network
 from tests.launching import launched
 
+pytestmark = pytest.mark.slow
+
 
 def by_two(command: str, images: ImageSet, out: Path, config: Config, *more: object) -> RunDir:
     file = out.with_suffix(".toml")

@@ -58,7 +58,11 @@ def test_the_layers_are_the_whole_body_from_the_input(model: str) -> None:
 def test_gradual_unfreezing_grows_from_its_end() -> None:
     network = tiny_network()
     layers = body_layers(network)
-    for strategy, last in (("gradual-last-first", True), ("gradual-first-last", False)):
+    ways: tuple[tuple[Strategy, bool], ...] = (
+        ("gradual-last-first", True),
+        ("gradual-first-last", False),
+    )
+    for strategy, last in ways:
         counts = []
         for phase in _phases(strategy):
             chosen = learning_layers(network, phase)
@@ -86,7 +90,7 @@ def test_the_penalty_by_hand(power: int) -> None:
     weights = [p for p in network.parameters() if p.dim() > 1 and p is not head]
     with torch.no_grad():
         for weight in weights:
-            weight += 0.5
+            weight.add_(0.5)
         head.fill_(2.0)
     moved = sum(p.numel() for p in weights) * (0.5 if power == 1 else 0.125)
     expected = 0.1 * moved + 0.2 * head.numel() * 2.0

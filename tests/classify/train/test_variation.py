@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from hzsynth.augment.build import BuildConfig, build_dataset
+from hzsynth.augment.build import build_dataset
+from hzsynth.augment.config import BuildConfig
 from hzsynth.augment.strategies import SETTINGS, Augmenter, recorded_augmenter
 from hzsynth.classify.train.batches import Batches, make_batches
 from hzsynth.classify.train.loading import LabelledImages, load_training_data

@@ -3,12 +3,17 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_record import ORIGINS
+from hzsynth.core.image_set import ImageSet
+from hzsynth.data.sources.base import Found
+from tests.data.sources.conftest import Files
 
 DOCUMENT = Path(__file__).parents[3] / "docs/data-sources.md"
 EXAMPLES = {
@@ -18,7 +23,7 @@ EXAMPLES = {
 
 
 @pytest.fixture
-def mapping(tmp_path: Path):
+def mapping(tmp_path: Path) -> Any:
     def write(text: str) -> str:
         (tmp_path / "mapping.toml").write_text(text, encoding="utf-8")
         return str(tmp_path / "mapping.toml")
@@ -30,7 +35,13 @@ def _diagnosis(name: str) -> str:
     return json.dumps({"annotations": [{"diagnosis_info": {"diagnosis_name": name}}]})
 
 
-def test_generated_faces_of_71863(tmp_path: Path, write_zip, find, take, mapping) -> None:
+def test_generated_faces_of_71863(
+    tmp_path: Path,
+    write_zip: Callable[[Path, Files], Path],
+    find: Callable[..., Found],
+    take: Callable[[Found], ImageSet],
+    mapping: Any,
+) -> None:
     root = tmp_path / "71863"
     for disease in ("건선", "정상"):
         for view in ("정면", "측면"):
@@ -48,7 +59,13 @@ def test_generated_faces_of_71863(tmp_path: Path, write_zip, find, take, mapping
     assert all("no redistribution" in r.licence for r in images)
 
 
-def test_the_example_of_230(tmp_path: Path, write_tree, find, take, mapping) -> None:
+def test_the_example_of_230(
+    tmp_path: Path,
+    write_tree: Callable[[Path, Files], Path],
+    find: Callable[..., Found],
+    take: Callable[[Found], ImageSet],
+    mapping: Any,
+) -> None:
     files = {
         "Training/01.원천데이터/TS/대상포진/P001_1.jpg": None,
         "Training/01.원천데이터/TS/대상포진/P001_2.jpg": None,
@@ -89,7 +106,12 @@ def _label(name: str, image: str) -> bytes:
     return json.dumps(table, ensure_ascii=False).encode("cp949")
 
 
-def test_everything_from_json(tmp_path: Path, write_tree, find, mapping) -> None:
+def test_everything_from_json(
+    tmp_path: Path,
+    write_tree: Callable[[Path, Files], Path],
+    find: Callable[..., Found],
+    mapping: Any,
+) -> None:
     root = write_tree(
         tmp_path / "set",
         {
@@ -106,7 +128,12 @@ def test_everything_from_json(tmp_path: Path, write_tree, find, mapping) -> None
     }
 
 
-def test_what_is_missing_is_counted(tmp_path: Path, write_tree, find, mapping) -> None:
+def test_what_is_missing_is_counted(
+    tmp_path: Path,
+    write_tree: Callable[[Path, Files], Path],
+    find: Callable[..., Found],
+    mapping: Any,
+) -> None:
     root = write_tree(
         tmp_path / "set",
         {
@@ -131,7 +158,13 @@ def test_what_is_missing_is_counted(tmp_path: Path, write_tree, find, mapping) -
 
 
 @pytest.mark.parametrize("origin", [origin for origin in ORIGINS if origin != "real"])
-def test_origins(tmp_path: Path, write_tree, find, mapping, origin: str) -> None:
+def test_origins(
+    tmp_path: Path,
+    write_tree: Callable[[Path, Files], Path],
+    find: Callable[..., Found],
+    mapping: Any,
+    origin: str,
+) -> None:
     root = write_tree(tmp_path / "set", {"A/a.jpg": None})
     text = f'name = "set"\norigin = "{origin}"\n[label]\nfolder = 1\n'
     found = find("aihub-disease", root, mapping=mapping(text))
@@ -155,20 +188,27 @@ def test_origins(tmp_path: Path, write_tree, find, mapping, origin: str) -> None
         ('name = "x"\nfile = "*"\n[label]\nfolder = 1\n', "unknown configuration key 'file'"),
     ],
 )
-def test_wrong_mappings(tmp_path: Path, find, mapping, text: str, message: str) -> None:
+def test_wrong_mappings(
+    tmp_path: Path, find: Callable[..., Found], mapping: Any, text: str, message: str
+) -> None:
     with pytest.raises(InputError, match=message) as refusal:
         find("aihub-disease", tmp_path, mapping=mapping(text))
     assert "mapping.toml" in str(refusal.value)
 
 
-def test_no_mapping(tmp_path: Path, find) -> None:
+def test_no_mapping(tmp_path: Path, find: Callable[..., Found]) -> None:
     with pytest.raises(InputError, match="setting `mapping`"):
         find("aihub-disease", tmp_path)
     with pytest.raises(InputError, match="cannot read the mapping"):
         find("aihub-disease", tmp_path, mapping=str(tmp_path / "none.toml"))
 
 
-def test_nothing_fits(tmp_path: Path, write_tree, find, mapping) -> None:
+def test_nothing_fits(
+    tmp_path: Path,
+    write_tree: Callable[[Path, Files], Path],
+    find: Callable[..., Found],
+    mapping: Any,
+) -> None:
     root = write_tree(tmp_path / "set", {"A/a.jpg": None})
     with pytest.raises(InputError, match=r"whose path is like '\*\.png'"):
         find(

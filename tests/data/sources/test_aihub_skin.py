@@ -4,13 +4,18 @@ import json
 import unicodedata
 import zipfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageSet
+from hzsynth.data.sources.base import Found
+from tests.data.sources.conftest import Files
 
 DEVICES = ("1. 디지털카메라", "2. 스마트패드", "3. 스마트폰")
 BOX = {
@@ -55,7 +60,7 @@ def _label(person: str, device: int, view: str, part: int, **changes: object) ->
 class Release:
     """The files of a release, to be changed and written by a test."""
 
-    def __init__(self, picture) -> None:
+    def __init__(self, picture: Any) -> None:
         self._picture = picture
         self.labels: dict[tuple[str, int, str, int], dict[str, object]] = {}
         for person in PEOPLE:
@@ -64,9 +69,10 @@ class Release:
                     key = (person, device, view, part)
                     self.labels[key] = _label(*key)
 
-    def files(self, pattern: str, encoding: str = "utf-8") -> tuple[dict, dict]:
+    def files(self, pattern: str, encoding: str = "utf-8") -> tuple[dict[str, Any], dict[str, Any]]:
         """Pictures and labels by path; the pattern has tree, kind, device, person."""
-        pictures, labels = {}, {}
+        pictures: dict[str, Any] = {}
+        labels: dict[str, Any] = {}
         for (person, device, view, part), label in self.labels.items():
             stem = f"{person}_0{device + 1}_{view}"
             tree = "Validation" if person == "0500" else "Training"
@@ -84,12 +90,12 @@ PUBLISHED = "{tree}/{kind}/{t}{k}/{device}/{person}"
 
 
 @pytest.fixture
-def release(picture) -> Release:
+def release(picture: Callable[..., bytes]) -> Release:
     return Release(picture)
 
 
 @pytest.fixture
-def write(release: Release, tmp_path: Path, write_tree):
+def write(release: Release, tmp_path: Path, write_tree: Callable[[Path, Files], Path]) -> Any:
     def call(pattern: str = PUBLISHED, encoding: str = "utf-8") -> Path:
         pictures, labels = release.files(pattern, encoding)
         return write_tree(tmp_path / "aihub", {**pictures, **labels})
@@ -97,7 +103,9 @@ def write(release: Release, tmp_path: Path, write_tree):
     return call
 
 
-def test_crops_of_forehead_and_cheeks(write, find, take) -> None:
+def test_crops_of_forehead_and_cheeks(
+    write: Any, find: Callable[..., Found], take: Callable[[Found], ImageSet]
+) -> None:
     images = take(find("aihub-skin", write()))
     # Three people, three devices, three parts; only the frontal view.
     assert len(images) == 27
@@ -117,7 +125,9 @@ def test_crops_of_forehead_and_cheeks(write, find, take) -> None:
     }  # fmt: skip
 
 
-def test_a_crop_is_the_box_of_its_part(write, find, take) -> None:
+def test_a_crop_is_the_box_of_its_part(
+    write: Any, find: Callable[..., Found], take: Callable[[Found], ImageSet]
+) -> None:
     root = write()
     images = take(find("aihub-skin", root, device="phone", parts="1"))
     record = next(r for r in images if r.group.endswith("0003"))
@@ -138,11 +148,13 @@ def test_a_crop_is_the_box_of_its_part(write, find, take) -> None:
     ],
     ids=["published", "macos", "extracted", "flat", "english"],
 )
-def test_pictures_are_found_by_their_name(write, find, pattern: str) -> None:
+def test_pictures_are_found_by_their_name(
+    write: Any, find: Callable[..., Found], pattern: str
+) -> None:
     assert len(find("aihub-skin", write(pattern)).images) == 27
 
 
-def test_folders_may_contradict_the_label(write, find) -> None:
+def test_folders_may_contradict_the_label(write: Any, find: Callable[..., Found]) -> None:
     root = write()
     picture = next(root.rglob("0002_01_F.jpg"))
     # Among the pictures of the phone, and with another suffix.
@@ -179,7 +191,11 @@ def _zips(release: Release, root: Path, kinds: tuple[str, ...], encoding: str) -
 
 @pytest.mark.parametrize("encoding", ["cp949", "utf-8"])
 def test_zips_with_korean_names(
-    release: Release, tmp_path: Path, find, take, encoding: str
+    release: Release,
+    tmp_path: Path,
+    find: Callable[..., Found],
+    take: Callable[[Found], ImageSet],
+    encoding: str,
 ) -> None:
     _zips(release, tmp_path / "zips", ("TS", "TL", "VS", "VL"), encoding)
     found = find("aihub-skin", tmp_path / "zips", split="published")
@@ -188,7 +204,12 @@ def test_zips_with_korean_names(
     assert len(take(found)) == 27
 
 
-def test_zips_beside_extracted_files(release: Release, tmp_path: Path, find, write_tree) -> None:
+def test_zips_beside_extracted_files(
+    release: Release,
+    tmp_path: Path,
+    find: Callable[..., Found],
+    write_tree: Callable[[Path, Files], Path],
+) -> None:
     root = tmp_path / "both"
     pictures, labels = release.files("{t}{k}/{device}/{person}")
     extracted = {n: d for n, d in {**pictures, **labels}.items() if n[:3] in ("TS/", "TL/")}
@@ -200,21 +221,25 @@ def test_zips_beside_extracted_files(release: Release, tmp_path: Path, find, wri
     assert any("pictures are there twice" in r for r in found.remarks)
 
 
-def test_the_published_split(write, find) -> None:
+def test_the_published_split(write: Any, find: Callable[..., Found]) -> None:
     found = find("aihub-skin", write(), split="published")
     assert Counter(i.split for i in found.images) == {"train": 18, "val": 9}
     assert {i.group for i in found.images if i.split == "val"} == {"AI-Hub 71645/0500"}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "cp949"])
-def test_labels_in_other_encodings(release: Release, write, find, encoding: str) -> None:
+def test_labels_in_other_encodings(
+    release: Release, write: Any, find: Callable[..., Found], encoding: str
+) -> None:
     for label in release.labels.values():
         label["info"]["place"] = "피부"  # type: ignore[index]
     assert len(find("aihub-skin", write(encoding=encoding)).images) == 27
 
 
 @pytest.mark.parametrize("value", [[], None, "none", [1]])
-def test_equipment_may_not_be_a_table(release: Release, write, find, value: object) -> None:
+def test_equipment_may_not_be_a_table(
+    release: Release, write: Any, find: Callable[..., Found], value: object
+) -> None:
     for label in release.labels.values():
         label["equipment"] = value
     assert len(find("aihub-skin", write()).images) == 27
@@ -231,14 +256,18 @@ def test_equipment_may_not_be_a_table(release: Release, write, find, value: obje
         ([0, 0, 24, 20], "as large as a face"),
     ],
 )
-def test_boxes_that_are_none(release: Release, write, find, box: object, why: str) -> None:
+def test_boxes_that_are_none(
+    release: Release, write: Any, find: Callable[..., Found], box: object, why: str
+) -> None:
     release.labels["0002", 0, "F", 1]["images"]["bbox"] = box  # type: ignore[index]
     found = find("aihub-skin", write())
     assert len(found.images) == 26
     assert any(r.startswith("1 parts are left out") and why in r for r in found.remarks)
 
 
-def test_boxes_of_a_picture_that_was_made_smaller(write, find, picture) -> None:
+def test_boxes_of_a_picture_that_was_made_smaller(
+    write: Any, find: Callable[..., Found], picture: Callable[..., bytes]
+) -> None:
     # Cut to a picture of 8 x 6, the box of the forehead would be nearly all of it.
     root = write()
     next(root.rglob("0002_01_F.jpg")).write_bytes(picture(8, 6, "JPEG"))
@@ -249,7 +278,9 @@ def test_boxes_of_a_picture_that_was_made_smaller(write, find, picture) -> None:
 
 
 @pytest.mark.parametrize(("stored", "count"), [((20, 24), 27), ((24, 20), 24)])
-def test_sizes_are_those_of_the_upright_picture(write, find, stored, count: int) -> None:
+def test_sizes_are_those_of_the_upright_picture(
+    write: Any, find: Callable[..., Found], stored: tuple[int, int], count: int
+) -> None:
     root = write()
     exif = Image.Exif()
     exif[274] = 6
@@ -257,13 +288,15 @@ def test_sizes_are_those_of_the_upright_picture(write, find, stored, count: int)
     assert len(find("aihub-skin", root).images) == count
 
 
-def test_pictures_that_cannot_be_read(write, find) -> None:
+def test_pictures_that_cannot_be_read(write: Any, find: Callable[..., Found]) -> None:
     root = write()
     next(root.rglob("0002_01_F.jpg")).write_bytes(b"no picture")
     assert "3 parts are left out: the picture cannot be read" in find("aihub-skin", root).remarks
 
 
-def test_faces_with_acne_are_left_out(release: Release, write, find) -> None:
+def test_faces_with_acne_are_left_out(
+    release: Release, write: Any, find: Callable[..., Found]
+) -> None:
     release.labels["0002", 0, "F", 0]["annotations"] = {"acne": [[1, 2, 3, 4]]}
     release.labels["0002", 0, "L15", 0]["annotations"] = {"acne": [[1, 2, 3, 4]]}
     root = write()
@@ -274,7 +307,9 @@ def test_faces_with_acne_are_left_out(release: Release, write, find) -> None:
     assert len(find("aihub-skin", root, acne="any").images) == 27
 
 
-def test_without_a_label_of_the_face_nothing_is_known(release: Release, write, find) -> None:
+def test_without_a_label_of_the_face_nothing_is_known(
+    release: Release, write: Any, find: Callable[..., Found]
+) -> None:
     del release.labels["0002", 0, "F", 0]
     release.labels["0003", 0, "F", 0]["annotations"] = {}
     found = find("aihub-skin", write())
@@ -292,7 +327,12 @@ def test_without_a_label_of_the_face_nothing_is_known(release: Release, write, f
         ({"gender": "F", "sensitive": "0"}, {"0002"}),
     ],
 )
-def test_filters_of_people(write, find, options, people: set[str]) -> None:
+def test_filters_of_people(
+    write: Any,
+    find: Callable[..., Found],
+    options: dict[str, str] | dict[str, list[str]],
+    people: set[str],
+) -> None:
     found = find("aihub-skin", write(), **options)
     assert {i.group.rsplit("/", 1)[1] for i in found.images} == people
     assert len(found.images) == 9 * len(people)
@@ -310,11 +350,16 @@ def test_filters_of_people(write, find, options, people: set[str]) -> None:
         ({"annotation": "forehead_wrinkle:0-2"}, 27),
     ],
 )
-def test_filters_of_pictures(write, find, options, count: int) -> None:
+def test_filters_of_pictures(
+    write: Any,
+    find: Callable[..., Found],
+    options: dict[str, str] | dict[str, list[str]],
+    count: int,
+) -> None:
     assert len(find("aihub-skin", write(), **options).images) == count
 
 
-def test_annotations_as_filters(release: Release, write, find) -> None:
+def test_annotations_as_filters(release: Release, write: Any, find: Callable[..., Found]) -> None:
     release.labels["0002", 0, "F", 1]["annotations"] = {"forehead_wrinkle": 5}
     release.labels["0002", 0, "F", 5]["annotations"] = {"cheek_pore": 5}
     root = write()
@@ -332,16 +377,18 @@ def test_annotations_as_filters(release: Release, write, find) -> None:
         {"face": "1"},
     ],
 )  # fmt: skip
-def test_wrong_settings(write, find, options) -> None:
+def test_wrong_settings(write: Any, find: Callable[..., Found], options: dict[str, str]) -> None:
     with pytest.raises(InputError, match="^`|unknown configuration key"):
         find("aihub-skin", write(), **options)
 
 
-def test_a_label_of_ones_own(write, find) -> None:
+def test_a_label_of_ones_own(write: Any, find: Callable[..., Found]) -> None:
     assert {i.label for i in find("aihub-skin", write(), label="healthy").images} == {"healthy"}
 
 
-def test_missing_pictures_labels_and_damage(write, find, write_tree) -> None:
+def test_missing_pictures_labels_and_damage(
+    write: Any, find: Callable[..., Found], write_tree: Callable[[Path, Files], Path]
+) -> None:
     root = write()
     next(root.rglob("0002_01_F.jpg")).unlink()
     next(root.rglob("0003_01_F_05.json")).write_text("{'info'")
@@ -357,17 +404,24 @@ def test_missing_pictures_labels_and_damage(write, find, write_tree) -> None:
     )
 
 
-def test_counts_differ_from_the_published_ones(write, find, tmp_path: Path) -> None:
+def test_counts_differ_from_the_published_ones(
+    write: Any, find: Callable[..., Found], tmp_path: Path
+) -> None:
     remarks = find("aihub-skin", write()).remarks
     assert "2 subjects of the train part are here, published are 858" in remarks
     assert "1 subjects of the val part are here, published are 107" in remarks
 
 
-def test_counts_of_a_flat_layout(write, find) -> None:
+def test_counts_of_a_flat_layout(write: Any, find: Callable[..., Found]) -> None:
     assert "3 subjects are here, published are 965" in find("aihub-skin", write("")).remarks
 
 
-def test_nothing_passes(write, find, tmp_path: Path, write_tree) -> None:
+def test_nothing_passes(
+    write: Any,
+    find: Callable[..., Found],
+    tmp_path: Path,
+    write_tree: Callable[[Path, Files], Path],
+) -> None:
     with pytest.raises(InputError, match="no part of a face that passes the filters: 27 parts"):
         find("aihub-skin", write(), age="90-99")
     with pytest.raises(InputError, match="holds no labels of the wanted views, expected AI-Hub"):

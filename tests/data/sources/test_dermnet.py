@@ -1,12 +1,16 @@
 """DermNet: the diagnosis is in the file's name; and the Kaggle set of eight classes."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageSet
+from hzsynth.data.sources.base import Found
 from hzsynth.data.vocabulary import means_zoster
+from tests.data.sources.conftest import Files
 
 CHAPTER = "Warts Molluscum and other Viral Infections"
 FILES = [
@@ -30,16 +34,18 @@ EIGHT = [
 
 
 @pytest.fixture
-def root(tmp_path: Path, write_tree) -> Path:
+def root(tmp_path: Path, write_tree: Callable[[Path, Files], Path]) -> Path:
     return write_tree(tmp_path / "dermnet", dict.fromkeys(FILES))
 
 
 @pytest.fixture
-def eight(tmp_path: Path, write_tree) -> Path:
+def eight(tmp_path: Path, write_tree: Callable[[Path, Files], Path]) -> Path:
     return write_tree(tmp_path / "archive", dict.fromkeys(EIGHT))
 
 
-def test_the_diagnosis_is_in_the_name(root: Path, find, take) -> None:
+def test_the_diagnosis_is_in_the_name(
+    root: Path, find: Callable[..., Found], take: Callable[[Found], ImageSet]
+) -> None:
     images = take(find("dermnet", root))
     assert Counter(r.label for r in images) == {
         "herpes-zoster": 4,
@@ -53,21 +59,23 @@ def test_the_diagnosis_is_in_the_name(root: Path, find, take) -> None:
     assert [label for label in images.labels if means_zoster(label)] == ["herpes-zoster"]
 
 
-def test_names_without_a_diagnosis_keep_the_chapter(root: Path, find) -> None:
+def test_names_without_a_diagnosis_keep_the_chapter(root: Path, find: Callable[..., Found]) -> None:
     found = find("dermnet", root)
     named = {i.name: i.label for i in found.images}
     assert named["07Acne081101.jpg"] == named["IMG_0012.jpg"] == "Acne and Rosacea Photos"
     assert any("2 images are named by no diagnosis" in r for r in found.remarks)
 
 
-def test_the_chapter_may_be_the_label(root: Path, find) -> None:
+def test_the_chapter_may_be_the_label(root: Path, find: Callable[..., Found]) -> None:
     found = find("dermnet", root, label="folder")
     assert Counter(i.label for i in found.images)[CHAPTER] == 5
     with pytest.raises(InputError, match="`label` is one of auto"):
         find("dermnet", root, label="stem")
 
 
-def test_the_split_leaks_and_is_taken_only_when_asked_for(root: Path, find) -> None:
+def test_the_split_leaks_and_is_taken_only_when_asked_for(
+    root: Path, find: Callable[..., Found]
+) -> None:
     found = find("dermnet", root)
     assert {i.split for i in found.images} == {""}
     assert any("not taken over, because copies" in r for r in found.remarks)
@@ -78,7 +86,9 @@ def test_the_split_leaks_and_is_taken_only_when_asked_for(root: Path, find) -> N
         find("dermnet", root, split="8_2/0")
 
 
-def test_eight_classes_are_named_by_folders(eight: Path, find, take) -> None:
+def test_eight_classes_are_named_by_folders(
+    eight: Path, find: Callable[..., Found], take: Callable[[Found], ImageSet]
+) -> None:
     found = find("dermnet", eight)
     images = take(found)
     assert Counter(r.label for r in images) == {
@@ -94,7 +104,9 @@ def test_eight_classes_are_named_by_folders(eight: Path, find, take) -> None:
     assert Counter(i.split for i in found.images) == {"train": 3, "test": 2}
 
 
-def test_counts_differ_from_the_published_ones(root: Path, eight: Path, find) -> None:
+def test_counts_differ_from_the_published_ones(
+    root: Path, eight: Path, find: Callable[..., Found]
+) -> None:
     assert "3 chapters are here, published are 23" in find("dermnet", root).remarks
     remarks = find("dermnet", eight).remarks
     assert "4 classes are here, published are 8" in remarks
@@ -102,7 +114,12 @@ def test_counts_differ_from_the_published_ones(root: Path, eight: Path, find) ->
     assert "2 images of VI-shingles are here, published are 163" in remarks
 
 
-def test_zips_and_folders_that_hold_them(tmp_path: Path, write_zip, write_tree, find) -> None:
+def test_zips_and_folders_that_hold_them(
+    tmp_path: Path,
+    write_zip: Callable[[Path, Files], Path],
+    write_tree: Callable[[Path, Files], Path],
+    find: Callable[..., Found],
+) -> None:
     path = write_zip(tmp_path / "in/archive.zip", dict.fromkeys(EIGHT))
     assert len(find("dermnet", path).images) == len(EIGHT)
     assert len(find("dermnet", path.parent).images) == len(EIGHT)
@@ -112,7 +129,12 @@ def test_zips_and_folders_that_hold_them(tmp_path: Path, write_zip, write_tree, 
     assert any("'archive.zip', which are not opened" in r for r in found.remarks)
 
 
-def test_stray_images_and_nothing_at_all(root: Path, tmp_path: Path, find, write_tree) -> None:
+def test_stray_images_and_nothing_at_all(
+    root: Path,
+    tmp_path: Path,
+    find: Callable[..., Found],
+    write_tree: Callable[[Path, Files], Path],
+) -> None:
     write_tree(root, {"train/cover.jpg": None, "extra/x/y.jpg": None})
     found = find("dermnet", root)
     assert len(found.images) == len(FILES)

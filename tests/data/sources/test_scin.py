@@ -3,11 +3,15 @@
 import csv
 import io
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageSet
+from hzsynth.data.sources.base import Found
+from tests.data.sources.conftest import Files
 
 CASES = {
     "-1000600354148496558": (3, "{'Herpes Zoster': 0.75, 'Eczema': 0.25}"),
@@ -27,7 +31,8 @@ def _csv(columns: list[str], rows: list[list[str]]) -> str:
 
 
 def _files(images: str = "dataset/images/", tables: str = "dataset/") -> dict[str, str | None]:
-    cases, files = [], {}
+    cases: list[list[str]] = []
+    files: dict[str, str | None] = {}
     for number, (case, (count, _)) in enumerate(CASES.items()):
         names = [f"{number}{i}.png" for i in range(count)]
         files |= {f"{images}{name}": None for name in names}
@@ -42,11 +47,13 @@ def _files(images: str = "dataset/images/", tables: str = "dataset/") -> dict[st
 
 
 @pytest.fixture
-def root(tmp_path: Path, write_tree) -> Path:
+def root(tmp_path: Path, write_tree: Callable[[Path, Files], Path]) -> Path:
     return write_tree(tmp_path / "scin", _files())
 
 
-def test_a_case_takes_its_heaviest_diagnosis(root: Path, find, take) -> None:
+def test_a_case_takes_its_heaviest_diagnosis(
+    root: Path, find: Callable[..., Found], take: Callable[[Found], ImageSet]
+) -> None:
     images = take(find("scin", root))
     assert Counter(r.label for r in images) == {"Herpes Zoster": 3, "Eczema": 1}
     zoster = images.select(label="Herpes Zoster").records
@@ -57,13 +64,13 @@ def test_a_case_takes_its_heaviest_diagnosis(root: Path, find, take) -> None:
     assert all("no re-identification" in r.licence for r in images)
 
 
-def test_identifiers_are_text(root: Path, find) -> None:
+def test_identifiers_are_text(root: Path, find: Callable[..., Found]) -> None:
     # As numbers of 64 bits in floating point, the first two are the same.
     assert float("-1000600354148496558") == float("-1000600354148496559")
     assert len({i.group for i in find("scin", root).images}) == 2
 
 
-def test_the_least_weight_is_a_setting(root: Path, find) -> None:
+def test_the_least_weight_is_a_setting(root: Path, find: Callable[..., Found]) -> None:
     found = find("scin", root, minimum_weight="0.4")
     assert Counter(i.label for i in found.images) == {"Herpes Zoster": 3, "Eczema": 3}
     assert {i.label for i in find("scin", root, minimum_weight="1").images} == {"Eczema"}
@@ -72,7 +79,7 @@ def test_the_least_weight_is_a_setting(root: Path, find) -> None:
             find("scin", root, minimum_weight=wrong)
 
 
-def test_cases_that_are_passed_over_are_counted(root: Path, find) -> None:
+def test_cases_that_are_passed_over_are_counted(root: Path, find: Callable[..., Found]) -> None:
     text = "\n".join(find("scin", root).remarks)
     assert "2 cases have no diagnosis and are left out, the first is '1002039107727665190'" in text
     assert "1 cases have a diagnosis that cannot be read and are left out" in text
@@ -83,7 +90,7 @@ def test_cases_that_are_passed_over_are_counted(root: Path, find) -> None:
 @pytest.mark.parametrize(
     "text", ["[1, 2]", "{'a': 'b'}", "{1: 0.5}", "{'a': 1e999}", "(" * 5000, "{'a': True}", "x"]
 )
-def test_diagnoses_of_another_form(root: Path, find, text: str) -> None:
+def test_diagnoses_of_another_form(root: Path, find: Callable[..., Found], text: str) -> None:
     rows = [["-1000600354148496558", text], ["-1000600354148496559", "{'Eczema': 1}"]]
     table = _csv(["case_id", "weighted_skin_condition_label"], rows)
     (root / "dataset/scin_labels.csv").write_text(table)
@@ -93,16 +100,26 @@ def test_diagnoses_of_another_form(root: Path, find, text: str) -> None:
 
 
 @pytest.mark.parametrize(("images", "tables"), [("images/", ""), ("", ""), ("scin/dataset/images/", "scin/dataset/")])  # fmt: skip
-def test_other_places(tmp_path: Path, write_tree, find, images: str, tables: str) -> None:
+def test_other_places(
+    tmp_path: Path,
+    write_tree: Callable[[Path, Files], Path],
+    find: Callable[..., Found],
+    images: str,
+    tables: str,
+) -> None:
     root = write_tree(tmp_path / "scin", _files(images, tables))
     assert len(find("scin", root).images) == 4
 
 
-def test_in_a_zip(tmp_path: Path, write_zip, find) -> None:
+def test_in_a_zip(
+    tmp_path: Path, write_zip: Callable[[Path, Files], Path], find: Callable[..., Found]
+) -> None:
     assert len(find("scin", write_zip(tmp_path / "scin.zip", _files())).images) == 4
 
 
-def test_missing_and_unlisted_files(root: Path, find, write_tree) -> None:
+def test_missing_and_unlisted_files(
+    root: Path, find: Callable[..., Found], write_tree: Callable[[Path, Files], Path]
+) -> None:
     (root / "dataset/images/01.png").unlink()
     write_tree(root, {"dataset/images/new.png": None})
     found = find("scin", root)
@@ -111,21 +128,23 @@ def test_missing_and_unlisted_files(root: Path, find, write_tree) -> None:
     assert any("1 images are not listed" in r for r in found.remarks)
 
 
-def test_counts_differ_from_the_published_ones(root: Path, find) -> None:
+def test_counts_differ_from_the_published_ones(root: Path, find: Callable[..., Found]) -> None:
     remarks = find("scin", root).remarks
     assert "7 cases are here, published are 5033" in remarks
     assert "10 listed images are here, published are 10407" in remarks
     assert "2 cases with Herpes Zoster among their diagnoses are here, published are 142" in remarks
 
 
-def test_tables_that_a_spreadsheet_program_has_saved(root: Path, find) -> None:
+def test_tables_that_a_spreadsheet_program_has_saved(
+    root: Path, find: Callable[..., Found]
+) -> None:
     path = root / "dataset/scin_labels.csv"
     path.write_text(path.read_text().replace("-1000600354148496558", "-1.0006E+18"))
     with pytest.raises(InputError, match="no spreadsheet program has saved"):
         find("scin", root)
 
 
-def test_tables_are_checked(root: Path, find) -> None:
+def test_tables_are_checked(root: Path, find: Callable[..., Found]) -> None:
     path = root / "dataset/scin_labels.csv"
     text = path.read_text()
     path.write_text(text.replace("weighted_skin", "other"))
@@ -136,14 +155,14 @@ def test_tables_are_checked(root: Path, find) -> None:
         find("scin", root)
 
 
-def test_a_table_cannot_lead_out(root: Path, find) -> None:
+def test_a_table_cannot_lead_out(root: Path, find: Callable[..., Found]) -> None:
     path = root / "dataset/scin_cases.csv"
     path.write_text(path.read_text().replace("dataset/images/00.png", "../../secret.png"))
     with pytest.raises(InputError, match="outside of its data set"):
         find("scin", root)
 
 
-def test_nothing_is_heavy_enough(root: Path, find) -> None:
+def test_nothing_is_heavy_enough(root: Path, find: Callable[..., Found]) -> None:
     table = _csv(["case_id", "weighted_skin_condition_label"], [["1", "{'Acne': 0.2}"]])
     (root / "dataset/scin_labels.csv").write_text(table)
     with pytest.raises(InputError, match=r"weighs at least 0\.5, expected SCIN"):

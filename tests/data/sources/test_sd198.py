@@ -3,12 +3,17 @@
 import io
 import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageSet
+from hzsynth.data.sources.base import Found
+from tests.data.sources.conftest import Files
 
 HIM = "Lichen_Planus_(Oral)"
 FILES = [
@@ -28,15 +33,15 @@ NUMBERS = {name: i for i, name in enumerate(sorted({f.split("/")[0] for f in FIL
 LINES = [f"{name} {NUMBERS[name.split('/')[0]]}" for name in FILES]
 
 
-def _npy(rows: list[tuple[str, int]], kind: type | str) -> bytes:
+def _npy(rows: list[Any], kind: type | str) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, np.array(rows, dtype=kind), allow_pickle=True)
     return buffer.getvalue()
 
 
 @pytest.fixture
-def layout_a(tmp_path: Path, write_tree) -> Path:
-    files = {f"images/{name}": None for name in FILES}
+def layout_a(tmp_path: Path, write_tree: Callable[[Path, Files], Path]) -> Path:
+    files: Files = {f"images/{name}": None for name in FILES}
     files["class_idx.npy"] = _npy(list(NUMBERS.items()), "U80")
     files["8_2_split/train_0.txt"] = "\n".join(LINES[::2])
     files["8_2_split/val_0.txt"] = "\r\n".join(LINES[1::2]) + "\r\n"
@@ -45,7 +50,9 @@ def layout_a(tmp_path: Path, write_tree) -> Path:
     return write_tree(tmp_path / "sd-198", files)
 
 
-def test_folders_are_classes_and_names_are_not(layout_a: Path, find, take) -> None:
+def test_folders_are_classes_and_names_are_not(
+    layout_a: Path, find: Callable[..., Found], take: Callable[[Found], ImageSet]
+) -> None:
     images = take(find("sd198", layout_a))
     assert len(images) == len(FILES)
     assert images.labels == tuple(sorted(NUMBERS))
@@ -60,7 +67,7 @@ def test_folders_are_classes_and_names_are_not(layout_a: Path, find, take) -> No
     assert {r.split for r in images} == {""}
 
 
-def test_photographs_of_a_case_are_a_group(layout_a: Path, find) -> None:
+def test_photographs_of_a_case_are_a_group(layout_a: Path, find: Callable[..., Found]) -> None:
     groups = {i.name: i.group for i in find("sd198", layout_a).images}
     assert groups["10266-chickenpox.jpg"] == groups["10266-chickenpox side.jpg"] == "SD-198/10266"
     assert groups["10257-Palm[1].Ps.jpg"] == "SD-198/10257"
@@ -68,7 +75,9 @@ def test_photographs_of_a_case_are_a_group(layout_a: Path, find) -> None:
     assert groups["040101HB.jpg"] == groups["040102VB.JPG"] == ""
 
 
-def test_names_with_brackets_and_blanks_are_found_by_lists(layout_a: Path, find, take) -> None:
+def test_names_with_brackets_and_blanks_are_found_by_lists(
+    layout_a: Path, find: Callable[..., Found], take: Callable[[Found], ImageSet]
+) -> None:
     found = find("sd198", layout_a, split="8_2/0")
     assert Counter(i.split for i in found.images) == {"train": 6, "val": 5}
     splits = {f"{i.label}/{i.name}": i.split for i in found.images}
@@ -77,7 +86,7 @@ def test_names_with_brackets_and_blanks_are_found_by_lists(layout_a: Path, find,
     assert len(take(found).select(split="val")) == 5
 
 
-def test_another_published_split(layout_a: Path, find) -> None:
+def test_another_published_split(layout_a: Path, find: Callable[..., Found]) -> None:
     found = find("sd198", layout_a, split="5_5/3")
     assert Counter(i.split for i in found.images) == {"train": 4, "val": 7}
     with pytest.raises(InputError, match=r"no split '8_2/1'; there are: 8_2/0, 5_5/3"):
@@ -85,14 +94,18 @@ def test_another_published_split(layout_a: Path, find) -> None:
 
 
 @pytest.mark.parametrize("split", ["8/2", "published", "../x", ""])
-def test_a_split_of_another_form_is_refused(layout_a: Path, find, split: str) -> None:
+def test_a_split_of_another_form_is_refused(
+    layout_a: Path, find: Callable[..., Found], split: str
+) -> None:
     with pytest.raises(InputError, match="`split` is wrong"):
         find("sd198", layout_a, split=split)
 
 
-def test_an_object_array_is_never_unpickled(layout_a: Path, find, tmp_path: Path) -> None:
+def test_an_object_array_is_never_unpickled(
+    layout_a: Path, find: Callable[..., Found], tmp_path: Path
+) -> None:
     class Bomb:
-        def __reduce__(self):
+        def __reduce__(self) -> Any:
             return Path.touch, (tmp_path / "exploded",)
 
     (layout_a / "class_idx.npy").write_bytes(_npy([(Bomb(), 0)], object))
@@ -102,7 +115,9 @@ def test_an_object_array_is_never_unpickled(layout_a: Path, find, tmp_path: Path
     assert any("class_idx.npy holds Python objects" in r for r in found.remarks)
 
 
-def test_a_readable_index_is_compared_with_the_folders(layout_a: Path, find) -> None:
+def test_a_readable_index_is_compared_with_the_folders(
+    layout_a: Path, find: Callable[..., Found]
+) -> None:
     assert not any("class_idx" in r for r in find("sd198", layout_a).remarks)
     (layout_a / "class_idx.npy").write_bytes(_npy([("Herpes_Zoster", 0), ("Lupus", 1)], "U80"))
     assert any(
@@ -110,13 +125,15 @@ def test_a_readable_index_is_compared_with_the_folders(layout_a: Path, find) -> 
     )
 
 
-def test_counts_differ_from_the_published_ones(layout_a: Path, find) -> None:
+def test_counts_differ_from_the_published_ones(layout_a: Path, find: Callable[..., Found]) -> None:
     remarks = find("sd198", layout_a).remarks
     assert "11 images are here, published are 6584" in remarks
     assert "9 classes are here, published are 198" in remarks
 
 
-def test_missing_unlisted_and_stray_files(layout_a: Path, find, write_tree) -> None:
+def test_missing_unlisted_and_stray_files(
+    layout_a: Path, find: Callable[..., Found], write_tree: Callable[[Path, Files], Path]
+) -> None:
     (layout_a / "images" / FILES[0]).unlink()
     write_tree(layout_a, {"images/Keloid/new.jpg": None, "cover.jpg": None})
     found = find("sd198", layout_a, split="8_2/0")
@@ -129,7 +146,7 @@ def test_missing_unlisted_and_stray_files(layout_a: Path, find, write_tree) -> N
     assert len(find("sd198", layout_a).images) == 11
 
 
-def test_a_number_of_two_classes_is_noted(layout_a: Path, find) -> None:
+def test_a_number_of_two_classes_is_noted(layout_a: Path, find: Callable[..., Found]) -> None:
     (layout_a / "8_2_split/train_0.txt").write_text(
         "Herpes_Zoster/040101HB.jpg 1\nVaricella/10301-zoster of the back.jpg 1\n"
     )
@@ -137,13 +154,13 @@ def test_a_number_of_two_classes_is_noted(layout_a: Path, find) -> None:
 
 
 @pytest.mark.parametrize("line", ["Keloid/a.jpg", "Keloid/a.jpg one", "Keloid/a.jpg -1"])
-def test_a_damaged_list_is_named(layout_a: Path, find, line: str) -> None:
+def test_a_damaged_list_is_named(layout_a: Path, find: Callable[..., Found], line: str) -> None:
     (layout_a / "8_2_split/train_0.txt").write_text(f"{LINES[0]}\n{line}\n")
     with pytest.raises(InputError, match=r"train_0\.txt', line 2: expected"):
         find("sd198", layout_a)
 
 
-def test_a_list_cannot_lead_out(layout_a: Path, find) -> None:
+def test_a_list_cannot_lead_out(layout_a: Path, find: Callable[..., Found]) -> None:
     (layout_a / "8_2_split/train_0.txt").write_text("../../secret.jpg 1\n")
     with pytest.raises(InputError, match="outside of its data set"):
         find("sd198", layout_a)
@@ -162,7 +179,13 @@ def _cub(prefix: str = "") -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize("prefix", ["", "{:03}."])
-def test_the_tables_of_cub(tmp_path: Path, write_tree, find, take, prefix: str) -> None:
+def test_the_tables_of_cub(
+    tmp_path: Path,
+    write_tree: Callable[[Path, Files], Path],
+    find: Callable[..., Found],
+    take: Callable[[Found], ImageSet],
+    prefix: str,
+) -> None:
     root = write_tree(tmp_path / "cub", _cub(prefix))
     images = take(find("sd198", root))
     assert len(images) == len(FILES)
@@ -170,7 +193,9 @@ def test_the_tables_of_cub(tmp_path: Path, write_tree, find, take, prefix: str) 
     assert len(images.select(label="Herpes_Zoster")) == 2
 
 
-def test_the_tables_of_cub_name_what_is_missing(tmp_path: Path, write_tree, find) -> None:
+def test_the_tables_of_cub_name_what_is_missing(
+    tmp_path: Path, write_tree: Callable[[Path, Files], Path], find: Callable[..., Found]
+) -> None:
     root = write_tree(tmp_path / "cub", _cub())
     (root / "images" / FILES[2]).unlink()
     write_tree(root, {"images/Keloid/new.jpg": None})
@@ -184,7 +209,13 @@ def test_the_tables_of_cub_name_what_is_missing(tmp_path: Path, write_tree, find
 
 
 @pytest.mark.parametrize("top", ["", "sd-198/", "data/main_classes/"])
-def test_a_zip_of_class_folders(tmp_path: Path, write_zip, find, take, top: str) -> None:
+def test_a_zip_of_class_folders(
+    tmp_path: Path,
+    write_zip: Callable[[Path, Files], Path],
+    find: Callable[..., Found],
+    take: Callable[[Found], ImageSet],
+    top: str,
+) -> None:
     files = {f"{top}{name}": None for name in FILES} | {f"__MACOSX/{top}._a.jpg": b"x"}
     path = write_zip(tmp_path / "sd-198.zip", files)
     images = take(find("sd198", path))
@@ -193,13 +224,23 @@ def test_a_zip_of_class_folders(tmp_path: Path, write_zip, find, take, top: str)
     assert {r.group for r in images.select(label="Keloid")} == {"SD-198/10266"}
 
 
-def test_a_folder_that_holds_the_zip(tmp_path: Path, write_zip, write_tree, find) -> None:
+def test_a_folder_that_holds_the_zip(
+    tmp_path: Path,
+    write_zip: Callable[[Path, Files], Path],
+    write_tree: Callable[[Path, Files], Path],
+    find: Callable[..., Found],
+) -> None:
     write_zip(tmp_path / "mirror/sd-198.zip", {f"sd-198/{name}": None for name in FILES})
     write_tree(tmp_path / "mirror", {"README.md": "a mirror"})
     assert len(find("sd198", tmp_path / "mirror").images) == len(FILES)
 
 
-def test_layout_a_in_a_zip(layout_a: Path, tmp_path: Path, write_zip, find) -> None:
+def test_layout_a_in_a_zip(
+    layout_a: Path,
+    tmp_path: Path,
+    write_zip: Callable[[Path, Files], Path],
+    find: Callable[..., Found],
+) -> None:
     files = {
         f"sd-198/{p.relative_to(layout_a).as_posix()}": p.read_bytes()
         for p in layout_a.rglob("*")
@@ -209,7 +250,9 @@ def test_layout_a_in_a_zip(layout_a: Path, tmp_path: Path, write_zip, find) -> N
     assert Counter(i.split for i in found.images) == {"train": 6, "val": 5}
 
 
-def test_decomposed_names_are_one_class(tmp_path: Path, write_tree, find) -> None:
+def test_decomposed_names_are_one_class(
+    tmp_path: Path, write_tree: Callable[[Path, Files], Path], find: Callable[..., Found]
+) -> None:
     name = unicodedata.normalize("NFD", "Acné")
     root = write_tree(tmp_path / "set", {f"images/{name}/a.jpg": None, "images/B/b.jpg": None})
     write_tree(
@@ -220,7 +263,12 @@ def test_decomposed_names_are_one_class(tmp_path: Path, write_tree, find) -> Non
 
 
 @pytest.mark.parametrize("files", [{"readme.txt": "x"}, {"images/a.jpg": None}, {"a.jpg": None}])
-def test_nothing_to_import(tmp_path: Path, write_tree, find, files) -> None:
+def test_nothing_to_import(
+    tmp_path: Path,
+    write_tree: Callable[[Path, Files], Path],
+    find: Callable[..., Found],
+    files: dict[str, str] | dict[str, None],
+) -> None:
     root = write_tree(tmp_path / "set", files)
     with pytest.raises(InputError, match="expected SD-198: images/CLASS"):
         find("sd198", root)
@@ -228,7 +276,9 @@ def test_nothing_to_import(tmp_path: Path, write_tree, find, files) -> None:
         find("sd198", tmp_path / "none")
 
 
-def test_cases_that_the_published_split_tears_apart(layout_a: Path, find) -> None:
+def test_cases_that_the_published_split_tears_apart(
+    layout_a: Path, find: Callable[..., Found]
+) -> None:
     found = find("sd198", layout_a, split="8_2/0")
     assert (
         "1 cases lie on both sides of the published split, the first is 'SD-198/10266'"

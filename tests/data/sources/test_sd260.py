@@ -1,11 +1,15 @@
 """SD-260: two lists, and names of classes from wherever there are any."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hzsynth.core.errors import InputError
+from hzsynth.core.image_set import ImageSet
+from hzsynth.data.sources.base import Found
+from tests.data.sources.conftest import Files
 
 TRAIN = "images/a one.jpg 0\nimages/10266-b.jpg 1\nc.jpg 2\n"
 VAL = "images/d.jpg 0\n"
@@ -13,12 +17,14 @@ NAMES = {0: "Herpes_Zoster", 1: "Keloid (old)", 2: "Varicella"}
 
 
 @pytest.fixture
-def root(tmp_path: Path, write_tree) -> Path:
+def root(tmp_path: Path, write_tree: Callable[[Path, Files], Path]) -> Path:
     files = {f"images/{name}": None for name in ("a one.jpg", "10266-b.jpg", "c.jpg", "d.jpg")}
     return write_tree(tmp_path / "sd-260", {**files, "train.txt": TRAIN, "val.txt": VAL})
 
 
-def test_without_names_classes_are_numbers(root: Path, find, take) -> None:
+def test_without_names_classes_are_numbers(
+    root: Path, find: Callable[..., Found], take: Callable[[Found], ImageSet]
+) -> None:
     found = find("sd260", root)
     assert Counter(i.label for i in found.images) == {"class-0": 2, "class-1": 1, "class-2": 1}
     assert any("name a file of them in the setting `classes`" in r for r in found.remarks)
@@ -29,7 +35,9 @@ def test_without_names_classes_are_numbers(root: Path, find, take) -> None:
 
 @pytest.mark.parametrize("form", ["{0} {1}", "{0},{1}", "{0}\t{1}", '{0},"{1}"', "{1}"])
 @pytest.mark.parametrize("where", ["beside", "elsewhere"])
-def test_names_of_classes(root: Path, tmp_path: Path, find, form: str, where: str) -> None:
+def test_names_of_classes(
+    root: Path, tmp_path: Path, find: Callable[..., Found], form: str, where: str
+) -> None:
     text = "\n".join(form.format(number, name) for number, name in NAMES.items())
     if where == "beside":
         (root / "classes.txt").write_text(text)
@@ -43,7 +51,7 @@ def test_names_of_classes(root: Path, tmp_path: Path, find, form: str, where: st
     assert not any("names of classes" in r for r in found.remarks)
 
 
-def test_a_header_is_passed_over(root: Path, tmp_path: Path, find) -> None:
+def test_a_header_is_passed_over(root: Path, tmp_path: Path, find: Callable[..., Found]) -> None:
     (tmp_path / "map.csv").write_text("id,name\n0,Herpes_Zoster\n1,Keloid\n2,Varicella\n")
     assert "Keloid" in {
         i.label for i in find("sd260", root, classes=str(tmp_path / "map.csv")).images
@@ -59,13 +67,17 @@ def test_a_header_is_passed_over(root: Path, tmp_path: Path, find) -> None:
         ("0 A\n1 B\nC", "not 'C'"),
     ],
 )
-def test_a_wrong_class_file_is_refused(root: Path, find, text: str, message: str) -> None:
+def test_a_wrong_class_file_is_refused(
+    root: Path, find: Callable[..., Found], text: str, message: str
+) -> None:
     (root / "classes.txt").write_text(text)
     with pytest.raises(InputError, match=message):
         find("sd260", root)
 
 
-def test_folders_name_classes_when_each_number_has_one(tmp_path: Path, write_tree, find) -> None:
+def test_folders_name_classes_when_each_number_has_one(
+    tmp_path: Path, write_tree: Callable[[Path, Files], Path], find: Callable[..., Found]
+) -> None:
     root = write_tree(
         tmp_path / "set",
         {
@@ -82,12 +94,14 @@ def test_folders_name_classes_when_each_number_has_one(tmp_path: Path, write_tre
     assert {i.label for i in find("sd260", root).images} == {"class-0"}
 
 
-def test_the_published_split(root: Path, find) -> None:
+def test_the_published_split(root: Path, find: Callable[..., Found]) -> None:
     found = find("sd260", root, split="published")
     assert Counter(i.split for i in found.images) == {"train": 3, "val": 1}
 
 
-def test_missing_repeated_and_unlisted_files(root: Path, find, write_tree) -> None:
+def test_missing_repeated_and_unlisted_files(
+    root: Path, find: Callable[..., Found], write_tree: Callable[[Path, Files], Path]
+) -> None:
     (root / "images/d.jpg").unlink()
     (root / "val.txt").write_text(VAL + "c.jpg 2\n")
     write_tree(root, {"images/new.jpg": None})
@@ -99,7 +113,7 @@ def test_missing_repeated_and_unlisted_files(root: Path, find, write_tree) -> No
     assert "3 classes are here, published are 260" in text
 
 
-def test_one_list_alone(root: Path, find) -> None:
+def test_one_list_alone(root: Path, find: Callable[..., Found]) -> None:
     (root / "val.txt").unlink()
     assert "val.txt is missing" in find("sd260", root).remarks
     (root / "train.txt").unlink()
@@ -107,14 +121,16 @@ def test_one_list_alone(root: Path, find) -> None:
         find("sd260", root)
 
 
-def test_nothing_of_the_list_is_there(root: Path, find) -> None:
+def test_nothing_of_the_list_is_there(root: Path, find: Callable[..., Found]) -> None:
     (root / "train.txt").write_text("images/x.jpg 0\n")
     (root / "val.txt").write_text("")
     with pytest.raises(InputError, match="none of the 1 listed images"):
         find("sd260", root)
 
 
-def test_lists_of_windows_and_of_korean_windows(tmp_path: Path, write_tree, find) -> None:
+def test_lists_of_windows_and_of_korean_windows(
+    tmp_path: Path, write_tree: Callable[[Path, Files], Path], find: Callable[..., Found]
+) -> None:
     root = write_tree(tmp_path / "set", {"images/대상포진/가.jpg": None, "images/B/b.jpg": None})
     (root / "train.txt").write_bytes(
         "images\\대상포진\\가.jpg 0\r\nimages\\B\\b.jpg 1\r\n".encode("cp949")

@@ -234,7 +234,7 @@ def test_an_imported_generator_is_a_finished_run(
     assert rebuilt.settings == network.settings
     generated = generate(run, 3, tmp_path / "generated", seed=1)
     assert generated.labels == ("zoster",)
-    seeds = [record.seed for record in generated]
+    seeds = [int(record.seed) for record in generated]
     expected = TrainedGenerator(network).sample(seeds)
     assert torch.equal(load_pixels(generated, 16), expected)
     assert len(run.training_images()) == run.result["training_images"] == 3

@@ -1,5 +1,7 @@
 """KID against its double sums, torch-fidelity and its own jackknife."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -18,10 +20,10 @@ from hzsynth.score.metrics.kid import (
 from tests.score.metrics.clouds import gaussian
 
 
-def plain_squared_mmd(x, y):
+def plain_squared_mmd(x: Any, y: Any) -> Any:
     """The unbiased estimator, written as its double sums (Gretton et al. 2012, lemma 6)."""
 
-    def kernel(a, b):
+    def kernel(a: Any, b: Any) -> Any:
         return (float(a @ b) / len(a) + 1.0) ** 3
 
     m = len(x)
@@ -32,13 +34,13 @@ def plain_squared_mmd(x, y):
     return within - 2 * across
 
 
-def test_the_distance_of_all_images_equals_the_double_sums_and_its_jackknife():
+def test_the_distance_of_all_images_equals_the_double_sums_and_its_jackknife() -> None:
     generator = torch.Generator().manual_seed(3)
     real = torch.randn(7, 5, generator=generator)
     fake = torch.randn(11, 5, generator=generator) + 0.3
 
-    def plain(x, y):
-        def kernel(a, b):
+    def plain(x: Any, y: Any) -> Any:
+        def kernel(a: Any, b: Any) -> Any:
             return (a @ b.T / 5 + 1) ** 3
 
         x, y = x.double().numpy(), y.double().numpy()
@@ -50,7 +52,7 @@ def test_the_distance_of_all_images_equals_the_double_sums_and_its_jackknife():
     found = kid_of_all(real, fake)
     assert found.value == pytest.approx(plain(real, fake), rel=1e-5)
 
-    def variance(left_out):
+    def variance(left_out: Any) -> Any:
         n = len(left_out)
         return (n - 1) / n * ((left_out - np.mean(left_out)) ** 2).sum()
 
@@ -65,13 +67,13 @@ def test_the_distance_of_all_images_equals_the_double_sums_and_its_jackknife():
         kid_of_all(real[:1], fake)
 
 
-def test_squared_mmd_equals_the_double_sums():
+def test_squared_mmd_equals_the_double_sums() -> None:
     x, y = gaussian(0, 9), gaussian(1, 9, shift=0.5)
     expected = plain_squared_mmd(x.double().numpy(), y.double().numpy())
     assert squared_mmd(x, y) == pytest.approx(expected, rel=1e-4)
 
 
-def test_kid_is_unbiased_mean_over_subsets():
+def test_kid_is_unbiased_mean_over_subsets() -> None:
     x, y = gaussian(2, 12), gaussian(3, 14, shift=0.7)
     value, spread = kid(x, y, subset_size=6, subsets=400)
     # Over many draws the subsets' mean is the U-statistic of the two whole sets.
@@ -85,7 +87,7 @@ def test_kid_is_unbiased_mean_over_subsets():
     assert value == pytest.approx(float(whole), abs=4 * spread / 20)
 
 
-def test_kid_of_equal_seeds_is_equal_and_of_others_differs():
+def test_kid_of_equal_seeds_is_equal_and_of_others_differs() -> None:
     x, y = gaussian(2, 12), gaussian(3, 14)
     first = kid(x, y, subset_size=6, seed=1)
     assert first == kid(x, y, subset_size=6, seed=1)
@@ -93,18 +95,18 @@ def test_kid_of_equal_seeds_is_equal_and_of_others_differs():
 
 
 @pytest.mark.parametrize("size", [1, 10, 11])
-def test_a_subset_of_everything_is_refused(size):
+def test_a_subset_of_everything_is_refused(size: int) -> None:
     with pytest.raises(InputError, match="from 2 to 9"):
         kid(gaussian(0, 10), gaussian(1, 12), subset_size=size)
 
 
-def test_default_subset_is_half_of_the_smaller_set_and_bounded():
+def test_default_subset_is_half_of_the_smaller_set_and_bounded() -> None:
     assert default_subset_size(31, 100) == 15
     assert default_subset_size(50_000, 50_000) == 1000
 
 
 @pytest.mark.parametrize("largest", [8000, 10])
-def test_kid_equals_torch_fidelity(monkeypatch, largest):
+def test_kid_equals_torch_fidelity(monkeypatch: pytest.MonkeyPatch, largest: int) -> None:
     # Here, since torchvision is importable only after hzsynth.core.
     from torch_fidelity.metric_kid import kid_features_to_metric
 
@@ -123,13 +125,13 @@ def test_kid_equals_torch_fidelity(monkeypatch, largest):
     assert spread == pytest.approx(theirs["kernel_inception_distance_std"], rel=1e-5)
 
 
-def test_the_floor_of_kid_is_that_of_the_parts():
+def test_the_floor_of_kid_is_that_of_the_parts() -> None:
     real = gaussian(36, 40)
     quick = kid_floor(real, part=15, repeats=6, seed=2)
     plain = floor_of(squared_mmd, real, part=15, repeats=6, seed=2)
     assert quick == pytest.approx(plain, rel=1e-4, abs=1e-6)
 
 
-def test_floor_of_kid_is_near_zero():
+def test_floor_of_kid_is_near_zero() -> None:
     value, spread = floor_of(squared_mmd, gaussian(16, 80), part=40)
     assert abs(value) < spread

@@ -1,5 +1,7 @@
 """The nearest-neighbour figure on scenes whose outcome anyone can predict."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -8,11 +10,11 @@ from hzsynth.core.errors import InputError
 from hzsynth.score.metrics.memorisation import nearest_neighbour_memorisation
 
 
-def cloud(seed, count, dim=6):
+def cloud(seed: Any, count: Any, dim: Any = 6) -> Any:
     return torch.from_numpy(np.random.default_rng(seed).normal(size=(count, dim))).float()
 
 
-def test_copies_are_found_and_paired():
+def test_copies_are_found_and_paired() -> None:
     train, held_out = cloud(0, 40), cloud(1, 40)
     copied = [7, 3, 31]
     found = nearest_neighbour_memorisation(
@@ -24,7 +26,7 @@ def test_copies_are_found_and_paired():
     assert "mostly copies" in found.sentence()
 
 
-def test_fresh_samples_stay_at_the_quantile():
+def test_fresh_samples_stay_at_the_quantile() -> None:
     found = nearest_neighbour_memorisation(
         cloud(2, 2000), cloud(3, 200), cloud(4, 2000), extractor="cloud"
     )
@@ -32,7 +34,7 @@ def test_fresh_samples_stay_at_the_quantile():
     assert "no sign of copying" in found.sentence()
 
 
-def test_without_held_out_photographs_the_training_set_is_its_own_reference():
+def test_without_held_out_photographs_the_training_set_is_its_own_reference() -> None:
     train = cloud(5, 50)
     found = nearest_neighbour_memorisation(train.clone(), train, None, extractor="cloud")
     assert found.reference == "training"
@@ -40,6 +42,6 @@ def test_without_held_out_photographs_the_training_set_is_its_own_reference():
     assert found.threshold > 0
 
 
-def test_nothing_to_compare_is_refused():
+def test_nothing_to_compare_is_refused() -> None:
     with pytest.raises(InputError, match="at least two training images"):
         nearest_neighbour_memorisation(cloud(6, 3), cloud(7, 1), None, extractor="cloud")

@@ -7,7 +7,7 @@ from hzsynth.score.metrics.prdc import precision_recall_density_coverage
 from tests.score.metrics.clouds import gaussian
 
 
-def test_precision_and_recall_equal_torch_fidelity():
+def test_precision_and_recall_equal_torch_fidelity() -> None:
     from torch_fidelity.metric_prc import prc_features_to_metric
 
     x, y = gaussian(34, 40, dim=16), gaussian(35, 30, dim=16, shift=0.3)
@@ -17,7 +17,7 @@ def test_precision_and_recall_equal_torch_fidelity():
     assert ours["recall"] == pytest.approx(prc["recall"], rel=1e-3)
 
 
-def test_a_copy_covers_everything():
+def test_a_copy_covers_everything() -> None:
     real = gaussian(9, 40)
     values = precision_recall_density_coverage(real, real.clone())
     assert values["precision"] == values["recall"] == values["coverage"] == 1.0
@@ -25,7 +25,7 @@ def test_a_copy_covers_everything():
     assert values["density"] == pytest.approx(1.0, abs=0.1)
 
 
-def test_a_collapsed_generator_is_precise_and_covers_nothing():
+def test_a_collapsed_generator_is_precise_and_covers_nothing() -> None:
     real = gaussian(10, 60)
     collapsed = real[:1] + gaussian(11, 60) * 1e-3
     values = precision_recall_density_coverage(real, collapsed)
@@ -35,12 +35,12 @@ def test_a_collapsed_generator_is_precise_and_covers_nothing():
     assert values["coverage"] < 0.25
 
 
-def test_far_away_fakes_have_no_fidelity():
+def test_far_away_fakes_have_no_fidelity() -> None:
     values = precision_recall_density_coverage(gaussian(12, 30), gaussian(13, 30, shift=50.0))
     assert set(values.values()) == {0.0}
 
 
-def test_density_and_coverage_equal_plain_counting():
+def test_density_and_coverage_equal_plain_counting() -> None:
     real, fake = gaussian(14, 12, dim=2), gaussian(15, 9, dim=2)
     inside = np.zeros((12, 9), dtype=bool)
     for i in range(12):
