@@ -75,7 +75,7 @@ def test_the_least_weight_is_a_setting(root: Path, find: Callable[..., Found]) -
     assert Counter(i.label for i in found.images) == {"Herpes Zoster": 3, "Eczema": 3}
     assert {i.label for i in find("scin", root, minimum_weight="1").images} == {"Eczema"}
     for wrong in ("0", "1.5", "much"):
-        with pytest.raises(InputError, match="`minimum_weight` is a number above 0 to 1"):
+        with pytest.raises(InputError, match="`minimum_weight` is a number above 0 and up to 1"):
             find("scin", root, minimum_weight=wrong)
 
 
