@@ -11,7 +11,7 @@ from hzsynth.core.image_set import ImageSet
 from tests.augment.conftest import write_real, write_synthetic
 from tests.journeys.killing import members, until_writing
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 MULTIPLIER = 60
 
