@@ -50,7 +50,7 @@ def draw_synthetic(
         pool = sorted(pools[number], key=lambda s: (s.record.sha256, s.record.file_name))
         if len(pool) < count:
             raise InputError(
-                f"{count} synthetic images of '{label}' are needed, but `synthetic` holds "
+                f"`ratio` needs {count} of class '{label}' from `synthetic`, which holds "
                 f"{len(pool)}; generate more, or choose a smaller `ratio`"
             )
         purpose = ("synthetic",) if len(pools) == 1 else ("synthetic", number)

@@ -74,15 +74,14 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
     try:
         chosen = torch.device(device)
     except RuntimeError:
-        raise InputError(f"--device is auto, cpu, cuda or cuda:N, not '{device}'") from None
+        raise InputError(f"`device` is auto, cpu, cuda or cuda:N, not '{device}'") from None
     if chosen.type not in ("cpu", "cuda"):
-        raise InputError(f"--device is auto, cpu, cuda or cuda:N, not '{device}'")
+        raise InputError(f"`device` is auto, cpu, cuda or cuda:N, not '{device}'")
     if chosen.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (chosen.index or 0) >= count:
             raise InputError(
-                f"--device {device} is not there: this machine has {count} CUDA devices; "
-                "use --device cpu"
+                f"`device` {device} is not there: this machine has {count} CUDA devices; use cpu"
             )
     if precision == "auto":
         if chosen.type == "cuda":
@@ -96,6 +95,6 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
         return Compute(chosen, "bf16")
     if precision == "fp16":
         if chosen.type == "cpu":
-            raise InputError("--precision fp16 needs a GPU; on a CPU use fp32, bf16 or auto")
+            raise InputError("`precision` fp16 needs a GPU; on a CPU use fp32, bf16 or auto")
         return Compute(chosen, "fp16")
-    raise InputError(f"--precision is auto, fp32, bf16 or fp16, not '{precision}'")
+    raise InputError(f"`precision` is auto, fp32, bf16 or fp16, not '{precision}'")

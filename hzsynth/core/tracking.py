@@ -49,12 +49,12 @@ def open_tracker(name: str, run: Path) -> Tracker:
     if name == "none":
         return Tracker()
     if name not in TRACKERS:
-        raise InputError(f"--tracker is one of {', '.join(TRACKERS)}, not '{name}'")
+        raise InputError(f"`tracker` is one of {', '.join(TRACKERS)}, not '{name}'")
     try:
         import tensorboardX  # noqa: F401
     except ImportError:
         raise InputError(
-            "--tracker tensorboard needs the package tensorboardX: pip install 'hzsynth[tracking]'"
+            "`tracker` tensorboard needs the package tensorboardX: pip install 'hzsynth[tracking]'"
         ) from None
     from accelerate import PartialState
     from accelerate.tracking import TensorBoardTracker

@@ -18,11 +18,13 @@ from torch.nn import functional
 
 from hzsynth.core.devices import Compute
 from hzsynth.core.image_files import write_picture
+from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.cyclegan.colour import apply_change, to_logits, to_uint8
+from hzsynth.cyclegan.config import CycleGanConfig
 from hzsynth.cyclegan.domains import given_mask
 from hzsynth.cyclegan.measures import red_contrast, skin_colour
 from hzsynth.cyclegan.target import Mask, Picture, Pixels
@@ -177,27 +179,29 @@ def translate(
             row = writer.done.get(name)
             if row is None:
                 pixels = images.read_pixels(record)
+                of_target = record.origin == "transplant"
                 after = translate_pixels(
-                    generator,
-                    pixels,
-                    config.resolution,
-                    compute,
-                    of_target=record.origin == "transplant",
+                    generator, pixels, config.resolution, compute, of_target=of_target
                 )
                 mask = given_mask(images, record, pixels)
-                row = replace(
-                    record,
-                    file_name=name,
-                    origin="tone" if config.objective == "tone" else "cyclegan",
-                    parents=(record.sha256,),
-                    run=run.id,
-                    seed="",
-                    extra={**record.extra, **look_at(pixels, after, mask)},
-                )
+                row = _descendant(record, name, run, config)
+                row = replace(row, extra={**record.extra, **look_at(pixels, after, mask)})
                 row = write_picture(writer.folder, row, after, mask)
             writer.register(row)
             task.advance()
     return writer.images
+
+
+def _descendant(record: ImageRecord, name: str, run: RunDir, config: CycleGanConfig) -> ImageRecord:
+    """The row of a translated image, which descends from the original."""
+    return replace(
+        record,
+        file_name=name,
+        origin="tone" if config.objective == "tone" else "cyclegan",
+        parents=(record.sha256,),
+        run=run.id,
+        seed="",
+    )
 
 
 def look_at(before: Pixels, after: Pixels, mask: Mask | None) -> dict[str, str]:

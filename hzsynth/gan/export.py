@@ -148,9 +148,7 @@ def export_generator(
     network, _, labels = read_generator(run)
     network = network.eval().requires_grad_(False)
     generator = TrainedGenerator(network, truncation=truncation)
-    means = None
-    if truncation is not None:
-        means = generator.mean_styles()
+    means = None if truncation is None else generator.mean_styles()
     graph = GeneratorGraph(copy.deepcopy(network), means, truncation).eval()
     seeds = range(_CHECKED_SEEDS)
     classes = [seed % len(labels) for seed in seeds] if network.classes else None

@@ -1,6 +1,7 @@
 """New images as a set, each with its full provenance."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -69,23 +70,16 @@ def generate(
     made = [labels.index(label)] if label is not None else list(range(len(labels)))
     generator = TrainedGenerator(network.to(compute.device), compute, truncation)
     source = f"gan {backend_named(config.backend).source(config)}"
-    training_images = run.training_images()
     with (
         ImageSetWriter(out, force) as writer,
         progress.task("generating", count, unit="img") as task,
     ):
+        add = partial(writer.add, source=source, origin=config.generator, run=run.id)
         for part in _parts(generator, made, count, seed, keep):
             for image_seed, number, image in part:
-                writer.add(
-                    image.permute(1, 2, 0).numpy(),
-                    label=labels[number],
-                    source=source,
-                    origin=config.generator,
-                    run=run.id,
-                    seed=image_seed,
-                )
+                add(image.permute(1, 2, 0).numpy(), label=labels[number], seed=image_seed)
             task.advance(len(part))
-        writer.add_lineage(run.id, training_images)
+        writer.add_lineage(run.id, run.training_images())
     return writer.images
 
 

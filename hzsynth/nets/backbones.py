@@ -96,8 +96,8 @@ def create_backbone(
         if fetched is None:
             raise InputError(
                 f"no ImageNet weights of '{name}' come with pip (only of {', '.join(LITE_NAMES)}): "
-                f"run `hzsynth weights fetch {name}`, give a weights file as --pretrained PATH, or "
-                "--pretrained none to train from scratch"
+                f"run `hzsynth weights fetch {name}`, name a weights file as `pretrained`, or "
+                "say none there to train from scratch"
             )
         load_weights(model, load_state_dict(fetched), str(fetched))
         return model

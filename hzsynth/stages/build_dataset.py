@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -81,17 +82,37 @@ def build_dataset(
         InputError: see `augment.build.build_dataset`; too few photographs to filter by.
         RefusedError: a training image touches a held-out photograph.
     """
+    left_out = _left_out(real, synthetic, config, keep, compute, say, progress)
+    described = partial(_described, config=config, compute=compute, progress=progress)
+    return build(
+        real,
+        synthetic,
+        config,
+        out,
+        dropped=frozenset(dropped) | left_out,
+        describe=described if describe else None,
+        workers=workers,
+        progress=progress,
+        force=force,
+    )
+
+
+def _left_out(
+    real: ImageSet,
+    synthetic: Sequence[ImageSet],
+    config: BuildConfig,
+    keep: Filter,
+    compute: Compute,
+    say: Say,
+    progress: Progress,
+) -> frozenset[str]:
+    """The synthetic images that the filter does not keep."""
     if keep not in get_args(Filter):
         raise InputError(f"`keep` is one of {', '.join(get_args(Filter))}, not '{keep}'")
+    label = None if config.synthetic_classes == "every" else config.label
     cache = default_cache_folder()
     selection = select_images(
-        synthetic,
-        real,
-        None if config.synthetic_classes == "every" else config.label,
-        keep,
-        compute=compute,
-        cache=cache,
-        progress=progress,
+        synthetic, real, label, keep, compute=compute, cache=cache, progress=progress
     )
     if keep != "none":
         say(
@@ -99,22 +120,20 @@ def build_dataset(
             f"since not {keep} ({selection.implausible} implausible, {selection.copies} nearer to "
             "a photograph than its neighbour)"
         )
+    return selection.dropped
 
-    def described(images: ImageSet) -> Mapping[str, bytes]:
-        mixture = describe_mixture(
-            images, config.label, compute=compute, seed=config.seed, cache=cache, progress=progress
-        )
-        text = json.dumps(mixture.to_json(), indent=2, ensure_ascii=False)
-        return {SHEET: encode_png(mixture.sheet), DESCRIPTION: f"{text}\n".encode()}
 
-    return build(
-        real,
-        synthetic,
-        config,
-        out,
-        dropped=frozenset(dropped) | selection.dropped,
-        describe=described if describe else None,
-        workers=workers,
+def _described(
+    images: ImageSet, config: BuildConfig, compute: Compute, progress: Progress
+) -> Mapping[str, bytes]:
+    """The files that say how easily synthetic images are told, by name."""
+    mixture = describe_mixture(
+        images,
+        config.label,
+        compute=compute,
+        seed=config.seed,
+        cache=default_cache_folder(),
         progress=progress,
-        force=force,
     )
+    text = json.dumps(mixture.to_json(), indent=2, ensure_ascii=False)
+    return {SHEET: encode_png(mixture.sheet), DESCRIPTION: f"{text}\n".encode()}

@@ -30,11 +30,11 @@ def test_purposes_have_streams_of_their_own_that_never_change() -> None:
 @pytest.mark.parametrize(
     ("device", "precision", "message"),
     [
-        ("tpu", "auto", "--device is"),
-        ("mps", "auto", "--device is"),
+        ("tpu", "auto", "`device` is"),
+        ("mps", "auto", "`device` is"),
         ("cuda:99", "auto", "is not there"),
         ("cpu", "fp16", "needs a GPU"),
-        ("cpu", "int8", "--precision is"),
+        ("cpu", "int8", "`precision` is"),
     ],
 )
 def test_devices_that_do_not_exist_are_refused(device: str, precision: str, message: str) -> None:
