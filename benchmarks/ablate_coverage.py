@@ -17,12 +17,14 @@ Run: python benchmarks/ablate_coverage.py [--fast]
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from common import hardware, parse_fast, versions, write_rows
 
-from hzsynth.ablate.analysis import choose_by_run
+from hzsynth.ablate.analysis import decisive_contrast
 from hzsynth.ablate.cells import CellResult, HeldOutAnswers
+from hzsynth.ablate.config import AblateConfig
 from hzsynth.ablate.design import AblationArm, Cell
 from hzsynth.ablate.verdict import answer_of
 from hzsynth.augment.mixture import ClassPlan
@@ -32,7 +34,7 @@ from hzsynth.statistics.contrast import hierarchical_contrast
 from hzsynth.statistics.paired import non_inferiority
 
 REPLICATES = 200
-POSITIVES = (6, 15, 30)
+POSITIVES = (5, 15, 30, 60)
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,46 @@ WORLDS = (
 )
 
 
-def answers(target: np.ndarray, score: np.ndarray) -> Answers:
-    names = tuple(str(number) for number in range(len(target)))
+@dataclass(frozen=True)
+class EmptyWorld:
+    """Imagined arms that all do the same.
+
+    Attributes:
+        name: of the world.
+        arms: from which validation chooses.
+        runs: of each.
+        arm_spread: by how much an arm's answers on a patient differ in all its runs.
+        luck: standard deviation of a training's separation.
+        photographs: of a patient, whose answers are alike.
+    """
+
+    name: str
+    arms: int = 12
+    runs: int = 5
+    arm_spread: float = 0.3
+    luck: float = 0.3
+    photographs: int = 1
+
+
+EMPTY_WORLDS = (
+    EmptyWorld("12 arms without effect"),
+    EmptyWorld("12 arms without effect, 3 runs", runs=3),
+    EmptyWorld("12 arms without effect, much luck", arm_spread=0.1, luck=0.6),
+    EmptyWorld("12 arms without effect, 2 photographs a patient", photographs=2),
+)
+
+
+@cache
+def names(count: int, each: int = 1) -> tuple[str, ...]:
+    return tuple(str(number // each) for number in range(count))
+
+
+def answers(target: np.ndarray, score: np.ndarray, photographs: int = 1) -> Answers:
+    """Answers whose probabilities of the class grow with the score."""
     probability = 1 / (1 + np.exp(-score))
     return Answers(
-        images=names,
-        patients=names,
+        images=names(len(target)),
+        patients=names(len(target), photographs),
         truth=target.astype(np.int64),
         probabilities=np.stack([1 - probability, probability], axis=1),
         labels=("other", "zoster"),
@@ -135,22 +171,23 @@ def coverage(world: World, positives: int, studies: int) -> dict[str, object]:
     }
 
 
-def no_effect(positives: int, arms: int, runs: int, studies: int) -> dict[str, object]:
+def no_effect(
+    world: EmptyWorld, positives: int, studies: int, replicates: int = REPLICATES
+) -> dict[str, object]:
     """How often one of several arms without effect, chosen on validation, helps or hurts."""
-    generator = np.random.default_rng([positives, arms])
+    generator = np.random.default_rng([positives, world.runs, len(world.name)])
+    config = AblateConfig(label="zoster", replicates=replicates)
     found, differences = [], []
-    for _ in range(studies):
-        cells = empty_study(positives, arms, runs, generator)
-        tests = {(cell.cell.arm, cell.cell.seed): cell.answers.test for cell in cells}
-        baseline = [tests[cells[0].cell.arm, run] for run in range(runs)]
-        chosen = [tests[arm, run] for run, arm in enumerate(choose_by_run(cells))]
-        contrast = hierarchical_contrast(chosen, baseline, generator, replicates=REPLICATES)
+    for number in range(studies):
+        cells = empty_study(world, positives, generator)
+        contrast = decisive_contrast(cells, config.model_copy(update={"seed": number}))
+        assert contrast is not None
         found.append(answer_of(contrast))
         differences.append(contrast.difference.estimate)
     return {
-        "world": f"{arms} arms without effect",
+        "world": world.name,
         "positives": positives,
-        "runs": runs,
+        "runs": world.runs,
         "true_difference": 0.0,
         "mean_difference": round(float(np.mean(differences)), 4),
         "helps": found.count("helps") / studies,
@@ -160,22 +197,30 @@ def no_effect(positives: int, arms: int, runs: int, studies: int) -> dict[str, o
 
 
 def empty_study(
-    positives: int, arms: int, runs: int, generator: np.random.Generator
+    world: EmptyWorld, positives: int, generator: np.random.Generator
 ) -> list[CellResult]:
     """Cells of pure augmentation and of arms that do the same; a training's luck is on both parts."""
     count = 5 * positives
     target = np.arange(count) < positives
-    photographs = generator.normal(size=(2, count))
-    cells = []
-    for number in range(arms + 1):
+    patient = np.arange(count) // world.photographs
+
+    def by_patient(spread: float) -> np.ndarray:
+        """One value a patient of validation, and one of test."""
+        return spread * generator.normal(size=(2, count))[:, patient]
+
+    shared, cells = by_patient(1.0), []
+    for number in range(world.arms + 1):
         arm = AblationArm("augmented", "mixture")
         if number:
             arm = AblationArm(f"gan-ratio{number}", "mixture", "gan", float(number))
-        own = photographs + 0.3 * generator.normal(size=(2, count))
-        for run in range(runs):
-            luck = 1.8 + 0.3 * generator.normal()
-            validation, test = own + luck * target + 0.3 * generator.normal(size=(2, count))
-            said = HeldOutAnswers(answers(target, validation), answers(target, test))
+        own = by_patient(world.arm_spread)
+        for run in range(world.runs):
+            luck = 1.8 + world.luck * generator.normal()
+            noise = by_patient(0.3)
+            validation, test = shared + own + luck * target + noise
+            said = HeldOutAnswers(
+                *(answers(target, part, world.photographs) for part in (validation, test))
+            )
             cells.append(CellResult(Cell(arm, run), ClassPlan(positives), said))
     return cells
 
@@ -188,8 +233,9 @@ def table(studies: int) -> list[dict[str, object]]:
         rows.append(row)
         print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
 
-    for positives in (15, 30):
-        add(no_effect(positives, 12, 5, studies))
+    for empty in EMPTY_WORLDS:
+        for positives in POSITIVES:
+            add(no_effect(empty, positives, studies))
     for world in WORLDS:
         for positives in POSITIVES:
             add(coverage(world, positives, studies))

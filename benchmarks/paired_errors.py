@@ -19,7 +19,7 @@ from scipy.stats import norm
 from hzsynth.statistics.answers import Answers
 from hzsynth.statistics.paired_metrics import COMPARED, paired_differences
 
-POSITIVES = {5: 300, 15: 200, 60: 100}
+POSITIVES = {5: 1000, 15: 600, 60: 400}
 """Photographs of the class -> pairs that are drawn."""
 
 LEVELS = (0.0, 0.5, 1.0)

@@ -9,9 +9,10 @@ with ratio 0 carry p-values adjusted after Holm.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hzsynth.ablate.cells import CellResult
 from hzsynth.ablate.config import AblateConfig
@@ -20,6 +21,7 @@ from hzsynth.ablate.verdict import Verdict, judge
 from hzsynth.core.errors import InputError
 from hzsynth.core.seeding import numpy_generator
 from hzsynth.statistics.answers import Answers
+from hzsynth.statistics.choice import best_place, places_by_run, variance_of_choice
 from hzsynth.statistics.classification import auroc, average_precision
 from hzsynth.statistics.contrast import Contrast, hierarchical_contrast
 from hzsynth.statistics.paired import NonInferiority, exact_mcnemar, holm, non_inferiority
@@ -109,7 +111,8 @@ def choose_arm(cells: Sequence[CellResult]) -> AblationArm | None:
 
     Of equal ones the smaller ratio is taken. The test images have no say.
     """
-    return _best(_on_validation(cells))
+    arms = _synthetic(cells)
+    return arms[best_place(_figures(cells, arms, "validation"))] if arms else None
 
 
 def choose_by_run(cells: Sequence[CellResult]) -> tuple[AblationArm, ...]:
@@ -118,31 +121,55 @@ def choose_by_run(cells: Sequence[CellResult]) -> tuple[AblationArm, ...]:
     With a single run there are no others, and its own figures choose. Without a synthetic arm
     nothing is chosen.
     """
-    found = _on_validation(cells)
-    runs = sorted({run for figures in found.values() for run in figures})
-    chosen = [_best(found, without=run if len(runs) > 1 else None) for run in runs]
-    return tuple(arm for arm in chosen if arm is not None)
+    arms = _synthetic(cells)
+    places = places_by_run(_figures(cells, arms, "validation")) if arms else ()
+    return tuple(arms[place] for place in places)
 
 
-def _on_validation(cells: Sequence[CellResult]) -> dict[AblationArm, dict[int, float]]:
-    """Average precision on validation of each run of each synthetic arm."""
+def _synthetic(cells: Sequence[CellResult]) -> list[AblationArm]:
+    """The arms with a generator, smaller ratios first: of equal arms the first is chosen."""
+    arms = dict.fromkeys(cell.cell.arm for cell in cells if cell.cell.arm.generator)
+    return sorted(arms, key=lambda arm: arm.ratio)
+
+
+def _figures(
+    cells: Sequence[CellResult], arms: Sequence[AblationArm], part: Literal["validation", "test"]
+) -> NDArray[np.float64]:
+    """Average precision of these arms (rows) in each run (columns)."""
     found: dict[AblationArm, dict[int, float]] = {}
     for result in cells:
-        if result.cell.arm.generator:
-            said = result.answers.validation
+        if result.cell.arm in arms:
+            answers = result.answers
+            said = answers.validation if part == "validation" else answers.test
             value = float(average_precision(said.is_target, said.score)[0])
             found.setdefault(result.cell.arm, {})[result.cell.seed] = value
-    return found
+    return np.array([[found[arm][run] for run in sorted(found[arm])] for arm in arms])
 
 
-def _best(
-    found: Mapping[AblationArm, Mapping[int, float]], without: int | None = None
-) -> AblationArm | None:
-    means = {
-        arm: float(np.mean([value for run, value in figures.items() if run != without]))
-        for arm, figures in found.items()
-    }
-    return min(means, key=lambda arm: (-round(means[arm], 9), arm.ratio), default=None)
+def decisive_contrast(cells: Sequence[CellResult], config: AblateConfig) -> Contrast | None:
+    """The arms chosen run by run against ratio 0, with the doubt of that choice.
+
+    Args:
+        cells: of the ablation; ratio 0 is among them.
+        config: the ablation's settings.
+
+    Returns:
+        The contrast; None without a synthetic arm.
+    """
+    arms, tests = _synthetic(cells), _tests_by_arm(cells)
+    if not arms:
+        return None
+    baseline = next(arm for arm in tests if arm.name == AUGMENTED)
+    chosen = [tests[arm][run] for run, arm in enumerate(choose_by_run(cells))]
+    differences = _figures(cells, arms, "test") - _figures(cells, [baseline], "test")
+    return hierarchical_contrast(
+        chosen,
+        tests[baseline],
+        numpy_generator(config.seed, "contrast"),
+        replicates=config.replicates,
+        confidence=config.confidence,
+        run_variance=variance_of_choice(_figures(cells, arms, "validation"), differences),
+    )
 
 
 def _tests_by_arm(cells: Sequence[CellResult]) -> dict[AblationArm, list[Answers]]:
@@ -209,7 +236,7 @@ def analyse(cells: Sequence[CellResult], config: AblateConfig) -> Analysis:
     p_values = holm([contrasts[name].difference.p_value for name in synthetic])
     by_run = choose_by_run(cells)
     chosen = [tests[arm][run] for run, arm in enumerate(by_run)]
-    decisive = against_augmented(chosen) if chosen else None
+    decisive = decisive_contrast(cells, config)
     return Analysis(
         arms=arms,
         chosen=choose_arm(cells),

@@ -191,9 +191,14 @@ def weights_by_threshold(
     order = np.argsort(-scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))
     sorted_weights, sorted_positive = weights[:, order], positive[order]
-    positives = np.add.reduceat(sorted_weights * sorted_positive, starts, axis=1)
-    negatives = np.add.reduceat(sorted_weights * ~sorted_positive, starts, axis=1)
-    return positives, negatives
+    positives = sorted_weights * sorted_positive
+    negatives = sorted_weights - positives
+    if len(starts) == len(scores):
+        return positives, negatives
+    return (
+        np.add.reduceat(positives, starts, axis=1),
+        np.add.reduceat(negatives, starts, axis=1),
+    )
 
 
 def _two_kinds(positive: ArrayLike, weights: Floats | None) -> tuple[NDArray[np.bool_], Floats]:

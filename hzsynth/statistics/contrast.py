@@ -118,6 +118,7 @@ def hierarchical_contrast(
     *,
     replicates: int = 2000,
     confidence: float = 0.95,
+    run_variance: float | None = None,
 ) -> Contrast:
     """Compares two arms by average precision on the same images over paired runs.
 
@@ -127,6 +128,8 @@ def hierarchical_contrast(
         generator: source of the draws.
         replicates: bootstrap replicates.
         confidence: of the interval.
+        run_variance: of the mean difference from the runs, where these are not independent (see
+            `choice.variance_of_choice`); None: that of independent runs.
 
     Returns:
         The contrast. With one run, the doubt of retraining is unknown and not contained.
@@ -140,7 +143,11 @@ def hierarchical_contrast(
     positive_patients = reference.count_patients(reference.is_target)
     drawn = _replicated_differences(first, second, generator, replicates)
     patient_variance, variance = _variances(drawn, positive_patients, generator)
-    run_variance = float(by_run.var(ddof=1) / runs) if runs > 1 else float("nan")
+    independent = float(by_run.var(ddof=1) / runs) if runs > 1 else float("nan")
+    if run_variance is None or runs == 1:
+        run_variance = independent
+    else:
+        variance = max(variance + run_variance - independent, patient_variance)
     found = Contrast(
         difference=t_difference(
             float(by_run.mean()),

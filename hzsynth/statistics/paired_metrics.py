@@ -173,12 +173,12 @@ def _p_of_choices(
 ) -> dict[str, tuple[float, str]]:
     """P-value and test of each metric of the classes chosen, by exchanging answers by patient."""
     swapped = _swapped(first, first.predicted != second.predicted, generator)
-    truth = np.tile(first.truth, 2)
-    chosen = np.concatenate([first.predicted, second.predicted])
-    one, two = (
-        choice_metrics(weighted_confusions(truth, chosen, len(first.labels), weights), first.target)
-        for weights in _both_ways(swapped)
-    )
+    classes = len(first.labels)
+    # A table moves by what the exchanged photographs would have counted.
+    moved = weighted_confusions(first.truth, second.predicted, classes, swapped)
+    moved -= weighted_confusions(first.truth, first.predicted, classes, swapped)
+    one = choice_metrics(first.confusion + moved, first.target)
+    two = choice_metrics(second.confusion - moved, first.target)
     found = {}
     for name in one:
         p, test = _share_as_far(one[name] - two[name]), "answers exchanged by patient"
