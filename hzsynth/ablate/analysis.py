@@ -160,7 +160,8 @@ def decisive_contrast(cells: Sequence[CellResult], config: AblateConfig) -> Cont
     if not arms:
         return None
     baseline = next(arm for arm in tests if arm.name == AUGMENTED)
-    chosen = [tests[arm][run] for run, arm in enumerate(choose_by_run(cells))]
+    validation = _figures(cells, arms, "validation")
+    chosen = [tests[arms[place]][run] for run, place in enumerate(places_by_run(validation))]
     differences = _figures(cells, arms, "test") - _figures(cells, [baseline], "test")
     return hierarchical_contrast(
         chosen,
@@ -168,7 +169,7 @@ def decisive_contrast(cells: Sequence[CellResult], config: AblateConfig) -> Cont
         numpy_generator(config.seed, "contrast"),
         replicates=config.replicates,
         confidence=config.confidence,
-        run_variance=variance_of_choice(_figures(cells, arms, "validation"), differences),
+        run_variance=variance_of_choice(validation, differences),
     )
 
 

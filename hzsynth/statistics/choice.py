@@ -65,4 +65,4 @@ def variance_of_choice(validation: Floats, differences: Floats) -> float:
         kept = np.delete(np.arange(runs), left_out)
         places = places_by_run(validation[:, kept])
         means.append(float(differences[places, kept].mean()))
-    return (runs - 1) * float(np.var(means))
+    return float((runs - 1) * np.var(means))
