@@ -61,7 +61,7 @@ def divide_photographs(
             the photographs that were learned from are not at hand.
     """
     unseen = _held_out(fake, photographs, held_out)
-    learned = {image.sha256 for images in lists.values() for image in images}
+    learned = {i.sha256 for images in lists.values() for i in images if i.role != "watched"}
     runs = {record.run for record in fake if record.run}
     remarks = list(_checked_lists(lists, photographs, unseen.records, runs, complete))
     unlisted = sorted(runs - set(lists))
@@ -104,6 +104,8 @@ def _checked_lists(
     remarks = []
     for run, images in lists.items():
         _refuse_seen(run, images, held_out)
+        # What stands behind them is no picture that the run has seen.
+        images = tuple(image for image in images if image.role in ("learned", "inherited"))
         outside = sum(image.sha256 not in known for image in images)
         if not outside:
             continue

@@ -17,7 +17,7 @@ from hzsynth.augment.recipes import Ingredient, Recipe, follow
 from hzsynth.augment.strategies import SETTINGS, Augmenter
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_files import mask_name
-from hzsynth.core.image_record import VIEWS, ImageRecord, TrainingImage
+from hzsynth.core.image_record import VIEWS, ImageRecord
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.lineage import check_lineage
@@ -101,10 +101,9 @@ def _register(made: Iterable[ImageRecord | str], writer: ImageSetWriter) -> None
 def _prove_lineage(
     real: ImageSet, synthetic: Sequence[ImageSet], pools: Mapping[str, Sequence[Ingredient]]
 ) -> None:
-    train = [r for r in real if r.split == "train"]
-    held_out = [r for r in real if r.split in ("val", "test")]
-    drawn = [source.record for sources in pools.values() for source in sources]
-    check_lineage([*train, *drawn], held_out, _merged((real, *synthetic)))
+    pool = [source for sources in pools.values() for source in sources]
+    drawn = [i.replace_records(s.record for s in pool if s.root == i.root) for i in synthetic]
+    check_lineage([real.training_part(), *drawn], [real.held_out_part()])
 
 
 def _key(
@@ -133,14 +132,6 @@ def _recipes(
     for label, plan in plans.items():
         recipes += kitchen.of_class(photographs[label], pools[label], plan)
     return recipes
-
-
-def _merged(sets: Sequence[ImageSet]) -> dict[str, tuple[TrainingImage, ...]]:
-    merged: dict[str, tuple[TrainingImage, ...]] = {}
-    for images in sets:
-        for run, seen in images.lineage.items():
-            merged[run] = (*merged.get(run, ()), *seen)
-    return merged
 
 
 def _plans(real: ImageSet, config: BuildConfig) -> dict[str, ClassPlan]:

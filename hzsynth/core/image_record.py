@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Literal, cast
 
 from hzsynth.core.errors import InputError
 
@@ -99,19 +100,46 @@ class ImageRecord:
 COLUMNS = tuple(f.name for f in fields(ImageRecord) if f.name != "extra")
 
 
+Role = Literal["learned", "watched", "ancestor", "inherited"]
+"""What an image was to a run: learned from; only watched (it told when to stop); behind one of these; or learned
+from by another run whose weights or answers this one starts from."""
+
+
 @dataclass(frozen=True)
 class TrainingImage:
-    """An image that a generator learned from: enough to recognise it, its copies and its patient.
+    """An image that a run learned from: enough to recognise it, its copies and its patient.
 
     Attributes:
         sha256: of the file's bytes.
         phash: perceptual hash.
         group: patient or case.
+        role: what it was to the run.
+        source: the data set or device it comes from, within which the patient's name holds.
     """
 
     sha256: str
     phash: str
     group: str
+    role: Role = "learned"
+    source: str = ""
+
+    @property
+    def patients(self) -> frozenset[str]:
+        """The patient's names: as given, and with the name of the data set before it."""
+        return frozenset({self.group, named_patient(self.group, self.source)} - {""})
+
+
+def named_patient(group: str, source: str) -> str:
+    """A patient's name with that of the data set, within which it is the patient's.
+
+    Args:
+        group: the name; it may have the data set's before it already.
+        source: ``DATA SET`` or ``DATA SET/device``: several devices see one person.
+    """
+    dataset = source.partition("/")[0]
+    if not group or not dataset or group.startswith(f"{dataset}/"):
+        return group
+    return f"{dataset}/{group}"
 
 
 def checked_relative(root: Path, name: str) -> Path:
@@ -171,7 +199,16 @@ def read_training_images(path: Path) -> tuple[TrainingImage, ...]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
-            return tuple(TrainingImage(r["sha256"], r["phash"], r["group"]) for r in rows)
+            return tuple(
+                TrainingImage(
+                    r["sha256"],
+                    r["phash"],
+                    r["group"],
+                    cast("Role", r.get("role") or "learned"),
+                    r.get("source") or "",
+                )
+                for r in rows
+            )
     except (OSError, KeyError, csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"'{path}' is not a list of training images: {error}") from error
 
@@ -180,9 +217,9 @@ def training_images_csv(images: Iterable[TrainingImage]) -> str:
     """The text of a list of training images, sorted so that equal lists have equal bytes."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("sha256", "phash", "group"))
-    for image in sorted(set(images), key=lambda i: (i.sha256, i.phash, i.group)):
-        writer.writerow((image.sha256, image.phash, image.group))
+    columns = [f.name for f in fields(TrainingImage)]
+    writer.writerow(columns)
+    writer.writerows(sorted([getattr(image, c) for c in columns] for image in set(images)))
     return buffer.getvalue()
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hzsynth.core.ancestors import ANCESTORS, Ancestor, needed, read_ancestors
 from hzsynth.core.copy_evidence import COPIES, CopyEvidence, read_copy_evidence
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_record import (
@@ -55,6 +56,7 @@ class ImageSet:
         records: the images, in the order of the table.
         lineage: for every generator's run, the images that it learned from.
         copy_evidence: what searches for copies among these and other files have found.
+        ancestors: rows of images that stand behind these and are not among them.
 
     Examples:
         >>> rows = [
@@ -77,11 +79,13 @@ class ImageSet:
         records: Iterable[ImageRecord],
         lineage: Mapping[str, tuple[TrainingImage, ...]] | None = None,
         copy_evidence: Iterable[CopyEvidence] = (),
+        ancestors: Iterable[Ancestor] = (),
     ) -> None:
         self.root = Path(root)
         self.records = tuple(records)
         self.lineage = dict(lineage or {})
         self.copy_evidence = tuple(copy_evidence)
+        self.ancestors = tuple(ancestors)
 
     @classmethod
     def load(cls, path: Path | str) -> "ImageSet":
@@ -123,11 +127,13 @@ class ImageSet:
         rows = [
             read_row(root, {str(k): v for k, v in row.items()}) for row in text.to_dict("records")
         ]
+        lists = sorted((root / LINEAGE).glob("*.csv"))
         lineage = {
-            file.stem: read_training_images(file) for file in sorted((root / LINEAGE).glob("*.csv"))
+            file.stem: read_training_images(file) for file in lists if file.stem != ANCESTORS
         }
         evidence = [read_copy_evidence(file) for file in sorted((root / COPIES).glob("*.csv"))]
-        return cls(root, rows, lineage, evidence)
+        ancestors = read_ancestors(root / LINEAGE / f"{ANCESTORS}.csv")
+        return cls(root, rows, lineage, evidence, ancestors)
 
     def to_frame(self) -> "pd.DataFrame":
         """One row an image with every column of the table, further ones after the known.
@@ -269,6 +275,10 @@ class ImageSet:
         ]
         return self.replace_records(chosen)
 
+    def held_out_part(self) -> "ImageSet":
+        """The val and test splits; nothing when there are no splits."""
+        return self.replace_records(r for r in self.records if r.split in ("val", "test"))
+
     def training_part(self) -> "ImageSet":
         """What a generator may see: the train split, or everything when there are no splits."""
         if any(record.split for record in self.records):
@@ -321,7 +331,12 @@ class ImageSet:
 
     def replace_records(self, records: Iterable[ImageRecord]) -> "ImageSet":
         """The same folder with other rows."""
-        return ImageSet(self.root, records, self.lineage, self.copy_evidence)
+        records = tuple(records)
+        # What is left out may stand behind what is kept.
+        related = self.ancestors or any(record.parents for record in records)
+        known = (*self.ancestors, *(Ancestor.of(record) for record in self.records if related))
+        behind = needed(records, known) if related else ()
+        return ImageSet(self.root, records, self.lineage, self.copy_evidence, behind)
 
 
 def _images(count: int) -> str:

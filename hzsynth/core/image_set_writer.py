@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hzsynth.core.ancestors import ANCESTORS, Ancestor, ancestors_csv, needed
 from hzsynth.core.copy_evidence import COPIES, CopyEvidence
 from hzsynth.core.errors import InputError
 from hzsynth.core.files import explain_os_error
@@ -101,6 +102,7 @@ class ImageSetWriter:
         self._records: list[ImageRecord] = []
         self._lineage: dict[str, tuple[TrainingImage, ...]] = {}
         self._copy_evidence: dict[str, CopyEvidence] = {}
+        self._known: dict[Ancestor, None] = {}
         self._names: set[str] = set()
         self._taken: dict[str, int] = {}
         self._result: ImageSet | None = None
@@ -136,11 +138,22 @@ class ImageSetWriter:
                 )
             for name, search in self._copy_evidence.items():
                 write_below(self._root, f"{COPIES}/{name}.csv", search.to_csv().encode())
+            ancestors = needed(self._records, self._known)
+            if ancestors:
+                name = f"{LINEAGE}/{ANCESTORS}.csv"
+                write_below(self._root, name, ancestors_csv(ancestors).encode())
             self._partial.publish(self._path)
         except OSError as error:
             raise explain_os_error("write to", self._path, error) from error
-        self._result = ImageSet(
-            self._path, self._records, self._lineage, self._copy_evidence.values()
+        self._result = self._set_at(self._path)
+
+    def _set_at(self, path: Path) -> ImageSet:
+        return ImageSet(
+            path,
+            self._records,
+            self._lineage,
+            self._copy_evidence.values(),
+            needed(self._records, self._known),
         )
 
     @property
@@ -158,7 +171,7 @@ class ImageSetWriter:
     @property
     def unpublished(self) -> ImageSet:
         """The set as it is so far, where it lies until it is published."""
-        return ImageSet(self._root, self._records, self._lineage)
+        return self._set_at(self._root)
 
     @property
     def folder(self) -> Path:
@@ -360,8 +373,14 @@ class ImageSetWriter:
         """Records what a search for copies has found, so that no later one looks again."""
         self._copy_evidence[search.name] = search
 
+    def add_known(self, rows: Iterable[Ancestor]) -> None:
+        """Tells of images that may stand behind those of the set; what does travels with it."""
+        self._known.update(dict.fromkeys(rows))
+
     def inherit(self, images: ImageSet) -> None:
-        """Takes over the lineage of the generators behind another set, and its known copies."""
+        """Takes over what another set knows: its images, those behind them, lists, and copies."""
+        self.add_known(Ancestor.of(record) for record in images)
+        self.add_known(images.ancestors)
         for run, training in images.lineage.items():
             self.add_lineage(run, training)
         for search in images.copy_evidence:

@@ -1,138 +1,284 @@
 """Proof that no training image descends from a validation or test image.
 
-An image descends from its parents, and through the run that made it from every image that
-the generator learned from, and so on upwards. It touches a held-out photograph when one
-of these is the same file (sha256), a near-duplicate of it in any of the eight flips and
-turns (perceptual hash), or another photograph of the same patient (group).
+An image descends from its parents and theirs, and through the run that made it from every image that
+the run learned from; a photograph is one with its copies, whether a search found them or
+preprocessing made them. Two photographs touch when anything behind the one is the same file
+(sha256), a near-duplicate in any of the eight flips and turns (perceptual hash), or of the
+same patient (group) as anything behind the other. What cannot be followed to photographs is refused.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from hzsynth.core.ancestors import Ancestor
 from hzsynth.core.errors import RefusedError
-from hzsynth.core.image_record import ImageRecord, TrainingImage
+from hzsynth.core.image_record import ImageRecord, Role, TrainingImage
+from hzsynth.core.image_set import ImageSet
 from hzsynth.core.phash import NEAR_DUPLICATE, nearest_hash
 
 _SHOWN = 3
 
 
-def _ancestors(
-    record: ImageRecord,
-    known: Mapping[str, ImageRecord],
-    lineage: Mapping[str, tuple[TrainingImage, ...]],
-) -> tuple[set[TrainingImage], set[str]]:
-    """All images behind `record`, itself included, and the runs whose lists are not at hand."""
-    found: set[TrainingImage] = set()
-    unproven: set[str] = set()
-    waiting, seen, runs = [record], set(), set()
-    while waiting:
-        current = waiting.pop()
-        found.add(TrainingImage(current.sha256, current.phash, current.group))
-        if current.run and current.run not in runs:
-            runs.add(current.run)
-            if current.run in lineage:
-                found.update(lineage[current.run])
-            else:
-                unproven.add(current.run)
-        for parent in current.parents:
-            if parent in seen:
+@dataclass(frozen=True)
+class Behind:
+    """The images behind others.
+
+    Attributes:
+        images: each, with the first of the others that it stands behind.
+        lost: the images that could not be followed, each with the reason.
+    """
+
+    images: Mapping[TrainingImage, ImageRecord]
+    lost: Sequence[tuple[ImageRecord, str]]
+
+
+class Families:
+    """What several sets know of the images behind theirs; what one knows holds for all."""
+
+    def __init__(self, sets: Iterable[ImageSet]) -> None:
+        self.rows: dict[str, dict[Ancestor, None]] = {}
+        self.lists: dict[str, dict[TrainingImage, None]] = {}
+        self.copies: dict[str, set[str]] = {}
+        for images in sets:
+            for row in (*(Ancestor.of(record) for record in images), *images.ancestors):
+                self.rows.setdefault(row.sha256, {})[row] = None
+            for run, learned in images.lineage.items():
+                self.lists.setdefault(run, {}).update(dict.fromkeys(learned))
+            for evidence in images.copy_evidence:
+                self._add_copies(evidence.photographs)
+
+    def _add_copies(self, photographs: Mapping[str, int]) -> None:
+        together: dict[int, set[str]] = {}
+        for sha256, number in photographs.items():
+            together.setdefault(number, set()).add(sha256)
+        for members in together.values():
+            if len(members) > 1:
+                for sha256 in members:
+                    self.copies.setdefault(sha256, set()).update(members)
+
+    def behind(self, records: Iterable[ImageRecord]) -> Behind:
+        """Everything behind images of the sets, themselves included."""
+        walk = _Walk(self)
+        for record in records:
+            walk.image(Ancestor.of(record), record)
+            walk.follow()
+        return walk.end()
+
+    def behind_list(self, name: str, learned: Iterable[TrainingImage]) -> Behind:
+        """Everything behind what a run learned from; its list is complete.
+
+        Args:
+            name: of the run, for messages.
+            learned: its list.
+        """
+        walk = _Walk(self)
+        walk.listed(learned, ImageRecord(name, ""))
+        walk.follow()
+        return walk.end()
+
+
+class _Walk:
+    """One walk upwards; every image and every run is visited once."""
+
+    def __init__(self, families: Families) -> None:
+        self._families = families
+        self._found: dict[TrainingImage, ImageRecord] = {}
+        self._lost: list[tuple[ImageRecord, str]] = []
+        self._unknown: dict[str, ImageRecord] = {}
+        self._seen: set[str] = set()
+        self._runs: set[str] = set()
+        self._proven: set[str] = set()
+        self._waiting: list[tuple[str, ImageRecord]] = []
+
+    def image(self, row: Ancestor, start: ImageRecord) -> None:
+        """Goes from an image to its run, its parents and its copies."""
+        image = TrainingImage(row.sha256, row.phash, row.group, source=row.source)
+        self._found.setdefault(image, start)
+        self._proven.add(row.sha256)
+        if row.run:
+            self._run(row.run, start)
+        elif not (row.is_real or row.parents):
+            self._lose(
+                start,
+                f"is or descends from an image ({row.origin}) that names neither a run nor parents: "
+                "what its generator learned from is unknown",
+            )
+        if row.is_real:
+            # What a photograph was made from is an older version of it, if only the file that came in.
+            self._proven.update(row.parents)
+        self._waiting += [(parent, start) for parent in row.parents]
+        self._waiting.append((row.sha256, start))
+
+    def _run(self, run: str, start: ImageRecord) -> None:
+        if run in self._runs:
+            return
+        self._runs.add(run)
+        if run in self._families.lists:
+            self.listed(self._families.lists[run], start)
+        else:
+            self._lose(
+                start,
+                f"was made by, or descends from an image of, the run {run}, whose list of training "
+                "images is not with the set",
+            )
+
+    def listed(self, learned: Iterable[TrainingImage], start: ImageRecord) -> None:
+        """Takes a run's list: it holds the ancestors of what it names, so nothing in it is lost."""
+        for image in learned:
+            self._found.setdefault(replace(image, role="learned"), start)
+            self._proven.add(image.sha256)
+            self._waiting.append((image.sha256, start))
+
+    def follow(self) -> None:
+        """Visits what waits, and what that leads to."""
+        while self._waiting:
+            sha256, start = self._waiting.pop()
+            if sha256 in self._seen:
                 continue
-            seen.add(parent)
-            if parent in known:
-                waiting.append(known[parent])
-            else:
-                found.add(TrainingImage(parent, "", ""))
-    return found, unproven
+            self._seen.add(sha256)
+            rows = self._families.rows.get(sha256, {})
+            if not rows:
+                self._found.setdefault(TrainingImage(sha256, "", ""), start)
+                self._unknown[sha256] = start
+            for row in rows:
+                self.image(row, start)
+            for copy in self._families.copies.get(sha256, ()):
+                self._proven.add(copy)
+                self._waiting.append((copy, start))
+
+    def _lose(self, start: ImageRecord, reason: str) -> None:
+        self._lost.append((start, reason))
+
+    def end(self) -> Behind:
+        """What was found; a parent is lost that neither a row nor a list knows."""
+        for sha256, start in self._unknown.items():
+            if sha256 not in self._proven:
+                self._lose(
+                    start,
+                    f"descends from the image {sha256[:12]}, of which neither its set nor a list of "
+                    "training images knows anything",
+                )
+        return Behind(self._found, self._lost)
 
 
-def _names(records: Iterable[ImageRecord]) -> str:
-    names = [record.file_name for record in records]
-    rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(f"'{name}'" for name in names[:_SHOWN]) + rest
-
-
-def check_lineage(
-    train: Iterable[ImageRecord],
-    held_out: Iterable[ImageRecord],
-    lineage: Mapping[str, tuple[TrainingImage, ...]],
-) -> None:
-    """Refuses a training set that touches held-out photographs.
+def learned_from(
+    sets: Sequence[ImageSet], inherited: Iterable[TrainingImage] = ()
+) -> tuple[TrainingImage, ...]:
+    """The list of a run that learns from sets: their images and everything behind them.
 
     Args:
-        train: the images to train on, of any origin.
-        held_out: the validation and test images.
-        lineage: for every generator's run, the images that it learned from.
+        sets: what is learned from.
+        inherited: lists of the runs from whose weights or answers this one starts.
+
+    Returns:
+        The images of the sets as ``learned``, what stands behind them as ``ancestor``, and the
+        others as ``inherited``.
 
     Raises:
-        RefusedError: an image to train on is, or descends from, a held-out photograph, its
-            near-duplicate or another photograph of the same patient; a held-out image is
-            not a photograph; or it is unknown what a generator learned from.
+        RefusedError: an image cannot be followed to photographs.
     """
-    train, held_out = list(train), list(held_out)
-    made = [record for record in held_out if not record.is_real]
+    own = {r.sha256 for images in sets for r in images}
+    behind = Families(sets).behind(record for images in sets for record in images)
+    _refuse_lost(behind)
+    listed = [
+        replace(image, role="learned" if image.sha256 in own else "ancestor")
+        for image in behind.images
+    ]
+    named = {replace(image, role="inherited") for image in listed}
+    more = [replace(image, role="inherited") for image in inherited]
+    return tuple(dict.fromkeys([*listed, *(image for image in more if image not in named)]))
+
+
+def in_role(images: Iterable[TrainingImage], role: Role) -> tuple[TrainingImage, ...]:
+    """The images with another role in a run."""
+    return tuple(replace(image, role=role) for image in images)
+
+
+def check_lineage(train: Sequence[ImageSet], held_out: Sequence[ImageSet]) -> None:
+    """Refuses training images that touch held-out photographs.
+
+    Args:
+        train: the images to learn from, of any origin.
+        held_out: the validation and test images.
+
+    Raises:
+        RefusedError: an image to learn from is, or descends from, a held-out photograph, a copy
+            of it or another photograph of the same patient; a held-out image is not a
+            photograph; or an image cannot be followed to photographs.
+    """
+    families = Families([*train, *held_out])
+    learned = families.behind(record for images in train for record in images)
+    _compare(learned, _held_out(families, held_out))
+
+
+def check_learned(
+    name: str, learned: Iterable[TrainingImage], held_out: Sequence[ImageSet]
+) -> None:
+    """Refuses a run that learned from what touches held-out photographs.
+
+    Args:
+        name: of the run, for the message.
+        learned: its list.
+        held_out: the photographs that it must not have seen.
+
+    Raises:
+        RefusedError: as `check_lineage`.
+    """
+    families = Families(held_out)
+    _compare(families.behind_list(name, learned), _held_out(families, held_out))
+
+
+def _held_out(families: Families, sets: Sequence[ImageSet]) -> Behind:
+    records = [record for images in sets for record in images]
+    made = [record for record in records if not record.is_real]
     if made:
         raise RefusedError(
             f"evaluation is on real photographs only, but the held-out images {_names(made)} "
             "are synthetic or augmented"
         )
-    foreign = [r for r in train if not (r.is_real or r.run or r.parents)]
-    if foreign:
-        raise RefusedError(
-            f"{_names(foreign)} ({foreign[0].origin}) name neither a run nor parents: what their "
-            "generator learned from is unknown, so their lineage cannot be proven"
-        )
-    known = {record.sha256: record for record in (*held_out, *train)}
-    offenders: dict[TrainingImage, list[ImageRecord]] = {}
-    for record in train:
-        ancestors, unproven = _ancestors(record, known, lineage)
-        if unproven:
-            raise RefusedError(
-                f"'{record.file_name}' was made by the run {sorted(unproven)[0]}, whose list of "
-                "training images is not with the set: its lineage cannot be proven"
-            )
-        for ancestor in ancestors:
-            offenders.setdefault(ancestor, []).append(record)
-    _check_files(offenders, held_out)
-    _check_groups(offenders, held_out)
-    _check_near_duplicates(offenders, held_out)
+    return families.behind(records)
 
 
-def _refuse(
-    descendants: list[ImageRecord], ancestor: TrainingImage, how: str, held_out: ImageRecord
+def _names(records: Sequence[ImageRecord]) -> str:
+    rest = f" and {len(records) - _SHOWN} more" if len(records) > _SHOWN else ""
+    return ", ".join(f"'{record.file_name}'" for record in records[:_SHOWN]) + rest
+
+
+def _refuse_lost(behind: Behind) -> None:
+    for record, reason in behind.lost:
+        raise RefusedError(f"'{record.file_name}' {reason}: its lineage cannot be proven")
+
+
+def _compare(learned: Behind, held_out: Behind) -> None:
+    """Compares what is behind both by file, patient and perceptual hash."""
+    _refuse_lost(learned)
+    _refuse_lost(held_out)
+    files: dict[str, ImageRecord] = {}
+    patients: dict[str, ImageRecord] = {}
+    for image, record in held_out.images.items():
+        files.setdefault(image.sha256, record)
+        for patient in image.patients:
+            patients.setdefault(patient, record)
+    for image, record in learned.images.items():
+        if image.sha256 and image.sha256 in files:
+            raise _refusal(image, record, "the same file as", files[image.sha256])
+        for patient in image.patients & patients.keys():
+            how = f"a photograph of the same patient ({patient}) as"
+            raise _refusal(image, record, how, patients[patient])
+    ours = {image.phash: image for image in learned.images if image.phash}
+    theirs = {image.phash: record for image, record in held_out.images.items() if image.phash}
+    distances, nearest = nearest_hash(list(ours), list(theirs))
+    for image, distance, index in zip(ours.values(), distances, nearest, strict=True):
+        if distance <= NEAR_DUPLICATE:
+            record = list(theirs.values())[index]
+            raise _refusal(image, learned.images[image], "a near-duplicate of", record)
+
+
+def _refusal(
+    image: TrainingImage, record: ImageRecord, how: str, held_out: ImageRecord
 ) -> RefusedError:
-    itself = len(descendants) == 1 and descendants[0].sha256 == ancestor.sha256
-    verb = "is" if itself else "descends from"
+    verb = "is" if record.sha256 == image.sha256 else "descends from"
     return RefusedError(
-        f"training image {_names(descendants)} {verb} {how} the {held_out.split or 'held-out'} "
+        f"training image '{record.file_name}' {verb} {how} the {held_out.split or 'held-out'} "
         f"photograph '{held_out.file_name}'; a generator or mixture may only see the train split"
     )
-
-
-def _check_files(
-    offenders: Mapping[TrainingImage, list[ImageRecord]], held_out: list[ImageRecord]
-) -> None:
-    files = {record.sha256: record for record in held_out if record.sha256}
-    for ancestor, descendants in offenders.items():
-        if ancestor.sha256 in files:
-            raise _refuse(descendants, ancestor, "the same file as", files[ancestor.sha256])
-
-
-def _check_groups(
-    offenders: Mapping[TrainingImage, list[ImageRecord]], held_out: list[ImageRecord]
-) -> None:
-    groups = {record.group: record for record in held_out if record.group}
-    for ancestor, descendants in offenders.items():
-        if ancestor.group and ancestor.group in groups:
-            how = f"a photograph of the same patient ({ancestor.group}) as"
-            raise _refuse(descendants, ancestor, how, groups[ancestor.group])
-
-
-def _check_near_duplicates(
-    offenders: Mapping[TrainingImage, list[ImageRecord]], held_out: list[ImageRecord]
-) -> None:
-    ancestors = list(offenders)
-    distances, nearest = nearest_hash(
-        [a.phash for a in ancestors], [record.phash for record in held_out]
-    )
-    for ancestor, distance, index in zip(ancestors, distances, nearest, strict=True):
-        if distance <= NEAR_DUPLICATE:
-            raise _refuse(offenders[ancestor], ancestor, "a near-duplicate of", held_out[index])

@@ -21,7 +21,6 @@ from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError
 from hzsynth.core.files import atomic_write_text, explain_os_error
 from hzsynth.core.image_record import (
-    ImageRecord,
     TrainingImage,
     read_training_images,
     training_images_csv,
@@ -356,17 +355,12 @@ class RunDir:
                 break
         return lines
 
-    def record_training(
-        self, records: Iterable[ImageRecord], inherited: Iterable[TrainingImage] = ()
-    ) -> None:
+    def record_training(self, images: Iterable[TrainingImage]) -> None:
         """Keeps the list of images that this run learns from (before its first step).
 
         Args:
-            records: the images.
-            inherited: what a run learned from whose weights this one starts from.
+            images: the images with everything behind them (see `core.lineage.learned_from`).
         """
-        images = [TrainingImage(r.sha256, r.phash, r.group) for r in records]
-        images = list(dict.fromkeys([*images, *inherited]))
         atomic_write_text(self.path / _TRAINING, training_images_csv(images))
 
     def training_images(self) -> tuple[TrainingImage, ...]:

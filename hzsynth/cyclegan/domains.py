@@ -59,8 +59,7 @@ def training_images(source: ImageSet, target: ImageSet) -> tuple[ImageSet, Image
                 f"{name} has {len(images)} images to learn from (the train split, or all without "
                 "splits); at least two are needed"
             )
-    held_out = [r for i in (source, target) for r in i if r.split in ("val", "test")]
-    check_lineage([*used[0], *used[1]], held_out, {**source.lineage, **target.lineage})
+    check_lineage(used, [source.held_out_part(), target.held_out_part()])
     return used
 
 

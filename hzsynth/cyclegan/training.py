@@ -12,16 +12,19 @@ Every random draw of a step follows from the seed and the step's number: in floa
 interrupted and resumed run of a given number of steps ends bitwise where the uninterrupted one does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from hzsynth.core.checkpoint import load_checkpoint, save_checkpoint
 from hzsynth.core.devices import Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_files import write_png
+from hzsynth.core.image_record import TrainingImage
 from hzsynth.core.image_set import ImageSet
+from hzsynth.core.lineage import check_learned, learned_from
 from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
@@ -75,6 +78,7 @@ def train_cyclegan(
     compute: Compute,
     classify: Classify | None = None,
     find: FindLesion = lesion_mask,
+    behind: Mapping[str, Iterable[TrainingImage]] = MappingProxyType({}),
     progress: Progress = SILENT,
     processes: Processes = ALONE,
 ) -> CycleGanResult:
@@ -88,6 +92,7 @@ def train_cyclegan(
         compute: device and precision.
         classify: a frozen classifier, for ``preserve = "semantic"``.
         find: looks for lesions where the set has no masks; by default by redness.
+        behind: what the runs behind `classify` and `find` learned from, by their ids.
         progress: where to report.
         processes: that train together, each with its share of every batch; the main one writes.
 
@@ -102,8 +107,11 @@ def train_cyclegan(
     """
     _refuse_impossible(config, compute, classify)
     used = training_images(source, target)
+    for name, learned in behind.items():
+        check_learned(name, learned, [source.held_out_part(), target.held_out_part()])
+    inherited = [image for learned in behind.values() for image in learned]
     if processes.is_main:
-        run.record_training([*used[0], *used[1]])
+        run.record_training(learned_from(used, inherited))
     domains = _load(*used, config, find)
     if config.objective == "tone":
         return _fit_tone_maps(domains, config, run, processes)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_files import write_picture
-from hzsynth.core.image_record import ImageRecord, TrainingImage
+from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
+from hzsynth.core.lineage import learned_from
 from hzsynth.core.parallel import SLOW
 from hzsynth.core.partial import carry_out
 from hzsynth.core.progress import SILENT, Progress
@@ -90,7 +91,7 @@ def transplant_images(
         "\n".join((__name__, sources.digest, targets.digest, config.to_toml())).encode()
     ).hexdigest()
     run = f"transplant-{key[:12]}"
-    learned = [TrainingImage(r.sha256, r.phash, r.group) for r in (*sources, *targets)]
+    learned = learned_from([sources, targets])
     with ImageSetWriter(out, force, key) as writer:
         for images in (sources, targets):
             writer.inherit(images)

@@ -104,6 +104,7 @@ def import_images(
             writer.add_lineage(run, training)
         for evidence in found.copy_evidence:
             writer.add_copy_evidence(evidence)
+        writer.add_known(found.ancestors)
     return Imported(writer.images, tuple(broken), found.remarks)
 
 

@@ -74,7 +74,9 @@ def scan_images(
         raise InputError(
             f"none of the {len(found.images)} images in '{path}' can be read: {broken[0]}"
         )
-    return OpenedImages(ImageSet(path, good, found.lineage), tuple(broken))
+    return OpenedImages(
+        ImageSet(path, good, found.lineage, ancestors=found.ancestors), tuple(broken)
+    )
 
 
 def load_pixels(images: ImageSet, size: int) -> "torch.Tensor":

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from hzsynth.core.ancestors import Ancestor
 from hzsynth.core.copy_evidence import CopyEvidence
-from hzsynth.core.image_record import TrainingImage
+from hzsynth.core.image_record import TrainingImage, named_patient
 from hzsynth.data.sources.base import Found, SourceImage
 from hzsynth.data.sources.folder import find_folder
 
@@ -26,6 +27,7 @@ def merged(paths: Sequence[Path]) -> Found:
     lineage: dict[str, tuple[TrainingImage, ...]] = {}
     remarks: list[str] = []
     evidence: list[CopyEvidence] = []
+    ancestors: list[Ancestor] = []
     for path in paths:
         found = find_folder(path)
         images += [_named(image, path.absolute().name) for image in found.images]
@@ -33,14 +35,15 @@ def merged(paths: Sequence[Path]) -> Found:
         evidence += found.copy_evidence
         for run, training in found.lineage.items():
             lineage[run] = tuple(sorted({*lineage.get(run, ()), *training}, key=str))
-    return Found(tuple(images), tuple(remarks), lineage, tuple(evidence))
+        ancestors += [_renamed(row, path.absolute().name) for row in found.ancestors]
+    return Found(tuple(images), tuple(remarks), lineage, tuple(evidence), tuple(ancestors))
 
 
 def _named(image: SourceImage, folder: str) -> SourceImage:
     source = image.source or folder
-    # "DATA SET/device" has its patients in the data set: several devices see one person.
-    dataset = source.partition("/")[0]
-    group = image.group
-    if group and not group.startswith(f"{dataset}/"):
-        group = f"{dataset}/{group}"
-    return replace(image, source=source, group=group)
+    return replace(image, source=source, group=named_patient(image.group, source))
+
+
+def _renamed(row: Ancestor, folder: str) -> Ancestor:
+    source = row.source or folder
+    return replace(row, source=source, group=named_patient(row.group, source))

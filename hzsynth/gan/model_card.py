@@ -31,7 +31,7 @@ def model_card(
         Markdown.
     """
     config = run.config
-    learned = run.training_images()
+    learned = [image for image in run.training_images() if image.role == "learned"]
     groups = {image.group for image in learned if image.group}
     alone = sum(not image.group for image in learned)
     patients = f"{len(groups)} patients" if groups else "unknown patients"

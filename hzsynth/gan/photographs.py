@@ -91,7 +91,7 @@ def training_photographs(images: ImageSet, label: str) -> ImageSet:
             f"'{images.root}' has no real training image of label '{label}' "
             "(a generator learns from photographs of the train split only)"
         )
-    return ImageSet(part.root, real, part.lineage)
+    return part.replace_records(real)
 
 
 def choose_photographs(images: ImageSet, config: GanConfig) -> Photographs:
@@ -135,6 +135,6 @@ def choose_photographs(images: ImageSet, config: GanConfig) -> Photographs:
 
     def part(of_held_out: bool) -> ImageSet:
         kept = [r for r, out in zip(records, chosen, strict=True) if out == of_held_out]
-        return ImageSet(everything.root, kept, everything.lineage)
+        return everything.replace_records(kept)
 
     return Photographs(part(False), part(True), everything.labels)

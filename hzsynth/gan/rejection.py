@@ -55,7 +55,7 @@ class Rejection:
         self, run: RunDir, against: ImageSet, reject: Reject, compute: Compute = CPU_FP32
     ) -> None:
         network, config, labels = read_generator(run)
-        learned = {image.sha256 for image in run.training_images()}
+        learned = {i.sha256 for i in run.training_images() if i.role in ("learned", "inherited")}
         records = [r for r in against if r.sha256 in learned]
         if len({r.sha256 for r in records}) < len(learned):
             raise InputError(
@@ -67,7 +67,7 @@ class Rejection:
                 f"`reject` compares with the photographs learned from: there are {len(records)}, and "
                 f"{FEWEST_PHOTOGRAPHS} are needed"
             )
-        photographs = ImageSet(against.root, records, against.lineage)
+        photographs = against.replace_records(records)
         self._extractor = create_extractor(config.watch_features, compute=compute)
         self._train = self._extractor(load_pixels(photographs, network.resolution))
         groups = [record.patient for record in records]

@@ -12,7 +12,9 @@ import torch
 
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.files import atomic_write_text
+from hzsynth.core.image_record import TrainingImage
 from hzsynth.core.image_set import ImageSet
+from hzsynth.core.lineage import check_learned, check_lineage, in_role, learned_from
 from hzsynth.core.processes import ALONE, Processes
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
@@ -67,15 +69,36 @@ def train_gan(
 
     Raises:
         InputError: no training image.
+        RefusedError: a photograph to learn from touches a held-out one.
         TrainingDivergedError: a loss is no longer a number.
     """
     photographs = choose_photographs(images, config)
-    inherited = () if config.init is None else RunDir.load(config.init, "gan").training_images()
+    learned = _proven(images, photographs, config)
     if processes.is_main:
-        run.record_training(photographs.train, inherited)
+        run.record_training(learned)
     training = _Training(photographs, config, run, compute, progress, score, processes)
     training.to_its_end()
     return training.finished()
+
+
+def _proven(
+    images: ImageSet, photographs: Photographs, config: GanConfig
+) -> tuple[TrainingImage, ...]:
+    """The run's list: learned from, watched, and learned from by the run that it starts from.
+
+    Raises:
+        RefusedError: one of them touches a held-out photograph of the set.
+    """
+    held_out = [images.held_out_part()]
+    parts = [photographs.train, photographs.held_out]
+    check_lineage(parts, held_out)
+    inherited: tuple[TrainingImage, ...] = ()
+    if config.init is not None:
+        before = RunDir.load(config.init, "gan")
+        inherited = before.training_images()
+        check_learned(before.id, inherited, held_out)
+    watched = in_role(learned_from([photographs.held_out]), "watched")
+    return (*learned_from([photographs.train], inherited), *watched)
 
 
 def copied(network: torch.nn.Module) -> dict[str, torch.Tensor]:

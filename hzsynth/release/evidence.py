@@ -166,7 +166,7 @@ def _scores(path: Path, fake: ImageSet) -> tuple[dict[str, Any], ...]:
 
 
 def _generator(run: RunDir) -> dict[str, Any]:
-    images = run.training_images()
+    images = [image for image in run.training_images() if image.role == "learned"]
     return {
         "kind": run.kind,
         "training_photographs": len(images),

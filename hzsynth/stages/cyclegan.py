@@ -53,6 +53,7 @@ def train_cyclegan(
     inputs = {"source": source.digest, "target": target.digest}
     classify: Classify | None = None
     find: FindLesion = lesion_mask
+    behind = {run.id: run.training_images() for run in (classifier, masks) if run is not None}
     if classifier is not None:
         inputs["classifier"] = classifier.id
         classify = frozen_classifier(classifier, compute)
@@ -69,6 +70,7 @@ def train_cyclegan(
                 compute=compute,
                 classify=classify,
                 find=find,
+                behind=behind,
                 progress=progress,
                 processes=place.processes,
             )

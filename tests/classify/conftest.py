@@ -23,6 +23,7 @@ from hzsynth.classify.train.config import ClassifyConfig, KdectConfig
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
+from hzsynth.core.lineage import learned_from
 from hzsynth.core.progress import Progress, Task
 from hzsynth.core.run import RunDir
 from hzsynth.data.loading import load_pixels
@@ -185,7 +186,8 @@ def saved_run(
         head.weight.copy_(torch.stack([-weights[:-1], weights[:-1]]))
         head.bias.copy_(torch.stack([-weights[-1], weights[-1]]))
     Classifier(MODEL, network, labels, "zoster", SOLVED_SIZE, mean, std).save(run.path / STORED)
-    run.record_training(photographs.select("train") if learned is None else learned)
+    seen = photographs.select("train") if learned is None else learned
+    run.record_training(learned_from([seen]))
     run.finish({})
     run.close()
     return run

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_record import ImageRecord
+from hzsynth.core.image_record import TrainingImage
 from hzsynth.core.run import RunDir
 
 
@@ -83,8 +83,11 @@ def test_places_that_are_no_run_are_refused(tmp_path: Path) -> None:
 
 def test_the_training_list_is_kept(tmp_path: Path) -> None:
     run = _start(tmp_path / "r")
-    run.record_training([ImageRecord("a.jpg", "x", sha256="s", phash="p", group="g")])
-    assert [(i.sha256, i.phash, i.group) for i in run.training_images()] == [("s", "p", "g")]
+    run.record_training([TrainingImage("s", "p", "g"), TrainingImage("w", "", "", "watched")])
+    assert run.training_images() == (
+        TrainingImage("s", "p", "g"),
+        TrainingImage("w", "", "", "watched"),
+    )
 
 
 def test_unknown_keys_and_wrong_values_are_one_sentence(tmp_path: Path) -> None:

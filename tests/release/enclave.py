@@ -15,6 +15,7 @@ from hzsynth.core.config import Config
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
+from hzsynth.core.lineage import learned_from
 from hzsynth.core.run import RunDir
 from hzsynth.release.bundle import release_images
 from hzsynth.release.config import ReleaseConfig
@@ -54,7 +55,7 @@ class Enclave:
         self.root = root
         self.train, self.held_out = photographs(root / "train", 1), photographs(root / "new", 2)
         self.run = RunDir.start(root / "run", "gan", SomeSettings(), {"images": "x"})
-        self.run.record_training(self.train)
+        self.run.record_training(learned_from([self.train]))
         made = [*pictures(3, 40), *pictures(1, 24)[:copies]]
         with ImageSetWriter(root / "fake") as writer:
             for number, picture in enumerate(made):

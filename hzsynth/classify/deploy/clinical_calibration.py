@@ -20,9 +20,8 @@ from hzsynth.classify.evaluate.calibration import (
 )
 from hzsynth.classify.models import Classifier
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.image_set import ImageSet
-from hzsynth.core.lineage import check_lineage
+from hzsynth.core.lineage import check_learned
 from hzsynth.core.onnx_files import OPSET
 from hzsynth.core.run import RunDir
 from hzsynth.data.loading import load_pixels
@@ -83,11 +82,7 @@ def load_clinical_set(run: RunDir, classifier: Classifier, images: ImageSet) -> 
                 f"has {', '.join(classifier.labels)}"
             )
         parts.append(photographs)
-    learned = [
-        ImageRecord(t.sha256[:12], "", "train", t.group, sha256=t.sha256, phash=t.phash)
-        for t in run.training_images()
-    ]
-    check_lineage(learned, parts[1], {})
+    check_learned(run.id, run.training_images(), [parts[1]])
     classes = [np.array([classifier.labels.index(r.label) for r in p], np.int64) for p in parts]
     return ClinicalSet(
         train=load_pixels(parts[0], classifier.size).numpy(),

@@ -19,9 +19,8 @@ from hzsynth.classify.models import MODEL, Classifier, load_classifier
 from hzsynth.core.devices import CPU_FP32, Compute
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.files import atomic_write_text
-from hzsynth.core.image_record import ImageRecord
 from hzsynth.core.image_set import ImageSet
-from hzsynth.core.lineage import check_lineage
+from hzsynth.core.lineage import check_learned
 from hzsynth.core.run import RunDir
 from hzsynth.report.tables import table_csv
 from hzsynth.statistics.answers import Answers
@@ -266,9 +265,5 @@ def photographs_to_judge(
             f"'{part.root}' has only {', '.join(part.labels)} to evaluate on"
         )
     if split != "train":
-        learned = [
-            ImageRecord(t.sha256[:12], "", "train", t.group, sha256=t.sha256, phash=t.phash)
-            for t in run.training_images()
-        ]
-        check_lineage(learned, part, {})
+        check_learned(run.id, run.training_images(), [part])
     return part

@@ -125,17 +125,17 @@ def _load(
     sets: Mapping[str, ImageSet], before: Classifier, config: ContinueConfig
 ) -> tuple[dict[str, TrainingData], TrainingData]:
     """Each set by itself and both together, with the classes of all; lineage is checked across them."""
-    records = [record for images in sets.values() for record in images]
-    held_out = [record for record in records if record.split != "train"]
-    lineage = {run: seen for images in sets.values() for run, seen in images.lineage.items()}
-    check_lineage([r for r in records if r.split == "train"], held_out, lineage)
+    check_lineage(
+        [images.training_part() for images in sets.values()],
+        [images.held_out_part() for images in sets.values()],
+    )
     known = (before.labels, *(images.labels for images in sets.values()))
     labels = tuple(sorted({label for each in known for label in each}))
     parts = {
         name: relabelled(load_training_data(images, config.size, config.label), labels)
         for name, images in sets.items()
     }
-    return parts, replace(joined(parts), held_out=tuple(held_out))
+    return parts, joined(parts)
 
 
 def _measured(

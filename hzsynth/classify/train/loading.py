@@ -62,7 +62,7 @@ class TrainingData:
             it is shown.
         validation: photographs that the checkpoint is chosen on.
         records: the rows of `train`.
-        held_out: the rows of all other splits.
+        sources: the whole sets that it comes from, for the lineage.
     """
 
     labels: tuple[str, ...]
@@ -70,7 +70,17 @@ class TrainingData:
     train: LabelledImages
     validation: LabelledImages
     records: tuple[ImageRecord, ...]
-    held_out: tuple[ImageRecord, ...] = ()
+    sources: tuple[ImageSet, ...] = ()
+
+    @property
+    def learned_from(self) -> tuple[ImageSet, ...]:
+        """The train splits of the sources."""
+        return tuple(images.training_part() for images in self.sources)
+
+    @property
+    def held_out(self) -> tuple[ImageSet, ...]:
+        """The val and test splits of the sources."""
+        return tuple(images.held_out_part() for images in self.sources)
 
 
 def load_training_data(images: ImageSet, size: int, label: str) -> TrainingData:
@@ -94,7 +104,6 @@ def load_training_data(images: ImageSet, size: int, label: str) -> TrainingData:
             f"'{images.root}' has no split for every image: run `hzsynth data split` on it first"
         )
     train, validation = images.select(split="train"), images.select(split="val")
-    held_out = [record for record in images if record.split != "train"]
     for part, name in ((train, "train"), (validation, "val")):
         if not len(part):
             raise InputError(f"'{images.root}' has no image in its {name} split")
@@ -108,7 +117,7 @@ def load_training_data(images: ImageSet, size: int, label: str) -> TrainingData:
     unseen = sorted(set(labels) - set(train.labels))
     if unseen:
         raise InputError(f"'{images.root}' has no training image of the class '{unseen[0]}'")
-    check_lineage(train, held_out, images.lineage)
+    check_lineage([train], [images.held_out_part()])
     train, views = base_images(train)
     return TrainingData(
         labels=labels,
@@ -116,7 +125,7 @@ def load_training_data(images: ImageSet, size: int, label: str) -> TrainingData:
         train=replace(_decoded(train, labels, size), views=torch.tensor(views)),
         validation=_decoded(validation, labels, size),
         records=train.records,
-        held_out=tuple(held_out),
+        sources=(images,),
     )
 
 

@@ -41,7 +41,8 @@ def joined(parts: Mapping[str, TrainingData]) -> TrainingData:
         torch.cat([part.validation.targets for part in parts.values()]),
     )
     records = tuple(record for part in parts.values() for record in part.records)
-    return replace(parts["new"], validation=validation, records=records)
+    sources = tuple(images for part in parts.values() for images in part.sources)
+    return replace(parts["new"], validation=validation, records=records, sources=sources)
 
 
 def grown(classifier: Classifier, labels: Sequence[str]) -> nn.Module:

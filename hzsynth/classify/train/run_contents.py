@@ -6,13 +6,13 @@ from typing import Any
 
 from hzsynth.classify.models import MODEL, Classifier, is_run
 from hzsynth.classify.train.loading import TrainingData
-from hzsynth.core.image_record import ImageRecord
-from hzsynth.core.lineage import check_lineage
+from hzsynth.core.image_record import TrainingImage
+from hzsynth.core.lineage import check_learned, learned_from
 from hzsynth.core.processes import Processes
 from hzsynth.core.run import RunDir
 
 
-def inherited_images(pretrained: str, data: TrainingData) -> tuple[ImageRecord, ...]:
+def inherited_images(pretrained: str, data: TrainingData) -> tuple[TrainingImage, ...]:
     """The images behind pretrained weights, proven to touch no held-out photograph.
 
     Args:
@@ -20,34 +20,28 @@ def inherited_images(pretrained: str, data: TrainingData) -> tuple[ImageRecord, 
         data: the set that is about to be learned from.
 
     Returns:
-        Rows that name the images by digest, perceptual hash and group.
+        The run's list.
 
     Raises:
-        RefusedError: the run learned from a validation or test photograph of the set, from its
-            near-duplicate, or from another photograph of its patient.
+        RefusedError: the run learned from what touches a validation or test photograph of the set.
     """
     if not is_run(pretrained):
         return ()
     run = RunDir.load(Path(pretrained))
-    images = tuple(
-        ImageRecord(
-            f"image {number} of {run.id}", "", sha256=i.sha256, phash=i.phash, group=i.group
-        )
-        for number, i in enumerate(run.training_images(), start=1)
-    )
-    check_lineage(images, data.held_out, {})
+    images = run.training_images()
+    check_learned(run.id, images, data.held_out)
     return images
 
 
 def record_images(run: RunDir, data: TrainingData, pretrained: str, processes: Processes) -> None:
-    """Lists what is learned from, that of pretrained weights included, before the first step.
+    """Lists what is learned from and what stands behind it, before the first step.
 
     Raises:
         RefusedError: see `inherited_images`.
     """
     inherited = inherited_images(pretrained, data)
     if processes.is_main:
-        run.record_training((*data.records, *inherited))
+        run.record_training(learned_from(data.learned_from, inherited))
 
 
 def finish_run(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hzsynth.core.ancestors import Ancestor
 from hzsynth.core.config import Config
 from hzsynth.core.copy_evidence import CopyEvidence
 from hzsynth.core.errors import InputError
@@ -117,12 +118,14 @@ class Found:
             images that the data set lists and that are not there, labels that were passed over.
         lineage: for every generator's run, what it learned from.
         copy_evidence: what searches for copies have found among the images.
+        ancestors: rows of images that stand behind these and are not among them.
     """
 
     images: tuple[SourceImage, ...]
     remarks: tuple[str, ...] = ()
     lineage: Mapping[str, tuple[TrainingImage, ...]] = field(default_factory=dict)
     copy_evidence: tuple[CopyEvidence, ...] = ()
+    ancestors: tuple[Ancestor, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from hzsynth.core.ancestors import ANCESTORS, Ancestor, read_ancestors
 from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_record import (
@@ -235,13 +236,20 @@ def _find_by_table(root: Path) -> Found:
             )
             for record in images
         ]
-        return Found(tuple(rows), lineage=images.lineage, copy_evidence=images.copy_evidence)
-    lineage = {f.stem: read_training_images(f) for f in sorted((root / LINEAGE).glob("*.csv"))}
+        return Found(
+            tuple(rows),
+            lineage=images.lineage,
+            copy_evidence=images.copy_evidence,
+            ancestors=(*images.ancestors, *(Ancestor.of(record) for record in images)),
+        )
+    lists = [f for f in sorted((root / LINEAGE).glob("*.csv")) if f.stem != ANCESTORS]
+    lineage = {file.stem: read_training_images(file) for file in lists}
     rows = [
         _image_of_row(root, {str(key): str(value) for key, value in row.items()})
         for row in table.to_dict("records")
     ]
-    return Found(tuple(rows), lineage=lineage)
+    ancestors = read_ancestors(root / LINEAGE / f"{ANCESTORS}.csv")
+    return Found(tuple(rows), lineage=lineage, ancestors=ancestors)
 
 
 def _image_of_row(root: Path, row: Mapping[str, str]) -> SourceImage:

@@ -3,6 +3,7 @@
 from hzsynth.core.checkpoint import save_checkpoint
 from hzsynth.core.files import atomic_write_text
 from hzsynth.core.image_set import ImageSet
+from hzsynth.core.lineage import learned_from
 from hzsynth.core.run import RunDir
 from hzsynth.gan.backends.stylegan2_pytorch import StyleGAN2PyTorch
 from hzsynth.gan.backends.stylegan2_pytorch.networks import PackageGenerator, PackageSettings
@@ -51,7 +52,7 @@ def import_generator(
         InputError: the set has no real training image of the label.
     """
     photographs = training_photographs(images, config.label)
-    run.record_training(photographs)
+    run.record_training(learned_from([photographs]))
     labels = photographs.labels
     label = labels[0] if len(labels) == 1 else "all"
     state = {
