@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hzsynth.core.copy_evidence import CopyEvidence, copies_of
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_record import REAL_ORIGINS, ImageRecord
 
@@ -60,16 +61,19 @@ class Ancestor:
         return self.origin in REAL_ORIGINS
 
 
-def needed(records: Iterable[ImageRecord], known: Iterable[Ancestor]) -> tuple[Ancestor, ...]:
+def needed(
+    records: Iterable[ImageRecord], known: Iterable[Ancestor], evidence: Iterable[CopyEvidence] = ()
+) -> tuple[Ancestor, ...]:
     """The rows among `known` that a set has to carry besides its own.
 
     Args:
         records: the images of the set.
         known: rows of whatever images.
+        evidence: what searches for copies have found.
 
     Returns:
-        Parents that are no images of the set, their parents and so on, and images of the set under
-        another patient's name (searches for copies unite patients), in a fixed order.
+        Parents and copies that are no images of the set, their parents and so on, and images of the
+        set under another patient's name (searches for copies unite patients), in a fixed order.
     """
     names: dict[str, set[str]] = {}
     waiting: set[str] = set()
@@ -79,6 +83,7 @@ def needed(records: Iterable[ImageRecord], known: Iterable[Ancestor]) -> tuple[A
     rows: dict[str, set[Ancestor]] = {}
     for row in known:
         rows.setdefault(row.sha256, set()).add(row)
+    copies = copies_of(evidence)
     found: set[Ancestor] = set()
     seen = {""}
     while waiting:
@@ -86,6 +91,7 @@ def needed(records: Iterable[ImageRecord], known: Iterable[Ancestor]) -> tuple[A
         if sha256 in seen:
             continue
         seen.add(sha256)
+        waiting.update(copies.get(sha256, ()))
         for row in rows.get(sha256, ()):
             if row.group not in names.get(sha256, ()):
                 found.add(row)

@@ -8,7 +8,7 @@ that were left out stay: whoever meets such a file again knows what it is a copy
 import csv
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,20 @@ class CopyEvidence:
         for digest, number in sorted(self.photographs.items()):
             writer.writerow((digest, number, self.version, int(self.crops)))
         return buffer.getvalue()
+
+
+def copies_of(evidence: Iterable[CopyEvidence]) -> dict[str, set[str]]:
+    """The copies of every file that has any, itself among them, by sha256."""
+    copies: dict[str, set[str]] = {}
+    for search in evidence:
+        together: dict[int, set[str]] = {}
+        for sha256, number in search.photographs.items():
+            together.setdefault(number, set()).add(sha256)
+        for members in together.values():
+            if len(members) > 1:
+                for sha256 in members:
+                    copies.setdefault(sha256, set()).update(members)
+    return copies
 
 
 def read_copy_evidence(path: Path) -> CopyEvidence:

@@ -333,9 +333,9 @@ class ImageSet:
         """The same folder with other rows."""
         records = tuple(records)
         # What is left out may stand behind what is kept.
-        related = self.ancestors or any(record.parents for record in records)
+        related = self.ancestors or self.copy_evidence or any(record.parents for record in records)
         known = (*self.ancestors, *(Ancestor.of(record) for record in self.records if related))
-        behind = needed(records, known) if related else ()
+        behind = needed(records, known, self.copy_evidence) if related else ()
         return ImageSet(self.root, records, self.lineage, self.copy_evidence, behind)
 
 

@@ -138,7 +138,7 @@ class ImageSetWriter:
                 )
             for name, search in self._copy_evidence.items():
                 write_below(self._root, f"{COPIES}/{name}.csv", search.to_csv().encode())
-            ancestors = needed(self._records, self._known)
+            ancestors = needed(self._records, self._known, self._copy_evidence.values())
             if ancestors:
                 name = f"{LINEAGE}/{ANCESTORS}.csv"
                 write_below(self._root, name, ancestors_csv(ancestors).encode())
@@ -153,7 +153,7 @@ class ImageSetWriter:
             self._records,
             self._lineage,
             self._copy_evidence.values(),
-            needed(self._records, self._known),
+            needed(self._records, self._known, self._copy_evidence.values()),
         )
 
     @property

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hzsynth.core.ancestors import Ancestor
+from hzsynth.core.copy_evidence import copies_of
 from hzsynth.core.errors import RefusedError
 from hzsynth.core.image_record import ImageRecord, Role, TrainingImage
 from hzsynth.core.image_set import ImageSet
@@ -24,7 +25,8 @@ class Behind:
     """The images behind others.
 
     Attributes:
-        images: each, with the first of the others that it stands behind.
+        images: each, with the first of the others that it stands behind; a run that learned from it
+            is named by a record without a file.
         lost: the images that could not be followed, each with the reason.
     """
 
@@ -36,25 +38,15 @@ class Families:
     """What several sets know of the images behind theirs; what one knows holds for all."""
 
     def __init__(self, sets: Iterable[ImageSet]) -> None:
+        sets = tuple(sets)
         self.rows: dict[str, dict[Ancestor, None]] = {}
         self.lists: dict[str, dict[TrainingImage, None]] = {}
-        self.copies: dict[str, set[str]] = {}
         for images in sets:
             for row in (*(Ancestor.of(record) for record in images), *images.ancestors):
                 self.rows.setdefault(row.sha256, {})[row] = None
             for run, learned in images.lineage.items():
                 self.lists.setdefault(run, {}).update(dict.fromkeys(learned))
-            for evidence in images.copy_evidence:
-                self._add_copies(evidence.photographs)
-
-    def _add_copies(self, photographs: Mapping[str, int]) -> None:
-        together: dict[int, set[str]] = {}
-        for sha256, number in photographs.items():
-            together.setdefault(number, set()).add(sha256)
-        for members in together.values():
-            if len(members) > 1:
-                for sha256 in members:
-                    self.copies.setdefault(sha256, set()).update(members)
+        self.copies = copies_of(evidence for images in sets for evidence in images.copy_evidence)
 
     def behind(self, records: Iterable[ImageRecord]) -> Behind:
         """Everything behind images of the sets, themselves included."""
@@ -72,7 +64,7 @@ class Families:
             learned: its list.
         """
         walk = _Walk(self)
-        walk.listed(learned, ImageRecord(name, ""))
+        walk.listed(learned, ImageRecord("", "", run=name))
         walk.follow()
         return walk.end()
 
@@ -88,6 +80,7 @@ class _Walk:
         self._seen: set[str] = set()
         self._runs: set[str] = set()
         self._proven: set[str] = set()
+        self._listed: set[str] = set()
         self._waiting: list[tuple[str, ImageRecord]] = []
 
     def image(self, row: Ancestor, start: ImageRecord) -> None:
@@ -127,6 +120,7 @@ class _Walk:
         for image in learned:
             self._found.setdefault(replace(image, role="learned"), start)
             self._proven.add(image.sha256)
+            self._listed.add(image.sha256)
             self._waiting.append((image.sha256, start))
 
     def follow(self) -> None:
@@ -137,7 +131,7 @@ class _Walk:
                 continue
             self._seen.add(sha256)
             rows = self._families.rows.get(sha256, {})
-            if not rows:
+            if not rows and sha256 not in self._listed:
                 self._found.setdefault(TrainingImage(sha256, "", ""), start)
                 self._unknown[sha256] = start
             for row in rows:
@@ -171,8 +165,8 @@ def learned_from(
         inherited: lists of the runs from whose weights or answers this one starts.
 
     Returns:
-        The images of the sets as ``learned``, what stands behind them as ``ancestor``, and the
-        others as ``inherited``.
+        The images of the sets as ``learned`` and what stands behind them as ``ancestor``; what the other
+        runs learned from as ``inherited``, and what they watched or had behind theirs as it was.
 
     Raises:
         RefusedError: an image cannot be followed to photographs.
@@ -184,9 +178,13 @@ def learned_from(
         replace(image, role="learned" if image.sha256 in own else "ancestor")
         for image in behind.images
     ]
-    named = {replace(image, role="inherited") for image in listed}
-    more = [replace(image, role="inherited") for image in inherited]
-    return tuple(dict.fromkeys([*listed, *(image for image in more if image not in named)]))
+    known = {replace(image, role="learned") for image in listed}
+    more = [
+        replace(image, role="inherited") if image.role == "learned" else image
+        for image in inherited
+        if replace(image, role="learned") not in known
+    ]
+    return tuple(dict.fromkeys([*listed, *more]))
 
 
 def in_role(images: Iterable[TrainingImage], role: Role) -> tuple[TrainingImage, ...]:
@@ -212,7 +210,10 @@ def check_lineage(train: Sequence[ImageSet], held_out: Sequence[ImageSet]) -> No
 
 
 def check_learned(
-    name: str, learned: Iterable[TrainingImage], held_out: Sequence[ImageSet]
+    name: str,
+    learned: Iterable[TrainingImage],
+    held_out: Sequence[ImageSet],
+    known: Sequence[ImageSet] = (),
 ) -> None:
     """Refuses a run that learned from what touches held-out photographs.
 
@@ -220,11 +221,12 @@ def check_learned(
         name: of the run, for the message.
         learned: its list.
         held_out: the photographs that it must not have seen.
+        known: sets that may know the images of the list under further names of their patients.
 
     Raises:
         RefusedError: as `check_lineage`.
     """
-    families = Families(held_out)
+    families = Families([*held_out, *known])
     _compare(families.behind_list(name, learned), _held_out(families, held_out))
 
 
@@ -246,7 +248,8 @@ def _names(records: Sequence[ImageRecord]) -> str:
 
 def _refuse_lost(behind: Behind) -> None:
     for record, reason in behind.lost:
-        raise RefusedError(f"'{record.file_name}' {reason}: its lineage cannot be proven")
+        name = f"'{record.file_name}'" if record.file_name else f"the run {record.run}"
+        raise RefusedError(f"{name} {reason}: its lineage cannot be proven")
 
 
 def _compare(learned: Behind, held_out: Behind) -> None:
@@ -277,8 +280,12 @@ def _compare(learned: Behind, held_out: Behind) -> None:
 def _refusal(
     image: TrainingImage, record: ImageRecord, how: str, held_out: ImageRecord
 ) -> RefusedError:
+    """A sentence about an image, or about a run with its list where the record has no file."""
     verb = "is" if record.sha256 == image.sha256 else "descends from"
+    found = f"training image '{record.file_name}' {verb}"
+    if not record.file_name:
+        found = f"the run {record.run} has seen"
     return RefusedError(
-        f"training image '{record.file_name}' {verb} {how} the {held_out.split or 'held-out'} "
-        f"photograph '{held_out.file_name}'; a generator or mixture may only see the train split"
+        f"{found} {how} the {held_out.split or 'held-out'} photograph '{held_out.file_name}'; a "
+        "generator, classifier or mixture may only see the train split"
     )

@@ -20,11 +20,8 @@ from hzsynth.core.checkpoint import load_checkpoint, save_checkpoint
 from hzsynth.core.config import Config
 from hzsynth.core.errors import InputError
 from hzsynth.core.files import atomic_write_text, explain_os_error
-from hzsynth.core.image_record import (
-    TrainingImage,
-    read_training_images,
-    training_images_csv,
-)
+from hzsynth.core.image_record import TrainingImage, read_training_images, training_images_csv
+from hzsynth.core.metrics_log import MetricsLog
 from hzsynth.core.tracking import Tracker
 from hzsynth.version import __version__
 
@@ -47,7 +44,7 @@ class RunDir:
         self.path = path
         self._header = header
         self._lock: int | None = None
-        self._tracker = Tracker()
+        self._metrics = MetricsLog(path / _METRICS)
 
     @classmethod
     def start(
@@ -229,8 +226,7 @@ class RunDir:
 
     def close(self) -> None:
         """Releases the lock; a process that ends or is killed does so by itself."""
-        self._tracker.close()
-        self._tracker = Tracker()
+        self._metrics.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -319,41 +315,25 @@ class RunDir:
         """
         if not self.has_checkpoint:
             if writing:
-                (self.path / _METRICS).unlink(missing_ok=True)
+                self._metrics.clear()
             return None
         stored = load_checkpoint(self.path / _CHECKPOINT, self.kind)
         if not writing:
             return stored["state"]
-        kept = [line for line in self.metrics() if line["step"] <= stored["step"]]
-        text = "".join(json.dumps(line) + "\n" for line in kept)
-        atomic_write_text(self.path / _METRICS, text)
+        self._metrics.keep_until(int(stored["step"]))
         return stored["state"]
 
     def log(self, step: int, **values: float | str) -> None:
         """Appends one line to the metrics."""
-        try:
-            with (self.path / _METRICS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, **values}) + "\n")
-        except OSError as error:
-            raise explain_os_error("write to", self.path / _METRICS, error) from error
-        self._tracker.log(step, values)
+        self._metrics.add(step, **values)
 
     def mirror_metrics(self, tracker: Tracker) -> None:
         """Hands every further line of the metrics to a tracker too."""
-        self._tracker = tracker
+        self._metrics.mirror(tracker)
 
     def metrics(self) -> list[dict[str, Any]]:
         """All reports so far; a last line that a kill cut short is left out."""
-        path = self.path / _METRICS
-        if not path.is_file():
-            return []
-        lines = []
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                lines.append(json.loads(line))
-            except ValueError:
-                break
-        return lines
+        return self._metrics.reports()
 
     def record_training(self, images: Iterable[TrainingImage]) -> None:
         """Keeps the list of images that this run learns from (before its first step).

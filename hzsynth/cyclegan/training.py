@@ -107,11 +107,9 @@ def train_cyclegan(
     """
     _refuse_impossible(config, compute, classify)
     used = training_images(source, target)
-    for name, learned in behind.items():
-        check_learned(name, learned, [source.held_out_part(), target.held_out_part()])
-    inherited = [image for learned in behind.values() for image in learned]
+    listed = _proven(source, target, used, behind)
     if processes.is_main:
-        run.record_training(learned_from(used, inherited))
+        run.record_training(listed)
     domains = _load(*used, config, find)
     if config.objective == "tone":
         return _fit_tone_maps(domains, config, run, processes)
@@ -119,7 +117,44 @@ def train_cyclegan(
     loop = _loop(adversaries, config, run, compute, processes)
     if not loop.load_latest() and config.colour_start:
         adversaries.start_at_colour_difference(*domains)
+    _learn(adversaries, domains, loop, config, run, progress, processes)
+    if processes.is_main:
+        _finish(adversaries, config, run, loop, domains[0])
+    processes.wait()
+    return CycleGanResult(
+        run.path / MODEL, _sheet(run, loop.step), loop.step, _images_per_second(config, loop)
+    )
 
+
+def _proven(
+    source: ImageSet,
+    target: ImageSet,
+    used: tuple[ImageSet, ImageSet],
+    behind: Mapping[str, Iterable[TrainingImage]],
+) -> tuple[TrainingImage, ...]:
+    """The run's list: what is learned from, and what the classifiers that take part learned from.
+
+    Raises:
+        RefusedError: a classifier has seen what touches a held-out photograph of either set.
+    """
+    held_out = [source.held_out_part(), target.held_out_part()]
+    inherited: list[TrainingImage] = []
+    for name, learned in behind.items():
+        learned = tuple(learned)
+        check_learned(name, learned, held_out, [source, target])
+        inherited += learned
+    return learned_from(used, inherited)
+
+
+def _learn(
+    adversaries: Adversaries,
+    domains: tuple[Domain, Domain],
+    loop: TrainingLoop,
+    config: CycleGanConfig,
+    run: RunDir,
+    progress: Progress,
+    processes: Processes,
+) -> None:
     def show_when_due() -> str:
         if processes.is_main and loop.passed(config.snapshots):
             _write_sheet(adversaries, domains[0], _sheet(run, loop.step))
@@ -132,12 +167,6 @@ def train_cyclegan(
         describe=_note,
         progress=progress,
         description="training CycleGAN",
-    )
-    if processes.is_main:
-        _finish(adversaries, config, run, loop, domains[0])
-    processes.wait()
-    return CycleGanResult(
-        run.path / MODEL, _sheet(run, loop.step), loop.step, _images_per_second(config, loop)
     )
 
 

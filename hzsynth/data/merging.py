@@ -34,7 +34,8 @@ def merged(paths: Sequence[Path]) -> Found:
         remarks += found.remarks
         evidence += found.copy_evidence
         for run, training in found.lineage.items():
-            lineage[run] = tuple(sorted({*lineage.get(run, ()), *training}, key=str))
+            named = {replace(i, source=i.source or path.absolute().name) for i in training}
+            lineage[run] = tuple(sorted({*lineage.get(run, ()), *named}, key=str))
         ancestors += [_renamed(row, path.absolute().name) for row in found.ancestors]
     return Found(tuple(images), tuple(remarks), lineage, tuple(evidence), tuple(ancestors))
 

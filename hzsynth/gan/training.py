@@ -96,7 +96,7 @@ def _proven(
     if config.init is not None:
         before = RunDir.load(config.init, "gan")
         inherited = before.training_images()
-        check_learned(before.id, inherited, held_out)
+        check_learned(before.id, inherited, held_out, [images])
     watched = in_role(learned_from([photographs.held_out]), "watched")
     return (*learned_from([photographs.train], inherited), *watched)
 

@@ -3,8 +3,11 @@
 An independent answer: every image and every run is given the photographs behind it as it is made,
 as a plain set of numbers, whatever the tables say. Training images leak when they share a photograph or a
 patient with the held-out ones.
+
+``HZSYNTH_FAMILIES=10000 pytest tests/core/test_lineage_families.py`` tries more of them.
 """
 
+import os
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -19,6 +22,7 @@ from hzsynth.core.image_record import ImageRecord, TrainingImage, named_patient
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.lineage import check_learned, check_lineage, learned_from
 
+FAMILIES = int(os.environ.get("HZSYNTH_FAMILIES", "400"))
 HOSPITALS = ("A", "B")
 Photographs = frozenset[int]
 
@@ -52,7 +56,9 @@ class Family:
         if run:
             lineage[run] = self.lists[run]
         evidence = {e.name: e for s in given_sets for e in s.copy_evidence}
-        images = ImageSet("set", records, lineage, evidence.values(), needed(records, known))
+        images = ImageSet(
+            "set", records, lineage, evidence.values(), needed(records, known, evidence.values())
+        )
         self.sets.append(images)
         return images
 
@@ -152,12 +158,18 @@ def preprocess(family: Family) -> None:
 
 def copy_and_deduplicate(family: Family) -> None:
     """Other files of a set's photographs turn up; a search over everything tells whose they are."""
-    copies = [replace(family.child([record]), parents=()) for record in family.some(real=True)]
+    images = family.some(real=True)
+    numbers = {record.sha256: number for number, record in enumerate(images)}
+    copies = []
+    for number, record in enumerate(images):
+        copies.append(replace(family.child([record]), parents=()))
+        numbers[copies[-1].sha256] = number
     family.add(copies, [])
-    everything = [record for images in family.sets for record in images if record.is_real]
-    evidence = CopyEvidence({r.sha256: min(family.behind[r.sha256]) for r in everything}, 1, False)
+    searches = [CopyEvidence(numbers, 1, False)]
+    rows = [row for s in (images, *family.sets) for row in (*map(Ancestor.of, s), *s.ancestors)]
+    searches += [e for s in (images, *family.sets) for e in s.copy_evidence]
     family.sets = [
-        ImageSet("set", s.records, s.lineage, (*s.copy_evidence, evidence), s.ancestors)
+        ImageSet("set", s.records, s.lineage, searches, needed(s.records, rows, searches))
         for s in family.sets
     ]
 
@@ -209,7 +221,7 @@ STAGES: tuple[Callable[[Family], None], ...] = (
 )
 
 
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=FAMILIES, deadline=None)
 @given(st.integers(0, 2**63))
 def test_no_leak_passes_and_no_clean_set_is_refused(seed: int) -> None:
     family = Family(random.Random(seed))
@@ -224,7 +236,7 @@ def test_no_leak_passes_and_no_clean_set_is_refused(seed: int) -> None:
         assert leaks == _refused(lambda i=images: check_learned("run", i, [held_out]))  # type: ignore[misc]
 
 
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=FAMILIES // 2, deadline=None)
 @given(st.integers(0, 2**63))
 def test_no_leak_passes_where_rows_or_lists_were_lost(seed: int) -> None:
     family = Family(random.Random(seed))

@@ -82,7 +82,7 @@ def load_clinical_set(run: RunDir, classifier: Classifier, images: ImageSet) -> 
                 f"has {', '.join(classifier.labels)}"
             )
         parts.append(photographs)
-    check_learned(run.id, run.training_images(), [parts[1]])
+    check_learned(run.id, run.training_images(), [parts[1]], [images])
     classes = [np.array([classifier.labels.index(r.label) for r in p], np.int64) for p in parts]
     return ClinicalSet(
         train=load_pixels(parts[0], classifier.size).numpy(),

@@ -265,5 +265,5 @@ def photographs_to_judge(
             f"'{part.root}' has only {', '.join(part.labels)} to evaluate on"
         )
     if split != "train":
-        check_learned(run.id, run.training_images(), [part])
+        check_learned(run.id, run.training_images(), [part], [images])
     return part

@@ -29,7 +29,7 @@ def inherited_images(pretrained: str, data: TrainingData) -> tuple[TrainingImage
         return ()
     run = RunDir.load(Path(pretrained))
     images = run.training_images()
-    check_learned(run.id, images, data.held_out)
+    check_learned(run.id, images, data.held_out, data.sources)
     return images
 
 

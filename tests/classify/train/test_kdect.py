@@ -245,7 +245,9 @@ def test_generated_training_images_of_a_clean_generator_are_welcome(
 ) -> None:
     images = _with_generated(tmp_path / "images", TrainingImage("elsewhere", "", "stranger"))
     config = kdect_config(weights, teachers=[OTHER], teacher_steps=2, stage_steps=2)
-    assert len(train(tmp_path / "run", images, config).run.training_images()) == 20
+    listed = train(tmp_path / "run", images, config).run.training_images()
+    assert [image.role for image in listed].count("learned") == 20
+    assert [image.sha256 for image in listed if image.role == "ancestor"] == ["elsewhere"]
 
 
 def test_wrong_settings_fail_before_the_first_teacher(
