@@ -7,12 +7,13 @@ al. 2022, arXiv 2102.08921). Distance alone is no proof of privacy (arXiv 2505.0
 """
 
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+
+from hzsynth.statistics.orders import near_probability, noticeable_share, quantile_rank
 
 Floats = NDArray[np.float64]
 
@@ -85,7 +86,7 @@ def nearness(
         The comparison.
     """
     # The r-th smallest held-out distance: r - 1 held-out photographs are nearer.
-    rank = max(1, int(np.ceil(quantile * len(held_out))))
+    rank = quantile_rank(quantile, len(held_out))
     threshold = float(np.sort(held_out)[rank - 1])
     near = int((fake < threshold).sum())
     found = c_t(fake, held_out, fake_cells, held_out_cells)
@@ -103,52 +104,6 @@ def nearness(
         noticeable=noticeable_share(len(fake), rank, len(held_out), level),
         authentic=float((fake > train[nearest]).mean()),
     )
-
-
-def near_probability(near: int, fakes: int, rank: int, held_out: int) -> float:
-    """P(at least `near` of the generated images come before the `rank`-th held-out photograph).
-
-    In a random order of exchangeable images the number of generated ones before the r-th held-out
-    photograph is negative hypergeometric: exact, however few the held-out photographs are.
-
-    Args:
-        near: generated images observed below the threshold.
-        fakes: generated images.
-        rank: which held-out distance is the threshold, from 1.
-        held_out: held-out photographs.
-
-    Returns:
-        The one-sided p-value.
-    """
-    if near <= 0:
-        return 1.0
-    return float(_at_least(np.array([near]), fakes, rank, held_out)[0])
-
-
-def _at_least(near: NDArray[np.int64], fakes: int, rank: int, held_out: int) -> Floats:
-    """The same for many counts from 1."""
-    # At least x generated images come first when the first x + r - 1 hold fewer than r photographs:
-    # the hypergeometric distribution, which SciPy computes a hundred times faster.
-    first = near + rank - 1
-    found: Floats = stats.hypergeom.cdf(rank - 1, fakes + held_out, held_out, first)
-    return found
-
-
-@lru_cache(maxsize=256)
-def noticeable_share(fakes: int, rank: int, held_out: int, level: float) -> float:
-    """The smallest share of near images that `near_probability` calls significant.
-
-    Args:
-        fakes: generated images.
-        rank: which held-out distance is the threshold, from 1.
-        held_out: held-out photographs.
-        level: of the test.
-
-    Returns:
-        A share in (0, 1]; above 1 where not even copies alone would be noticed.
-    """
-    enough = np.flatnonzero(_at_least(np.arange(1, fakes + 1), fakes, rank, held_out) < level)
-    return float((enough[0] + 1) / fakes) if len(enough) else float("inf")
 
 
 def mann_whitney(first: Floats, second: Floats) -> tuple[float, float]:

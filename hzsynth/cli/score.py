@@ -24,7 +24,7 @@ Cache = Annotated[
 @command(
     "score",
     ScoreConfig,
-    usual=("metrics", "features", "by", "subset_size", "inception_weights", "dinov2_weights"),
+    usual=("metrics", "features", "by", "split", "inception_weights", "dinov2_weights"),
 )
 def score(
     session: Session,
@@ -34,9 +34,10 @@ def score(
     cache: Cache = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no features.")] = False,
 ) -> None:
-    """Scores a generated set: KID with its real-vs-real floor, precision, tone, copies.
+    """Scores a generated set: KID, precision, tone, copies, each beside what photographs alone give.
 
-    With --out FILE.json the scores are also written there.
+    The figures are against the val and test photographs of REAL; those against its train split, which a
+    generator may have copied, stand beside them. With --out FILE.json the scores are also written there.
     """
     from hzsynth.core.files import atomic_write_text
     from hzsynth.score.feature_cache import default_cache_folder

@@ -231,7 +231,7 @@ def _translated(
 def _scores(
     walk: Walk, split: ImageSet, korean: ImageSet, generated: ImageSet, translated: ImageSet
 ) -> dict[str, Any]:
-    """Generated zoster against all real zoster; translated zoster against Korean skin."""
+    """Generated zoster against held-out zoster; translated zoster against Korean skin."""
     zoster = split.select(label=LABEL)
     questions = {
         "generated": (zoster, generated, ("kid", "prdc", "tone", "memorisation")),

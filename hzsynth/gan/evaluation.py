@@ -16,10 +16,10 @@ import torch
 from torch.nn import functional
 
 from hzsynth.core.errors import InputError
+from hzsynth.score.copies import QUANTILE
 from hzsynth.score.extractors import FeatureExtractor
 from hzsynth.score.metrics.kid import kid_of_all
 from hzsynth.score.metrics.prdc import precision_recall_density_coverage
-from hzsynth.score.results import QUANTILE
 
 FEWEST_TO_COMPARE = 10
 """With fewer held-out photographs KID is measured to the training photographs."""

@@ -8,7 +8,7 @@ closest one is the best, and training ends when it was not surpassed for some ev
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from hzsynth.score.results import QUANTILE
+from hzsynth.score.copies import QUANTILE
 
 COLLAPSED = 0.5
 """Diversity under which samples count as collapsed: half of the photographs' own."""

@@ -9,7 +9,7 @@ from hzsynth.core.run import RunDir
 from hzsynth.report.contact_sheet import contact_sheet
 from hzsynth.report.plots import Curve, learning_curves
 from hzsynth.report.style import save_figure
-from hzsynth.score.results import QUANTILE
+from hzsynth.score.copies import QUANTILE
 
 KID_CURVE, VARIETY_CURVE = "kid.png", "variety.png"
 _SHEET_IMAGES, _SHEET_COLUMNS = 64, 8

@@ -20,6 +20,7 @@ MetricName = Literal[
     "vendi",
     "inception-score",
     "tone",
+    "palate",
     "memorisation",
 ]
 

@@ -14,6 +14,7 @@ FeatureName = Literal[
 
 Filter = Literal["none", "plausible", "authentic", "both"]
 """Which generated images `select_images` keeps."""
+PartName = Literal["held-out", "val", "test", "train", "all"]
 
 
 class ScoreConfig(Config):
@@ -21,6 +22,11 @@ class ScoreConfig(Config):
 
     metrics: tuple[MetricName, ...] = Field(
         ("kid", "prdc", "tone", "memorisation"), description="figures to compute", min_length=1
+    )
+    split: PartName = Field(
+        "held-out",
+        description="photographs to compare with: held-out is val and test, which no generator saw; the "
+        "figure against the training ones stands beside it",
     )
     features: FeatureName = Field("efficientnet-lite0", description="feature space")
     inception_weights: Path | None = Field(
@@ -41,6 +47,9 @@ class ScoreConfig(Config):
     )
     subsets: int = Field(100, ge=2, description="KID subsets")
     floor_repeats: int = Field(20, ge=2, description="random divisions for the real-vs-real floor")
+    relabellings: int = Field(
+        399, ge=99, description="of photographs and generated images, for the chance of a figure"
+    )
     size: int | None = Field(
         None,
         ge=16,

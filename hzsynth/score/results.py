@@ -1,13 +1,13 @@
 """A score is a value with its conditions, never a bare float."""
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Direction = Literal["lower", "higher"]
+from hzsynth.score.copies import FALSE_ALARMS, Memorisation
 
-QUANTILE = 0.05
-"""The share of held-out photographs that lie nearer to a training photograph than `Memorisation` allows."""
+Direction = Literal["lower", "higher"]
+About = Literal["both sets", "one set", "copying"]
+"""Whether a figure compares the sets, is about the generated one alone, or tells learned from new photographs."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,22 @@ class Score:
             ``kid-efficientnet-lite0``.
         value: the figure.
         spread: standard deviation over random subsets; None where the metric has none.
-        floor: the same figure of photographs: between two disjoint random parts of them, or of
-            photographs alone where the figure is about one set; None where there are too few.
+        floor: the same figure of photographs: between two parts of them that share no patient and no
+            copy, or of photographs alone where the figure is about one set; None where there are too few.
         floor_spread: its standard deviation over random divisions.
+        at_floor: the figure at the floor's number of images: of one such part and as many generated
+            images.
+        against_training: `value` against the photographs that the generator learned from, all of them: a
+            copier's is better than `value`; None without any, and where they are what `value` is against.
+        p: the chance that a perfect generator gets a figure this bad (relabelling of independent
+            photographs and generated images); None where it cannot be told.
+        p_adjusted: the same for all figures of the report together (Holm).
         better: whether lower or higher values are better.
         n_real: photographs.
         n_fake: generated images.
+        n_training: training photographs behind `against_training`.
         n_floor: photographs in each part of the floor.
+        n_tested: independent photographs behind `p`.
         subset_size: images in a subset; 0 where the metric uses everything.
         subsets: number of subsets; 0 where the metric uses everything.
         seed: of the random subsets and divisions.
@@ -52,7 +61,7 @@ class Score:
         real_digest: digest of the photographs.
         fake_digest: digest of the generated set.
         note: what the value says, in words.
-        about_one_set: whether the figure is about the generated set alone, such as its variety.
+        about: what the figure tells.
         beside_conditions: whether it means nothing without number of images, resize and weights.
         fit: the line behind an extrapolated figure.
     """
@@ -62,10 +71,15 @@ class Score:
     spread: float | None
     floor: float | None
     floor_spread: float | None
+    at_floor: float | None
+    against_training: float | None
+    p: float | None
     better: Direction
     n_real: int
     n_fake: int
+    n_training: int
     n_floor: int
+    n_tested: int
     subset_size: int
     subsets: int
     seed: int
@@ -77,8 +91,9 @@ class Score:
     real_digest: str
     fake_digest: str
     note: str = ""
-    about_one_set: bool = False
+    about: About = "both sets"
     beside_conditions: bool = False
+    p_adjusted: float | None = None
     fit: Fit | None = None
 
     @property
@@ -88,11 +103,8 @@ class Score:
 
     @property
     def beyond_floor(self) -> bool | None:
-        """Whether the value is worse than the floor by more than two of their spreads."""
-        if self.floor is None or self.floor_spread is None:
-            return None
-        gap = self.value - self.floor if self.better == "lower" else self.floor - self.value
-        return gap > 2 * math.hypot(self.floor_spread, self.spread or 0.0)
+        """Whether the figure is worse than chance explains; None where that cannot be told."""
+        return None if self.p_adjusted is None else self.p_adjusted <= FALSE_ALARMS
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file, with the sentence."""
@@ -126,97 +138,60 @@ class Score:
 
     def _compared(self) -> str:
         """What photographs alone give, and whether the value is worse."""
+        if self.about == "copying":
+            return (
+                f"{self.n_tested} photographs of different patients on each side{self._verdict()}"
+            )
+        beside = []
         if self.floor is None or self.floor_spread is None:
-            return "there are too few real images to say what real against real would give"
-        alone = (
-            f"{self.n_floor} real images alone give"
-            if self.about_one_set
-            else f"two random parts of {self.n_floor} real images give"
+            beside.append("there are too few real images to say what real against real would give")
+        else:
+            alone = (
+                f"{self.n_floor} real images alone give"
+                if self.about == "one set"
+                else f"two parts of {self.n_floor} real images of different patients give"
+            )
+            shown = self.floor_spread > 1e-9 * abs(self.floor)
+            spread = f" ± {self.floor_spread:.3g}" if shown else ""
+            beside.append(f"{alone} {self.floor:.4g}{spread}")
+            if self.at_floor is not None and self.about == "both sets":
+                beside.append(f"one and as many generated images {self.at_floor:.4g}")
+        if self.against_training is not None:
+            beside.append(self._training())
+        return f"{', '.join(beside)}{self._verdict()}"
+
+    def _training(self) -> str:
+        if self.about == "one set":
+            return f"{self.n_training} training photographs alone {self.against_training:.4g}"
+        return (
+            f"against the {self.n_training} training photographs it is {self.against_training:.4g}"
         )
-        shown = self.floor_spread > 1e-9 * abs(self.floor)
-        spread = f" ± {self.floor_spread:.3g}" if shown else ""
-        return f"{alone} {self.floor:.4g}{spread}: {self._verdict()}"
 
     def _verdict(self) -> str:
-        if self.about_one_set:
-            return (
+        if self.p is None:
+            return ""
+        p, held = (self.p, "") if self.p_adjusted is None else (self.p_adjusted, " for all figures")
+        chance = f" (p = {p:.2g}{held}, {self.n_tested} independent photographs)"
+        if self.about == "copying":
+            words = (
+                "nearer to the training photographs than chance explains"
+                if self.beyond_floor
+                else "not clearly nearer to the training photographs than to others"
+            )
+        elif self.about == "one set":
+            words = (
                 "the generated set is less varied than as many photographs"
                 if self.beyond_floor
                 else "the generated set is not clearly less varied than as many photographs"
             )
-        if self.beyond_floor:
-            return "the sets differ by more than chance explains"
-        return (
-            "at this number of images the sets cannot be told apart by it, which is no proof of "
-            "equality"
-        )
-
-
-@dataclass(frozen=True)
-class NearestPair:
-    """A generated image and the training photograph nearest to it.
-
-    Attributes:
-        fake: index in the generated set.
-        train: index in the training set.
-        distance: Euclidean distance of their features.
-    """
-
-    fake: int
-    train: int
-    distance: float
-
-
-@dataclass(frozen=True)
-class Memorisation:
-    """The figure with its conditions.
-
-    Attributes:
-        share: share of the fakes that are nearer to a training photograph than `threshold`.
-        threshold: the 5 % quantile of the reference distances.
-        reference: ``held-out`` photographs, or ``training`` (each to the others) without any.
-        n_fake: generated images.
-        n_train: training photographs.
-        n_reference: photographs behind the threshold.
-        extractor: the feature space.
-        closest: the closest pairs, nearest first, for a contact sheet.
-    """
-
-    share: float
-    threshold: float
-    reference: str
-    n_fake: int
-    n_train: int
-    n_reference: int
-    extractor: str
-    closest: tuple[NearestPair, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for a JSON file."""
-        return asdict(self)
-
-    def sentence(self) -> str:
-        """What the figure says at this number of images."""
-        verdict = (
-            "no sign of copying" if self.share <= 2 * QUANTILE else "look at the closest pairs"
-        )
-        if self.share > 0.5:
-            verdict = "the generator mostly copies its training photographs"
-        few = (
-            f". The threshold rests on one or two of only {self.n_reference} photographs"
-            if self.n_reference < 2 / QUANTILE
-            else ""
-        )
-        stand_in = (
-            ". No photograph was held out, so the training photographs stand in for them"
-            if self.reference == "training"
-            else ""
-        )
-        return (
-            f"{self.share:.0%} of {self.n_fake} generated images lie nearer to a training photograph "
-            f"than {QUANTILE:.0%} of the {self.n_reference} {self.reference} photographs do "
-            f"(about {QUANTILE:.0%} is expected without copying): {verdict}{few}{stand_in}. It is no proof of privacy."
-        )
+        elif self.beyond_floor:
+            words = "the sets differ by more than chance explains"
+        else:
+            words = (
+                "at this number of images the sets cannot be told apart by it, which is no proof of "
+                "equality"
+            )
+        return f": {words}{chance}"
 
 
 @dataclass(frozen=True)
@@ -277,7 +252,8 @@ class ScoreReport:
         unavailable: what was asked for and cannot be given.
         by: the column by whose values the sets were divided; empty when not asked for.
         groups: the same figures for each value, those with too few images included.
-        remarks: what went wrong without touching the figures.
+        compared_with: which photographs the figures are against: ``held-out``, ``train`` and so on.
+        remarks: what to know beside the figures.
     """
 
     scores: tuple[Score, ...]
@@ -286,6 +262,7 @@ class ScoreReport:
     by: str = ""
     groups: tuple[Group, ...] = ()
     remarks: tuple[str, ...] = ()
+    compared_with: str = ""
 
     def __getitem__(self, metric: str) -> Score:
         """The score of this name, with or without its features (``kid``)."""
@@ -299,6 +276,11 @@ class ScoreReport:
         names = ", ".join(s.metric for s in self.scores)
         raise KeyError(f"no score '{metric}'; there are {names}")
 
+    @property
+    def nearer_to_training(self) -> bool | None:
+        """Whether the images lie nearer to the training photographs than chance allows; None: not known."""
+        return None if self.memorisation is None else self.memorisation.beyond_chance
+
     def sentences(self) -> tuple[str, ...]:
         """Every figure in words, each set of conditions before its first figure, groups last."""
         words: list[str] = []
@@ -307,9 +289,20 @@ class ScoreReport:
             if conditions not in words:
                 words.append(conditions)
             words.append(score.sentence())
+        if any(score.p is not None for score in self.scores):
+            words.append(
+                f"A perfect generator is called worse in any of these figures in {FALSE_ALARMS:.0%} of such "
+                "reports at most."
+            )
         words += [missing.sentence() for missing in self.unavailable]
         if self.memorisation is not None:
             words.append(self.memorisation.sentence())
+        if self.nearer_to_training:
+            words.append(
+                "The generated images lie nearer to the training photographs than photographs of new "
+                "patients do, by more than chance allows: a figure against the training photographs says "
+                "nothing of quality."
+            )
         for group in self.groups:
             words.extend(group.sentences())
         return tuple(words)
@@ -317,6 +310,9 @@ class ScoreReport:
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
         result: dict[str, Any] = {
+            "compared_with": self.compared_with,
+            "nearer_to_training": self.nearer_to_training,
+            "remarks": list(self.remarks),
             "scores": [score.to_json() for score in self.scores],
             "memorisation": None if self.memorisation is None else self.memorisation.to_json(),
             "unavailable": [asdict(missing) for missing in self.unavailable],

@@ -1,6 +1,6 @@
 """The stage `score`: a generated set against photographs, each figure with its conditions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +13,26 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.score.catalogue import METRICS, load_metric
 from hzsynth.score.config import ScoreConfig
+from hzsynth.score.copies import Memorisation
 from hzsynth.score.extractors import FeatureExtractor, class_scores, create_extractor
 from hzsynth.score.feature_cache import FeatureCache
 from hzsynth.score.features import extract_features, open_cache
 from hzsynth.score.grouping import TONE, check_column, group_values, rows_by_value
-from hzsynth.score.metric import PUBLISHED, Conditions, Described, Draws, Metric, Need
+from hzsynth.score.metric import (
+    PUBLISHED,
+    Compared,
+    Conditions,
+    Described,
+    Draws,
+    Figure,
+    Metric,
+    Need,
+    NotIdentifiableError,
+)
 from hzsynth.score.metrics.tone import skin_angles
-from hzsynth.score.results import Group, Memorisation, Score, ScoreReport, Unavailable
+from hzsynth.score.results import Group, Score, ScoreReport, Unavailable
+from hzsynth.score.sides import Sides, choose_sides
+from hzsynth.statistics.paired import holm
 
 _LARGEST_SIDE = 256
 
@@ -36,7 +49,8 @@ def score_images(
     """Scores a generated set against photographs.
 
     Args:
-        real: photographs; for memorisation its train split is what the generator learned from.
+        real: photographs; its train split is what the generator learned from, and val and test are what
+            the figures are against unless the configuration says otherwise.
         fake: the generated images.
         config: which figures, on which features.
         compute: where to compute features.
@@ -52,28 +66,29 @@ def score_images(
     """
     metrics = [load_metric(name) for name in METRICS if name in config.metrics]
     _check(real, fake, config, metrics)
-    described = (Described(real, {}), Described(fake, {}))
-    conditions = _conditions(real, fake, config)
-    remarks: tuple[str, ...] = ()
+    sides = choose_sides(real, config.split)
     needs: set[Need] = {metric.needs for metric in metrics}
+    conditions = _conditions(real, fake, config)
+    described = [Described(real, {}), Described(fake, {})]
+    remarks = [*sides.remarks, *_other_classes(real, fake)]
     if needs & {"features", "class scores"}:
         weights = config.dinov2_weights if config.features == "dinov2" else config.inception_weights
         extractor = create_extractor(config.features, weights=weights, compute=compute)
         size = config.size or _common_size(real, fake)
         known = open_cache(cache, extractor, size)
-        described = (
-            _with_features(described[0], extractor, size, known, needs, progress),
-            _with_features(described[1], extractor, size, known, needs, progress),
-        )
-        remarks = (known.problem,) if known.problem else ()
+        described = [
+            _with_features(one, extractor, size, known, needs, progress) for one in described
+        ]
         conditions = _on_features(conditions, extractor, size)
+        remarks += [known.problem] if known.problem else []
     if "tones" in needs or config.by == TONE:
-        described = (_with_tones(described[0]), _with_tones(described[1]))
-    report = _figures(*described, metrics, conditions)
+        described = [_with_tones(one) for one in described]
+    report = figures_of(sides.compared(*described), metrics, conditions)
+    report = replace(report, remarks=tuple(remarks), compared_with=sides.name)
     if config.by is None:
-        return replace(report, remarks=remarks)
-    groups = _groups(*described, metrics, config, conditions, config.by)
-    return replace(report, remarks=remarks, by=config.by, groups=groups)
+        return report
+    groups = _groups(described[0], described[1], sides, metrics, config, conditions, config.by)
+    return replace(report, by=config.by, groups=groups)
 
 
 def _check(real: ImageSet, fake: ImageSet, config: ScoreConfig, metrics: Sequence[Metric]) -> None:
@@ -95,6 +110,16 @@ def _check(real: ImageSet, fake: ImageSet, config: ScoreConfig, metrics: Sequenc
         check_column(config.by, real, fake)
 
 
+def _other_classes(real: ImageSet, fake: ImageSet) -> tuple[str, ...]:
+    others = [label for label in real.labels if label not in fake.labels]
+    if not others or len(others) == len(real.labels):
+        return ()
+    return (
+        f"`real` also shows {', '.join(others)}, which are not among the generated images: compare "
+        "one class with `label`",
+    )
+
+
 def _common_size(real: ImageSet, fake: ImageSet) -> int:
     """The side at which both sets can be shown: else the score would measure the resolution."""
     sides = [np.median([min(r.width, r.height) for r in images]) for images in (real, fake)]
@@ -103,7 +128,12 @@ def _common_size(real: ImageSet, fake: ImageSet) -> int:
 
 def _conditions(real: ImageSet, fake: ImageSet, config: ScoreConfig) -> Conditions:
     draws = Draws(
-        config.seed, config.subset_size, config.subsets, config.floor_repeats, config.pairs
+        seed=config.seed,
+        subset_size=config.subset_size,
+        subsets=config.subsets,
+        floor_repeats=config.floor_repeats,
+        relabellings=config.relabellings,
+        pairs=config.pairs,
     )
     return Conditions(len(real), len(fake), real.digest, fake.digest, draws, "", "")
 
@@ -141,22 +171,32 @@ def _with_tones(described: Described) -> Described:
     return Described(described.images, {**described.measured, "tones": tones})
 
 
-def _figures(
-    real: Described, fake: Described, metrics: Sequence[Metric], conditions: Conditions
-) -> ScoreReport:
-    """All figures of two described sets."""
+def figures_of(sets: Compared, metrics: Sequence[Metric], conditions: Conditions) -> ScoreReport:
+    """All figures of described sets, with chances that hold for them together.
+
+    Args:
+        sets: photographs and generated images, with what the metrics need.
+        metrics: what is computed.
+        conditions: of the sets; counts and digests are filled in.
+
+    Returns:
+        The figures.
+
+    Raises:
+        InputError: a setting is not possible with these sets.
+    """
     conditions = replace(
         conditions,
-        n_real=len(real.images),
-        n_fake=len(fake.images),
-        real_digest=real.images.digest,
-        fake_digest=fake.images.digest,
+        n_real=len(sets.real.images),
+        n_fake=len(sets.fake.images),
+        real_digest=sets.real.images.digest,
+        fake_digest=sets.fake.images.digest,
     )
     scores: dict[str, Score] = {}
     unavailable: list[Unavailable] = []
     memorisation = None
-    for metric in metrics:
-        for figure in metric.figures(real, fake, conditions):
+    for metric in _with_copies(sets, metrics):
+        for figure in _tried(metric, sets, conditions):
             if isinstance(figure, Score):
                 # On Inception features frechet and fid are the same figure.
                 scores.setdefault(figure.metric, figure)
@@ -164,12 +204,43 @@ def _figures(
                 unavailable.append(figure)
             elif isinstance(figure, Memorisation):
                 memorisation = figure
-    return ScoreReport(tuple(scores.values()), memorisation, tuple(unavailable))
+    return _adjusted(list(scores.values()), memorisation, tuple(unavailable))
+
+
+def _tried(metric: Metric, sets: Compared, conditions: Conditions) -> Iterable[Figure]:
+    try:
+        return metric.figures(sets, conditions)
+    except NotIdentifiableError as error:
+        return (Unavailable(metric.name, str(error)),)
+
+
+def _with_copies(sets: Compared, metrics: Sequence[Metric]) -> list[Metric]:
+    """The metrics, and the search for copies where it can be: no other figure tells a copier from a good one."""
+    searched = any(metric.name == "memorisation" for metric in metrics)
+    on_features = any(metric.needs != "tones" for metric in metrics)
+    known = sets.held_out is not None and sets.members is not None and len(sets.members.images) > 1
+    if searched or not on_features or not known:
+        return list(metrics)
+    return [*metrics, load_metric("memorisation")]
+
+
+def _adjusted(
+    scores: list[Score], memorisation: Memorisation | None, unavailable: tuple[Unavailable, ...]
+) -> ScoreReport:
+    """The report, with chances that hold for all its figures together."""
+    asked = [score.p for score in scores] + [None if memorisation is None else memorisation.p]
+    adjusted = iter(holm([p for p in asked if p is not None]))
+    together = [None if p is None else next(adjusted) for p in asked]
+    if memorisation is not None:
+        memorisation = replace(memorisation, p_adjusted=together[-1])
+    judged = (replace(score, p_adjusted=p) for score, p in zip(scores, together[:-1], strict=True))
+    return ScoreReport(tuple(judged), memorisation, unavailable)
 
 
 def _groups(
     real: Described,
     fake: Described,
+    sides: Sides,
     metrics: Sequence[Metric],
     config: ScoreConfig,
     conditions: Conditions,
@@ -179,7 +250,8 @@ def _groups(
     values = [group_values(s.images, by, s.measured.get("tones")) for s in (real, fake)]
     groups = []
     for value, (real_rows, fake_rows) in rows_by_value(by, values[0], values[1]).items():
-        counts = (len(real_rows), len(fake_rows))
+        own = sides.part(real_rows)
+        counts = (int(own.reference.sum()), len(fake_rows))
         if min(counts) < config.smallest_group:
             reason = (
                 f"{counts[0]} real and {counts[1]} generated images; {config.smallest_group} of each "
@@ -188,7 +260,8 @@ def _groups(
             groups.append(Group(value, *counts, reason=reason))
             continue
         try:
-            report = _figures(real.part(real_rows), fake.part(fake_rows), metrics, conditions)
+            sets = own.compared(real.part(real_rows), fake.part(fake_rows))
+            report = figures_of(sets, metrics, conditions)
         except InputError as error:
             groups.append(Group(value, *counts, reason=str(error)))
         else:

@@ -7,22 +7,6 @@ from scipy import stats
 from hzsynth.audit import copying
 
 
-def test_the_probability_of_near_images_is_that_of_random_orders() -> None:
-    rng = np.random.default_rng(0)
-    fakes, held_out, rank = 12, 7, 2
-    counts = []
-    for _ in range(20_000):
-        order = rng.permutation(np.r_[np.zeros(fakes), np.ones(held_out)])
-        counts.append(int((order[: np.flatnonzero(order)[rank - 1]] == 0).sum()))
-    for near in (0, 1, 3, 6, 10):
-        simulated = float(np.mean(np.array(counts) >= near))
-        exact = copying.near_probability(near, fakes, rank, held_out)
-        assert exact == pytest.approx(simulated, abs=0.012)
-    least = copying.noticeable_share(fakes, rank, held_out, 0.05)
-    assert copying.near_probability(round(least * fakes), fakes, rank, held_out) < 0.05
-    assert copying.near_probability(round(least * fakes) - 1, fakes, rank, held_out) >= 0.05
-
-
 def test_c_t_is_the_mann_whitney_test_of_scipy() -> None:
     rng = np.random.default_rng(1)
     for shift in (-1.0, 0.0, 0.5):

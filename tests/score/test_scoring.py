@@ -116,6 +116,31 @@ def test_copies_are_reported_with_their_pairs(tmp_path: Path, extractor: Any) ->
     assert all(pair.fake == pair.train for pair in found.closest)
 
 
+def test_test_photographs_alone_get_every_figure_but_copies(tmp_path: Path, extractor: Any) -> None:
+    real = make_set(tmp_path / "real", splits=("test",))
+    fake = make_set(tmp_path / "fake", seed=1, origin="stylegan2")
+    report = score_images(real, fake, ScoreConfig(), compute=CPU_FP32)
+    assert report.compared_with == "held-out"
+    assert {score.kind for score in report.scores} >= {"kid", "precision", "tone-distance"}
+    assert [missing.metric for missing in report.unavailable] == ["memorisation"]
+
+
+def test_a_copier_is_seen_beside_the_held_out_figure(tmp_path: Path, extractor: Any) -> None:
+    real = make_set(tmp_path / "real", count=60, splits=("train", "test"))
+    with ImageSetWriter(tmp_path / "copies") as writer:
+        for record in real.select(split="train"):
+            writer.copy(real, record, origin="stylegan2", split="")
+    report = score_images(real, writer.images, ScoreConfig(), compute=CPU_FP32)
+    assert report.nearer_to_training
+    # Density is 1 for copies of everything, by its definition.
+    for better, name in (("lower", "kid"), ("higher", "precision"), ("lower", "tone")):
+        held_out, learned = report[name].value, report[name].against_training
+        assert learned is not None
+        assert learned < held_out if better == "lower" else learned > held_out
+    assert "against the 30 training photographs it is" in report["kid"].sentence()
+    assert report.to_json()["nearer_to_training"] is True
+
+
 def test_second_call_takes_features_from_the_cache(tmp_path: Path, extractor: Any) -> None:
     real = make_set(tmp_path / "real")
     fake = make_set(tmp_path / "fake", seed=1, origin="stylegan2")
@@ -271,7 +296,7 @@ def test_a_cache_that_cannot_be_written_is_one_remark(tmp_path: Path, extractor:
     (tmp_path / "cache").write_text("no folder")
     config = ScoreConfig(metrics=("kid",))
     report = score_images(real, real, config, compute=CPU_FP32, cache=tmp_path / "cache")
-    assert len(report.remarks) == 1
+    assert sum("features are not kept" in remark for remark in report.remarks) == 1
 
 
 def test_the_command_keeps_features_where_it_is_told(tmp_path: Path, extractor: Any) -> None:

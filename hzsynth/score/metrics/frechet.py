@@ -13,9 +13,10 @@ from typing import ClassVar
 
 import torch
 
-from hzsynth.core.errors import InputError
+from hzsynth.core.seeding import numpy_generator
 from hzsynth.score.catalogue import MetricName
-from hzsynth.score.metric import PUBLISHED, Conditions, Described, Metric
+from hzsynth.score.floors import Asked, Formula
+from hzsynth.score.metric import PUBLISHED, Compared, Conditions, Metric, NotIdentifiableError
 from hzsynth.score.results import Score
 
 
@@ -32,7 +33,7 @@ def frechet_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
         The distance, >= 0 up to rounding.
 
     Raises:
-        InputError: a set has fewer than two images.
+        NotIdentifiableError: a set has fewer than two images.
 
     Examples:
         >>> import torch
@@ -41,7 +42,7 @@ def frechet_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
         10.0
     """
     if min(len(real), len(fake)) < 2:
-        raise InputError("a Frechet distance needs at least two images in each set")
+        raise NotIdentifiableError("a Frechet distance needs at least two images in each set")
     first, second = real.double().cpu(), fake.double().cpu()
     difference = first.mean(dim=0) - second.mean(dim=0)
     one, two = _centred_factor(first), _centred_factor(second)
@@ -66,26 +67,37 @@ def _centred_factor(features: torch.Tensor) -> torch.Tensor:
     return scaled
 
 
+def _prepared(pooled: torch.Tensor) -> Formula:
+    features = pooled.double().cpu()
+    return lambda real, fake: {"frechet": frechet_distance(features[real], features[fake])}
+
+
 class Frechet(Metric):
     """FID on the published features, else a Frechet distance under its features' name."""
 
     name: ClassVar[MetricName] = "frechet"
 
-    def figures(self, real: Described, fake: Described, conditions: Conditions) -> tuple[Score]:
+    def figures(self, sets: Compared, conditions: Conditions) -> tuple[Score]:
         """One figure (see `Metric`)."""
-        photographs, generated = real.measured["features"], fake.measured["features"]
-        part = min(len(photographs) // 2, len(generated))
         n, dim = min(conditions.n_real, conditions.n_fake), conditions.dim
         few = f"With {n} images in {dim} dimensions it measures their number more than their look. "
         falls = "It falls as images are added: compare it only at equal numbers"
         published = conditions.extractor == PUBLISHED
+        generated, training = sets.fake.measured["features"], sets.training_values("features")
+        learned = None
+        if training is not None and len(training) >= 2:
+            # It falls with the number of images: as many as photographs are compared with.
+            rng = numpy_generator(conditions.draws.seed, "frechet-training")
+            rows = rng.permutation(len(training))[: conditions.n_real]
+            learned = frechet_distance(training[torch.from_numpy(rows)], generated), len(rows)
+        beside = conditions.beside(_prepared, sets, "features", Asked(("frechet",), "lower", 2))
         return (
             conditions.score(
                 "fid" if published else f"frechet-{conditions.extractor}",
-                frechet_distance(photographs, generated),
+                frechet_distance(*sets.values("features")),
                 "lower",
-                floor=conditions.floor(frechet_distance, photographs, part, 2),
-                n_floor=part,
+                beside["frechet"],
+                training=learned,
                 note=(few if n < 2 * dim else "") + falls,
                 beside_conditions=True,
             ),

@@ -23,21 +23,18 @@ from numpy.typing import NDArray
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.seeding import numpy_generator
+from hzsynth.data.independence import halves
 from hzsynth.score.catalogue import MetricName
-from hzsynth.score.floors import Floor, mean_and_spread, random_parts
-from hzsynth.score.metric import PUBLISHED, Conditions, Described, Metric
+from hzsynth.score.floors import Beside, Floor, mean_and_spread
+from hzsynth.score.metric import PUBLISHED, Compared, Conditions, Metric, NotIdentifiableError
 from hzsynth.score.metrics.frechet import frechet_distance
-from hzsynth.score.results import Fit, Score, Unavailable
+from hzsynth.score.results import Fit, Score
 
 SMALLEST_SUBSET = 30
 _SUBSETS = 15
 _SHARE_OF_SMALLEST = 3
 _TOLERATED_SHARE = 0.1
 _FITTED_FLOORS = 5
-
-
-class NotIdentifiableError(InputError):
-    """The images are too few for a figure to mean anything; the sentence says why."""
 
 
 @dataclass(frozen=True)
@@ -141,15 +138,10 @@ class FrechetInfinity(Metric):
 
     name: ClassVar[MetricName] = "frechet-infinity"
 
-    def figures(
-        self, real: Described, fake: Described, conditions: Conditions
-    ) -> tuple[Score | Unavailable]:
+    def figures(self, sets: Compared, conditions: Conditions) -> tuple[Score]:
         """One figure (see `Metric`)."""
-        photographs, generated = real.measured["features"], fake.measured["features"]
-        try:
-            line = frechet_distance_at_infinity(photographs, generated, seed=conditions.draws.seed)
-        except NotIdentifiableError as error:
-            return (Unavailable(self.name, str(error)),)
+        photographs, generated = sets.values("features")
+        line = frechet_distance_at_infinity(photographs, generated, seed=conditions.draws.seed)
         part = min(len(photographs) // 2, len(generated))
         below = (
             " It came out below 0, which means 0 within its error." if line.at_infinity < 0 else ""
@@ -160,9 +152,8 @@ class FrechetInfinity(Metric):
                 "fid-infinity" if published else f"frechet-infinity-{conditions.extractor}",
                 line.at_infinity,
                 "lower",
+                Beside(floor=_floor(photographs, sets.units, conditions.draws.seed), n_floor=part),
                 spread=line.standard_error,
-                floor=_floor(photographs, part, conditions.draws.seed),
-                n_floor=part,
                 fit=Fit(line.sizes, line.distances, line.standard_error),
                 note=(
                     "It is what the line through the subsets gives for infinitely many images."
@@ -173,17 +164,17 @@ class FrechetInfinity(Metric):
         )
 
 
-def _floor(photographs: torch.Tensor, part: int, seed: int) -> Floor | None:
+def _floor(photographs: torch.Tensor, units: NDArray[np.int64], seed: int) -> Floor | None:
     # A floor is fifteen distances: a few divisions show where it lies.
-    try:
-        return mean_and_spread(
-            [
-                frechet_distance_at_infinity(photographs[a], photographs[b], seed=seed).at_infinity
-                for a, b in random_parts(len(photographs), part, _FITTED_FLOORS, seed)
-            ]
-        )
-    except NotIdentifiableError:
-        return None
+    values = []
+    for number in range(_FITTED_FLOORS):
+        first = torch.from_numpy(halves(units, seed, "floor", str(number)))
+        try:
+            line = frechet_distance_at_infinity(photographs[first], photographs[~first], seed=seed)
+        except NotIdentifiableError:
+            return None
+        values.append(line.at_infinity)
+    return mean_and_spread(values)
 
 
 METRIC = FrechetInfinity()

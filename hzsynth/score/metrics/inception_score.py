@@ -10,7 +10,7 @@ a skin disease: it is here because reviewers ask for it.
 import torch
 from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
 
-from hzsynth.score.metric import Conditions, Described, Metric
+from hzsynth.score.metric import Compared, Conditions, Metric
 from hzsynth.score.one_set import figure_of_one_set
 from hzsynth.score.results import Score
 
@@ -50,7 +50,7 @@ class InceptionScore(Metric):
     needs = "class scores"
     elsewhere = "vendi"
 
-    def figures(self, real: Described, fake: Described, conditions: Conditions) -> tuple[Score]:
+    def figures(self, sets: Compared, conditions: Conditions) -> tuple[Score]:
         """One figure (see `Metric`)."""
         smaller = min(conditions.n_real, conditions.n_fake)
         splits = _SPLITS if smaller >= _SPLITS * _SMALLEST_SPLIT else 1
@@ -58,8 +58,8 @@ class InceptionScore(Metric):
             figure_of_one_set(
                 self.name,
                 lambda scores: inception_score(scores, splits=splits),
-                real.measured["class scores"],
-                fake.measured["class scores"],
+                sets,
+                "class scores",
                 conditions,
                 note=lambda value: _NOTE,
                 beside_conditions=True,

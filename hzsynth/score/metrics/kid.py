@@ -19,14 +19,15 @@ from torch_fidelity.metric_kid import kernel_poly, mmd2
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.seeding import derive_seed
-from hzsynth.score.floors import Floor, mean_and_spread, random_parts
-from hzsynth.score.metric import Conditions, Described, Metric
+from hzsynth.score.floors import Asked, Floor, Formula, mean_and_spread, random_parts
+from hzsynth.score.metric import Compared, Conditions, Draws, Metric, NotIdentifiableError
 from hzsynth.score.results import Score
 
 LARGEST_SUBSET = 1000
 """Default subsets stop growing here: the subset size of the published KID."""
 
 _LARGEST_TABLE = 8000
+_FEWEST = 4
 
 
 def default_subset_size(n_real: int, n_fake: int) -> int:
@@ -150,7 +151,7 @@ def _jackknife_variance(within: NDArray[np.float64], across: NDArray[np.float64]
 
 
 def kid_floor(real: torch.Tensor, *, part: int, repeats: int, seed: int = 0) -> Floor:
-    """`floors.floor_of` for the squared MMD, with the kernels computed once.
+    """The squared MMD between two disjoint random parts of some photographs.
 
     Args:
         real: float N x D.
@@ -164,6 +165,32 @@ def kid_floor(real: torch.Tensor, *, part: int, repeats: int, seed: int = 0) -> 
     kernels = _Kernels.between(real, real)
     parts = random_parts(len(real), part, repeats, seed)
     return mean_and_spread([kernels.squared_mmd(a.numpy(), b.numpy()) for a, b in parts])
+
+
+def prepared_kid(pooled: torch.Tensor) -> Formula:
+    """The unbiased squared MMD between rows of pooled features, with the kernels computed once.
+
+    Args:
+        pooled: float P x D.
+
+    Returns:
+        From N and M rows, at least two each, the figure ``kid``.
+    """
+    features = pooled.float().cpu().numpy()
+    table = kernel_poly(features, features).astype(np.float64)
+
+    def formula(real: torch.Tensor, fake: torch.Tensor) -> dict[str, float]:
+        first, second = real.numpy(), fake.numpy()
+        within, other = table[np.ix_(first, first)], table[np.ix_(second, second)]
+        n, m = len(first), len(second)
+        value = (
+            (within.sum() - np.trace(within)) / (n * (n - 1))
+            + (other.sum() - np.trace(other)) / (m * (m - 1))
+            - 2 * table[np.ix_(first, second)].mean()
+        )
+        return {"kid": float(value)}
+
+    return formula
 
 
 @dataclass(frozen=True)
@@ -208,32 +235,43 @@ class Kid(Metric):
 
     name = "kid"
 
-    def figures(self, real: Described, fake: Described, conditions: Conditions) -> tuple[Score]:
+    def figures(self, sets: Compared, conditions: Conditions) -> tuple[Score]:
         """One figure (see `Metric`)."""
-        photographs, generated = real.measured["features"], fake.measured["features"]
+        photographs, generated = sets.values("features")
         draws = conditions.draws
+        smallest = min(len(photographs), len(generated))
+        if smallest < _FEWEST:
+            raise NotIdentifiableError(f"it needs {_FEWEST} images in each set, not {smallest}")
         size = draws.subset_size or default_subset_size(len(photographs), len(generated))
         value, spread = kid(
             photographs, generated, subset_size=size, subsets=draws.subsets, seed=draws.seed
         )
-        part = min(size, len(photographs) // 2)
-        floor = None
-        if part >= 2:
-            floor = kid_floor(photographs, part=part, repeats=draws.floor_repeats, seed=draws.seed)
+        beside = conditions.beside(prepared_kid, sets, "features", Asked(("kid",), "lower", 2))
         n = min(conditions.n_real, conditions.n_fake)
         return (
             conditions.score(
                 f"kid-{conditions.extractor}",
                 value,
                 "lower",
+                beside["kid"],
+                training=_of_training(sets, size, draws),
                 spread=spread,
-                floor=floor,
-                n_floor=part,
                 subset_size=size,
                 subsets=draws.subsets,
                 note=f"It is unbiased: values about 0 mean no difference that {n} images can show",
             ),
         )
+
+
+def _of_training(sets: Compared, size: int, draws: Draws) -> tuple[float, int] | None:
+    """KID to the training photographs, at the same subset size where they are enough."""
+    training, generated = sets.training_values("features"), sets.fake.measured["features"]
+    if training is None or len(training) < _FEWEST:
+        return None
+    size = min(size, default_subset_size(len(training), len(generated)))
+    return kid(training, generated, subset_size=size, subsets=draws.subsets, seed=draws.seed)[
+        0
+    ], len(training)
 
 
 METRIC = Kid()

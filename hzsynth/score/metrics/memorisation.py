@@ -12,8 +12,11 @@ alone is no proof of privacy ("DCR delusion", arXiv:2505.01524), and `hzsynth.au
 import torch
 
 from hzsynth.core.errors import InputError
-from hzsynth.score.metric import Conditions, Described, Metric
-from hzsynth.score.results import QUANTILE, Memorisation, NearestPair
+from hzsynth.data.independence import independent_units, one_of_each
+from hzsynth.score.copies import FALSE_ALARMS, QUANTILE, Memorisation, NearestPair
+from hzsynth.score.metric import Compared, Conditions, Metric
+from hzsynth.score.results import Unavailable
+from hzsynth.statistics.orders import near_probability, noticeable_share, quantile_rank
 
 
 def nearest_neighbour_memorisation(
@@ -55,11 +58,17 @@ def nearest_neighbour_memorisation(
         between.fill_diagonal_(float("inf"))
     else:
         reference, between = "held-out", torch.cdist(held_out, train)
-    threshold = float(between.min(dim=1).values.double().quantile(QUANTILE))
+    # The rank whose law under chance is known exactly, as in the audit.
+    rank = quantile_rank(QUANTILE, len(between))
+    threshold = float(between.min(dim=1).values.double().sort().values[rank - 1])
     distances, nearest = torch.cdist(fake, train).min(dim=1)
     order = torch.argsort(distances, stable=True)[:pairs].tolist()
+    near = int((distances.double() < threshold).sum())
+    against_new = reference == "held-out"
     return Memorisation(
-        share=float((distances < threshold).double().mean()),
+        share=near / len(fake),
+        p=near_probability(near, len(fake), rank, len(between)) if against_new else None,
+        noticeable=noticeable_share(len(fake), rank, len(between), FALSE_ALARMS),
         threshold=threshold,
         reference=reference,
         n_fake=len(fake),
@@ -71,21 +80,30 @@ def nearest_neighbour_memorisation(
 
 
 class MemorisationShare(Metric):
-    """Train against held-out by the set's splits; without splits all of it counts as train."""
+    """Members against held-out photographs; without any, each member's distance to the others stands in."""
 
     name = "memorisation"
 
-    def figures(
-        self, real: Described, fake: Described, conditions: Conditions
-    ) -> tuple[Memorisation]:
+    def figures(self, sets: Compared, conditions: Conditions) -> tuple[Memorisation | Unavailable]:
         """One figure (see `Metric`)."""
-        features = real.measured["features"]
-        unseen = torch.tensor([r.split in ("val", "test") for r in real.images], dtype=torch.bool)
+        if sets.members is None or len(sets.members.images) < 2:
+            return (
+                Unavailable(
+                    self.name,
+                    "`real` holds no training photographs, of which copies could be looked for",
+                ),
+            )
+        held_out = None
+        if sets.held_out is not None:
+            # One photograph a patient: the chance holds for independent ones.
+            units = independent_units(sets.held_out.images)
+            rows = torch.from_numpy(one_of_each(units, conditions.draws.seed, "memorisation"))
+            held_out = sets.held_out.measured["features"][rows]
         return (
             nearest_neighbour_memorisation(
-                fake.measured["features"],
-                features[~unseen],
-                features[unseen],
+                sets.fake.measured["features"],
+                sets.members.measured["features"],
+                held_out,
                 extractor=conditions.extractor,
                 pairs=conditions.draws.pairs,
             ),

@@ -18,9 +18,8 @@ from torch_fidelity.metric_prc import (
     prc_features_to_metric,
 )
 
-from hzsynth.core.errors import InputError
-from hzsynth.score.floors import Floor, mean_and_spread, random_parts
-from hzsynth.score.metric import Conditions, Described, Metric
+from hzsynth.score.floors import Asked, Formula
+from hzsynth.score.metric import Compared, Conditions, Metric, NotIdentifiableError
 from hzsynth.score.results import Score
 
 PRDC = ("precision", "recall", "density", "coverage")
@@ -40,7 +39,7 @@ def precision_recall_density_coverage(real: torch.Tensor, fake: torch.Tensor) ->
         ``coverage`` (5 neighbours, in [0, 1]).
 
     Raises:
-        InputError: a set has too few images for the neighbourhoods.
+        NotIdentifiableError: a set has too few images for the neighbourhoods.
 
     Examples:
         >>> import torch
@@ -51,7 +50,7 @@ def precision_recall_density_coverage(real: torch.Tensor, fake: torch.Tensor) ->
         1.0
     """
     if min(len(real), len(fake)) <= _COVERAGE_NEIGHBOURS:
-        raise InputError(
+        raise NotIdentifiableError(
             f"precision, recall, density and coverage need more than {_COVERAGE_NEIGHBOURS} images "
             f"in each set, not {len(real)} and {len(fake)}"
         )
@@ -70,40 +69,59 @@ def precision_recall_density_coverage(real: torch.Tensor, fake: torch.Tensor) ->
     }
 
 
+def prepared_prdc(pooled: torch.Tensor) -> Formula:
+    """The four figures of rows of pooled features, with the distances computed once.
+
+    Args:
+        pooled: float P x D.
+
+    Returns:
+        From N and M rows, more than five each, the figures by name.
+    """
+    table = torch.cdist(pooled.float(), pooled.float())
+
+    def formula(real: torch.Tensor, fake: torch.Tensor) -> dict[str, float]:
+        between, across = table[real][:, real], table[real][:, fake]
+        precision = between.kthvalue(_PRECISION_NEIGHBOURS + 1, dim=1).values
+        reach = table[fake][:, fake].kthvalue(_PRECISION_NEIGHBOURS + 1, dim=1).values
+        inside = across < between.kthvalue(_COVERAGE_NEIGHBOURS + 1, dim=1).values[:, None]
+        return {
+            "precision": float((across <= precision[:, None]).any(dim=0).float().mean()),
+            "recall": float((across <= reach).any(dim=1).float().mean()),
+            "density": float(inside.sum() / (_COVERAGE_NEIGHBOURS * len(fake))),
+            "coverage": float(inside.any(dim=1).float().mean()),
+        }
+
+    return formula
+
+
 class PrecisionRecallDensityCoverage(Metric):
     """The four figures, each beside the same of two parts of the photographs."""
 
     name = "prdc"
 
-    def figures(
-        self, real: Described, fake: Described, conditions: Conditions
-    ) -> tuple[Score, ...]:
+    def figures(self, sets: Compared, conditions: Conditions) -> tuple[Score, ...]:
         """Four figures (see `Metric`)."""
-        photographs, generated = real.measured["features"], fake.measured["features"]
-        values = precision_recall_density_coverage(photographs, generated)
-        part = min(len(photographs) // 2, len(generated))
-        floors = _floors(photographs, part, conditions)
+        values = precision_recall_density_coverage(*sets.values("features"))
+        training = sets.training_values("features")
+        learned: dict[str, tuple[float, int]] = {}
+        if training is not None and len(training) > _COVERAGE_NEIGHBOURS:
+            found = precision_recall_density_coverage(training, sets.fake.measured["features"])
+            learned = {name: (value, len(training)) for name, value in found.items()}
+        asked = Asked(PRDC, "higher", _COVERAGE_NEIGHBOURS + 1)
+        beside = conditions.beside(prepared_prdc, sets, "features", asked)
         n = min(conditions.n_real, conditions.n_fake)
         return tuple(
             conditions.score(
                 f"{name}-{conditions.extractor}",
                 values[name],
                 "higher",
-                floor=floors.get(name),
-                n_floor=part,
+                beside[name],
+                training=learned.get(name),
                 note=_note(name, values[name], n),
             )
             for name in PRDC
         )
-
-
-def _floors(photographs: torch.Tensor, part: int, conditions: Conditions) -> dict[str, Floor]:
-    if part <= _COVERAGE_NEIGHBOURS:
-        return {}
-    draws = conditions.draws
-    parts = random_parts(len(photographs), part, draws.floor_repeats, draws.seed)
-    repeats = [precision_recall_density_coverage(photographs[a], photographs[b]) for a, b in parts]
-    return {name: mean_and_spread([repeat[name] for repeat in repeats]) for name in PRDC}
 
 
 def _note(name: str, value: float, n: int) -> str:

@@ -16,7 +16,8 @@ from scipy.stats import wasserstein_distance
 
 from hzsynth.core.image_set import ImageSet
 from hzsynth.data.skin_tone import skin_angle
-from hzsynth.score.metric import Conditions, Described, Metric
+from hzsynth.score.floors import Asked, Formula
+from hzsynth.score.metric import Compared, Conditions, Described, Metric
 from hzsynth.score.results import Score, Unavailable
 
 
@@ -48,30 +49,49 @@ def tone_distance(real: NDArray[np.float64], fake: NDArray[np.float64]) -> float
     return float(wasserstein_distance(real, fake)) if len(real) and len(fake) else float("nan")
 
 
-def _distance(real: torch.Tensor, fake: torch.Tensor) -> float:
-    return tone_distance(real.numpy(), fake.numpy())
+def _prepared(pooled: torch.Tensor) -> Formula:
+    angles = pooled.numpy()
+    return lambda real, fake: {"tone": tone_distance(angles[real.numpy()], angles[fake.numpy()])}
 
 
-def _told(angles: torch.Tensor) -> torch.Tensor:
-    return angles[~angles.isnan()]
+def _told(described: Described) -> NDArray[np.int64]:
+    """The rows of the images whose tone can be told."""
+    return np.flatnonzero(~described.measured["tones"].isnan().numpy())
+
+
+def _those_told(sets: Compared) -> Compared:
+    rows = _told(sets.real)
+
+    def kept(side: Described) -> Described:
+        return side.part(torch.from_numpy(_told(side)))
+
+    training = sets.training if sets.training is None else kept(sets.training)
+    return replace(
+        sets,
+        real=kept(sets.real),
+        fake=kept(sets.fake),
+        training=training if training is not None and len(training.images) else None,
+        units=sets.units[rows],
+    )
 
 
 class Tone(Metric):
-    """The distance of skin tones."""
+    """The distance of skin tones, of the images whose tone can be told."""
 
     name = "tone"
     needs = "tones"
 
-    def figures(
-        self, real: Described, fake: Described, conditions: Conditions
-    ) -> tuple[Score | Unavailable]:
-        """One figure (see `Metric`), of the images whose tone can be told."""
-        photographs, generated = _told(real.measured["tones"]), _told(fake.measured["tones"])
-        unclear = 1 - len(photographs) / len(real.images), 1 - len(generated) / len(fake.images)
+    def figures(self, sets: Compared, conditions: Conditions) -> tuple[Score | Unavailable]:
+        """One figure (see `Metric`)."""
+        told = _those_told(sets)
+        unclear = (
+            1 - len(told.real.images) / len(sets.real.images),
+            1 - len(told.fake.images) / len(sets.fake.images),
+        )
         left_out = (
             f"{unclear[0]:.0%} of the photographs and {unclear[1]:.0%} of the generated images"
         )
-        if not len(photographs) or not len(generated):
+        if not len(told.real.images) or not len(told.fake.images):
             return (Unavailable(self.name, f"the skin tone of {left_out} cannot be told"),)
         by_eye = replace(
             conditions,
@@ -81,15 +101,20 @@ class Tone(Metric):
             size=0,
             dim=0,
         )
-        part = min(len(photographs) // 2, len(generated))
-        value = _distance(photographs, generated)
+        photographs, generated = told.values("tones")
+        value = tone_distance(photographs.numpy(), generated.numpy())
+        training = told.training_values("tones")
+        learned = None
+        if training is not None:
+            learned = tone_distance(training.numpy(), generated.numpy()), len(training)
+        beside = by_eye.beside(_prepared, told, "tones", Asked(("tone",), "lower", 2))
         return (
             by_eye.score(
                 "tone-distance",
                 value,
                 "lower",
-                floor=by_eye.floor(_distance, photographs, part, 1),
-                n_floor=part,
+                beside["tone"],
+                training=learned,
                 note=f"The tone of an image has to move by {value:.1f} degrees on average; "
                 f"the tone of {left_out} cannot be told",
             ),

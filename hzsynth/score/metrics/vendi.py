@@ -9,7 +9,7 @@ sides are measured at the same number.
 
 import torch
 
-from hzsynth.score.metric import Conditions, Described, Metric
+from hzsynth.score.metric import Compared, Conditions, Metric
 from hzsynth.score.one_set import figure_of_one_set
 from hzsynth.score.results import Score
 
@@ -40,14 +40,14 @@ class Vendi(Metric):
 
     name = "vendi"
 
-    def figures(self, real: Described, fake: Described, conditions: Conditions) -> tuple[Score]:
+    def figures(self, sets: Compared, conditions: Conditions) -> tuple[Score]:
         """One figure (see `Metric`)."""
         return (
             figure_of_one_set(
                 f"vendi-{conditions.extractor}",
                 vendi_score,
-                real.measured["features"],
-                fake.measured["features"],
+                sets,
+                "features",
                 conditions,
                 note=lambda value: (
                     f"The set counts as {value:.1f} entirely different images, measured on "

@@ -40,8 +40,8 @@ class Scores:
         return self.report[metric]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a figure: ``metric``, ``value``, ``spread``, ``floor``, ``better``."""
-        names = ("metric", "value", "spread", "floor", "better")
+        """One row a figure: ``metric``, ``value``, ``spread``, ``floor``, ``against_training``, ``p_adjusted``, ``better``."""
+        names = ("metric", "value", "spread", "floor", "against_training", "p_adjusted", "better")
         rows = [{name: getattr(one, name) for name in names} for one in self.report.scores]
         return pd.DataFrame(rows, columns=names)
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from hzsynth.core.errors import InputError
+from hzsynth.score.metric import NotIdentifiableError
 from hzsynth.score.metrics.frechet import frechet_distance
 from hzsynth.score.metrics.frechet_infinity import (
-    NotIdentifiableError,
     fit_line,
     frechet_distance_at_infinity,
 )

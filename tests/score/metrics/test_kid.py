@@ -8,13 +8,14 @@ import torch
 
 from hzsynth.core.errors import InputError
 from hzsynth.core.seeding import derive_seed
-from hzsynth.score.floors import floor_of
+from hzsynth.score.floors import mean_and_spread, random_parts
 from hzsynth.score.metrics import kid as kid_module
 from hzsynth.score.metrics.kid import (
     default_subset_size,
     kid,
     kid_floor,
     kid_of_all,
+    prepared_kid,
     squared_mmd,
 )
 from tests.score.metrics.clouds import gaussian
@@ -128,10 +129,18 @@ def test_kid_equals_torch_fidelity(monkeypatch: pytest.MonkeyPatch, largest: int
 def test_the_floor_of_kid_is_that_of_the_parts() -> None:
     real = gaussian(36, 40)
     quick = kid_floor(real, part=15, repeats=6, seed=2)
-    plain = floor_of(squared_mmd, real, part=15, repeats=6, seed=2)
+    parts = random_parts(40, 15, 6, 2)
+    plain = mean_and_spread([squared_mmd(real[a], real[b]) for a, b in parts])
     assert quick == pytest.approx(plain, rel=1e-4, abs=1e-6)
 
 
+def test_prepared_kernels_give_the_distance_of_all_images() -> None:
+    real, fake = gaussian(37, 12), gaussian(38, 17, shift=0.4)
+    formula = prepared_kid(torch.cat([real, fake]))
+    found = formula(torch.arange(12), torch.arange(12, 29))["kid"]
+    assert found == pytest.approx(kid_of_all(real, fake).value, rel=1e-5)
+
+
 def test_floor_of_kid_is_near_zero() -> None:
-    value, spread = floor_of(squared_mmd, gaussian(16, 80), part=40)
+    value, spread = kid_floor(gaussian(16, 80), part=40, repeats=20)
     assert abs(value) < spread

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
-from hzsynth.score.metrics.prdc import precision_recall_density_coverage
+from hzsynth.score.metrics.prdc import precision_recall_density_coverage, prepared_prdc
 from tests.score.metrics.clouds import gaussian
 
 
@@ -49,3 +50,10 @@ def test_density_and_coverage_equal_plain_counting() -> None:
     values = precision_recall_density_coverage(real, fake)
     assert values["density"] == pytest.approx(inside.sum() / (5 * 9))
     assert values["coverage"] == pytest.approx(inside.any(axis=1).mean())
+
+
+def test_prepared_distances_give_the_same_figures() -> None:
+    real, fake = gaussian(40, 30, dim=12), gaussian(41, 22, dim=12, shift=0.2)
+    prepared = prepared_prdc(torch.cat([real, fake]))(torch.arange(30), torch.arange(30, 52))
+    for name, value in precision_recall_density_coverage(real, fake).items():
+        assert prepared[name] == pytest.approx(value, abs=1e-6), name
