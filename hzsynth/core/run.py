@@ -145,11 +145,11 @@ class RunDir:
         if not path.exists():
             return None
         if not path.is_dir():
-            raise InputError(f"--out '{path}' is a file, expected a run directory")
+            raise InputError(f"`out` '{path}' is a file, expected a run directory")
         if cls.is_at(path):
             return cls.load(path)
         if any(file.name != _LOCK for file in path.iterdir()):
-            raise InputError(f"--out '{path}' is not empty and holds no run; name a new folder")
+            raise InputError(f"`out` '{path}' is not empty and holds no run; name a new folder")
         return None
 
     @classmethod
@@ -185,7 +185,7 @@ class RunDir:
         return (path / _RUN).is_file()
 
     def _refuse_unless_resumable(self, asked: Mapping[str, Any]) -> None:
-        hint = "use --force to start anew, or another --out"
+        hint = "use `force` to start anew, or another `out`"
         if self.finished:
             raise InputError(f"the run '{self.path}' is already finished; {hint}")
         if self.kind != asked["kind"]:

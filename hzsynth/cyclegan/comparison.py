@@ -120,24 +120,21 @@ def compare(
     """
     remarks: list[str] = []
     photographs = _photographs(source, target, {i.sha256 for i in seen}, config, remarks)
-    sources, wanted = photographs.sources, photographs.wanted
     judge = judge or _trained_judge(photographs, config.seed, compute)
     methods = _Methods(
         translate, harmonise or translate, of_tone_map, _tone_map(source, target, config)
     )
     statistics = measure_target(photographs.hosts)
-    made = _make_all(methods, sources, statistics, config, progress)
-    healthy_made = _change_healthy(methods, wanted, statistics, config)
+    made = _make_all(methods, photographs.sources, statistics, config, progress)
+    healthy_made = _change_healthy(methods, photographs.wanted, statistics, config)
     features = extractor or create_extractor(compute=compute)
-    evaluator = MethodEvaluator(sources, wanted, judge, config.seed, features)
-    rows = []
-    with progress.task("measuring", total=len(made), unit="methods") as task:
-        for name, pictures in made.items():
-            rows.append(evaluator.measure(name, pictures, healthy_made.get(name)))
-            task.advance(1)
+    evaluator = MethodEvaluator(
+        photographs.sources, photographs.wanted, judge, config.seed, features
+    )
+    rows = _measure_all(evaluator, made, healthy_made, progress)
     passed, sentence = recommend(rows, evaluator.tone_floor, TONE if of_tone_map else MODEL)
     return Comparison(
-        rows=tuple(rows),
+        rows=rows,
         passed=passed,
         recommendation=sentence,
         kid_floor=evaluator.floors[KID],
@@ -146,9 +143,24 @@ def compare(
         judge=judge.name,
         remarks=(*remarks, *evaluator.remarks),
         counts=photographs.counts(),
-        sheet=_sheet(sources, made),
+        sheet=_sheet(photographs.sources, made),
         config=config,
     )
+
+
+def _measure_all(
+    evaluator: MethodEvaluator,
+    made: Mapping[str, Sequence[Changed | None]],
+    healthy_made: Mapping[str, Sequence[Picture]],
+    progress: Progress,
+) -> tuple[Row, ...]:
+    """A row of the table for every method."""
+    rows = []
+    with progress.task("measuring", total=len(made), unit="methods") as task:
+        for name, pictures in made.items():
+            rows.append(evaluator.measure(name, pictures, healthy_made.get(name)))
+            task.advance(1)
+    return tuple(rows)
 
 
 def _tone_map(source: ImageSet, target: ImageSet, config: ComparisonConfig) -> Baseline | None:
