@@ -14,7 +14,15 @@ class AuditConfig(Config):
     most_near: float = Field(
         3.0, ge=1, description="the gate fails above this many times the quantile's share"
     )
-    level: float = Field(0.01, gt=0, lt=0.5, description="level of the tests")
+    level: float = Field(
+        0.005, gt=0, lt=0.5, description="level of the tests of nearness and leaning"
+    )
+    most_leaning: float = Field(
+        0.67,
+        gt=0.5,
+        lt=1,
+        description="the gate fails when more of the leaning than this is surely on training patients",
+    )
     lowest_c_t: float = Field(-3.0, lt=0, description="the gate fails below this C_T (z)")
     most_auc: float = Field(
         0.6, gt=0.5, lt=1, description="the gate fails when membership's AUC is surely above this"
@@ -39,4 +47,6 @@ class AuditConfig(Config):
         False, description="count membership by the discriminator's score in the gate"
     )
     pairs: int = Field(24, ge=1, description="closest pairs on the contact sheet")
-    seed: int = Field(0, ge=0, description="of the bootstrap and of the control")
+    seed: int = Field(
+        0, ge=0, description="of the bootstrap, the control, and who stands for a patient"
+    )

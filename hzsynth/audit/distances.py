@@ -12,6 +12,8 @@ from sklearn.cluster import KMeans
 from torch.nn import functional
 
 from hzsynth.audit.feature_spaces import FeatureSpace, Pixels
+from hzsynth.audit.leaning import Leanings, leanings_by_distance, leanings_in_mixtures
+from hzsynth.audit.roles import Roles, each_its_own
 from hzsynth.core.progress import SILENT, Progress
 
 _CROP = 0.8
@@ -54,9 +56,8 @@ class Distances:
         fake_cells: M, the cell of the space in which each generated image lies (see `copying.c_t`).
         held_out_cells: K.
         train_cells: N.
-        attacked: bool N, training photographs whose membership is asked for: of the generated classes,
-            one a patient.
-        independent: bool K, held-out photographs that are tested: one a patient.
+        roles: whose the photographs are, and which are asked about.
+        leanings: which patients' photographs the generated images need to be explained.
     """
 
     space: str
@@ -69,8 +70,8 @@ class Distances:
     fake_cells: torch.Tensor
     held_out_cells: torch.Tensor
     train_cells: torch.Tensor
-    attacked: torch.Tensor
-    independent: torch.Tensor
+    roles: Roles
+    leanings: Leanings
 
     def without(self, dropped: torch.Tensor) -> "Distances":
         """The same without some generated images, bool M."""
@@ -80,17 +81,7 @@ class Distances:
             to_train=self.to_train[kept],
             to_held_out=self.to_held_out[kept],
             fake_cells=self.fake_cells[kept],
-        )
-
-    def against(self, held_out: torch.Tensor) -> "Distances":
-        """The same with some of the held-out photographs only, bool K."""
-        return replace(
-            self,
-            to_held_out=self.to_held_out[:, held_out],
-            held_out=self.held_out[held_out],
-            copy_to_held_out=self.copy_to_held_out[:, held_out],
-            held_out_cells=self.held_out_cells[held_out],
-            independent=self.independent[held_out],
+            leanings=self.leanings.without(dropped),
         )
 
     def with_copies(self, places: torch.Tensor, copied: torch.Tensor) -> "Distances":
@@ -109,7 +100,13 @@ class Distances:
         to_train[places] = self.copy_to_train[copied]
         to_held_out[places] = self.copy_to_held_out[copied]
         cells[places] = self.train_cells[copied]
-        return replace(self, to_train=to_train, to_held_out=to_held_out, fake_cells=cells)
+        return replace(
+            self,
+            to_train=to_train,
+            to_held_out=to_held_out,
+            fake_cells=cells,
+            leanings=self.leanings.with_copies(places, self.roles.train[copied]),
+        )
 
 
 def measure_distances(
@@ -118,9 +115,7 @@ def measure_distances(
     train: Pixels,
     held_out: Pixels,
     *,
-    same_patient: torch.Tensor | None = None,
-    attacked: torch.Tensor | None = None,
-    independent: torch.Tensor | None = None,
+    roles: Roles | None = None,
     progress: Progress = SILENT,
 ) -> Distances:
     """Distances between the three sets in one space.
@@ -130,9 +125,7 @@ def measure_distances(
         fake: generated images, uint8 M x 3 x S x S.
         train: training photographs, uint8 N x 3 x S x S.
         held_out: photographs that the generator did not see, uint8 K x 3 x S x S.
-        same_patient: bool N x N, pairs of training photographs that do not count as others.
-        attacked: bool N, see `Distances`; by default all.
-        independent: bool K, likewise.
+        roles: whose the photographs are; by default each is of another patient.
         progress: where progress is shown.
 
     Returns:
@@ -151,24 +144,28 @@ def measure_distances(
         fakes = described(fake)
         train_views = torch.stack([described(view) for view in views(train)])
         held_out_views = torch.stack([described(view) for view in views(held_out)])
+    roles = roles or each_its_own(len(train), len(held_out))
     copies = _over_views(train_views[0], train_views).fill_diagonal_(0.0)
-    excluded = torch.eye(len(train), dtype=torch.bool)
-    if same_patient is not None:
-        excluded |= same_patient
+    other = copies.masked_fill(roles.train[:, None] == roles.train[None], float("inf"))
+    to_train, to_held_out = (_over_views(fakes, seen) for seen in (train_views, held_out_views))
     centres = cell_centres(train_views[0], len(held_out))
     return Distances(
         space=space.name,
-        to_train=_over_views(fakes, train_views),
-        to_held_out=_over_views(fakes, held_out_views),
+        to_train=to_train,
+        to_held_out=to_held_out,
         held_out=_over_views(held_out_views[0], train_views).min(dim=1).values,
-        train=copies.masked_fill(excluded, float("inf")).min(dim=1).values,
+        train=other.min(dim=1).values,
         copy_to_train=copies,
         copy_to_held_out=_over_views(train_views[0], held_out_views),
         fake_cells=_cells(fakes, centres),
         held_out_cells=_cells(held_out_views[0], centres),
         train_cells=_cells(train_views[0], centres),
-        attacked=_all(len(train)) if attacked is None else attacked,
-        independent=_all(len(held_out)) if independent is None else independent,
+        roles=roles,
+        leanings=(
+            leanings_in_mixtures(fakes, train_views, held_out_views, roles)
+            if space.mixes
+            else leanings_by_distance(to_train, to_held_out, other, roles)
+        ),
     )
 
 
@@ -188,10 +185,6 @@ def cell_centres(train: torch.Tensor, held_out: int) -> torch.Tensor:
     # The k-means of Meehan et al., from one place, so that equal sets have equal cells.
     found = KMeans(cells, n_init=4, random_state=0).fit(train.double().numpy())
     return torch.from_numpy(found.cluster_centers_).to(train.dtype)
-
-
-def _all(count: int) -> torch.Tensor:
-    return torch.ones(count, dtype=torch.bool)
 
 
 def _cells(features: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:

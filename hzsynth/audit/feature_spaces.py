@@ -23,10 +23,12 @@ class FeatureSpace:
     Attributes:
         name: for the report.
         describe: uint8 N x 3 x H x W -> float32 N x D; near pictures have near vectors.
+        mixes: whether a blend of two pictures has, but for its length, a mixture of their vectors.
     """
 
     name: str
     describe: Callable[[Pixels], torch.Tensor]
+    mixes: bool = False
 
 
 def default_feature_spaces(compute: Compute) -> tuple[FeatureSpace, ...]:
@@ -37,7 +39,7 @@ def default_feature_spaces(compute: Compute) -> tuple[FeatureSpace, ...]:
     ]
     return (
         *(network_space(network) for network in networks),
-        FeatureSpace("pixels", pixel_vectors),
+        pixel_space(),
     )
 
 
@@ -46,6 +48,11 @@ def network_space(extractor: FeatureExtractor) -> FeatureSpace:
     return FeatureSpace(
         extractor.name, lambda pixels: functional.normalize(extractor(pixels), dim=1)
     )
+
+
+def pixel_space() -> FeatureSpace:
+    """Standardised pixels, in which a blend of two photographs lies between them."""
+    return FeatureSpace("pixels", pixel_vectors, mixes=True)
 
 
 def pixel_vectors(pixels: Pixels) -> torch.Tensor:

@@ -4,16 +4,14 @@ The gate is a rule, not a proof: it fails where generated images are nearer to t
 photographs than new photographs are, or where they tell who was in the training set. That it
 passes says that these attacks found nothing at this number of photographs.
 
-The whole gate (three spaces, three tests each) fails by chance for some 3 % of faultless sets of 150
-images with 30 training and 30 held-out photographs (`benchmarks/audit_planted.py`), fewer with
-more photographs; so its tests are not corrected for their number.
+Four tests in each of three spaces, each at a level of .005 or less: by chance one fails for at most
+4 % of faultless sets (`benchmarks/audit_scenes.py`), so the tests are not corrected for their number.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from hzsynth.audit.config import AuditConfig
 from hzsynth.audit.discriminator_attack import DiscriminatorAttack, Judge, discriminator_attack
@@ -21,7 +19,8 @@ from hzsynth.audit.distances import Distances, measure_distances
 from hzsynth.audit.feature_spaces import FeatureSpace, default_feature_spaces
 from hzsynth.audit.power import smallest_share_found
 from hzsynth.audit.result import AuditResult, Pair, SpaceAudit
-from hzsynth.audit.space_tests import audit_space, nearness_in
+from hzsynth.audit.roles import Roles, find_roles
+from hzsynth.audit.space_tests import audit_space
 from hzsynth.core.devices import Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_record import ImageRecord
@@ -29,11 +28,10 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.phash import NEAR_DUPLICATE, nearest_hash
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import numpy_generator
-from hzsynth.data.independence import halves, independent_units, one_of_each
 from hzsynth.data.loading import load_pixels
 
 _LARGEST_SIDE = 128
-_FEWEST = 8
+_FEWEST, _FEWEST_HELD_OUT = 8, 2
 
 
 def audit_images(
@@ -69,28 +67,19 @@ def audit_images(
     """
     _check(fake, train, held_out)
     sets = {"fake": fake, "train": train, "held_out": held_out}
-    units = independent_units(held_out)
-    attacked, independent = _asked_for(fake, train, units, config.seed)
+    roles = find_roles(fake, train, held_out, config.seed)
     distances = _distances(
-        sets,
-        config,
-        spaces or default_feature_spaces(compute),
-        attacked=attacked,
-        independent=independent,
-        progress=progress,
+        sets, config, spaces or default_feature_spaces(compute), roles=roles, progress=progress
     )
-    control = _control(held_out, units, config.seed)
-    audits = tuple(audit_space(d, config, control) for d in distances)
-    asked = train.replace_records(_rows(train, attacked))
-    attack = _attack(judge, asked, held_out.replace_records(_rows(held_out, independent)), config)
-    copies = _perceptual_copies(fake, train)
-    choosing = torch.from_numpy(halves(units, config.seed, "audit", "drop"))
-    dropped = copies | _near([d.against(choosing) for d in distances], config)
+    audits = tuple(audit_space(d, config) for d in distances)
+    asked = train.replace_records(_rows(train, roles.attacked))
+    unseen = held_out.replace_records(_rows(held_out, roles.independent))
+    attack = _attack(judge, asked, unseen, config)
+    copies = _perceptual_copies(fake, train, distances[-1])
+    dropped = copies | _leaning(distances)
     told = attack is not None and attack.gates and bool(attack.failures)
     passed = not copies.any() and not told and not any(audit.failures for audit in audits)
-    without = (
-        None if passed else _passes_without(distances, dropped, ~choosing, config) and not told
-    )
+    without = None if passed else _passes_without(distances, dropped, config) and not told
     return AuditResult(
         passed=passed,
         spaces=audits,
@@ -100,7 +89,7 @@ def audit_images(
         found_from=smallest_share_found(distances, config),
         pairs=_closest(distances, audits, config.pairs),
         counts={name: len(images) for name, images in sets.items()}
-        | {"held_out_patients": int(independent.sum())},
+        | {"held_out_patients": int(roles.independent.sum())},
         digests={name: images.digest for name, images in sets.items()},
         discriminator=attack,
         remarks=tuple(remarks),
@@ -113,45 +102,10 @@ def _rows(images: ImageSet, chosen: torch.Tensor) -> list[ImageRecord]:
     return [record for record, kept in zip(images, chosen.tolist(), strict=True) if kept]
 
 
-def _asked_for(
-    fake: ImageSet, train: ImageSet, units: NDArray[np.int64], seed: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Members and held-out photographs that are tested, bool N and bool K: one a patient.
-
-    Photographs of one patient, or copies of one, are alike: to count them as several would make chance
-    look like a finding.
-    """
-    own = np.array([record.label in fake.labels for record in train])
-    attacked = np.zeros(len(train), dtype=bool)
-    rows = np.flatnonzero(own)
-    own_units = independent_units(train.replace_records([train.records[row] for row in rows]))
-    attacked[rows[one_of_each(own_units, seed, "members")]] = True
-    independent = np.zeros(len(units), dtype=bool)
-    independent[one_of_each(units, seed, "held-out")] = True
-    for name, chosen in (("train", attacked), ("held_out", independent)):
-        if chosen.sum() < _FEWEST:
-            raise InputError(
-                f"`{name}` shows {chosen.sum()} patients of {', '.join(fake.labels)} (copies of one "
-                f"photograph count once); an audit needs {_FEWEST} or more"
-            )
-    return torch.from_numpy(attacked), torch.from_numpy(independent)
-
-
-def _control(held_out: ImageSet, units: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
-    """Who stands for members in the control: val where there is val and test, else a random half."""
-    val = np.array([record.split == "val" for record in held_out])
-    if min(len(set(units[val])), len(set(units[~val]))) >= _FEWEST // 2:
-        return val
-    return halves(units, seed, "audit", "control")
-
-
 def _passes_without(
-    distances: Sequence[Distances],
-    dropped: torch.Tensor,
-    testing: torch.Tensor,
-    config: AuditConfig,
+    distances: Sequence[Distances], dropped: torch.Tensor, config: AuditConfig
 ) -> bool | None:
-    """Whether the gate passes without the dropped images, by photographs that did not choose them.
+    """Whether the gate passes without the dropped images; training photographs alone chose them.
 
     None where nothing is dropped or too few are left. A set of which many images are dropped does
     not pass: what hides below the threshold is of the same generator.
@@ -161,17 +115,14 @@ def _passes_without(
         return None
     if len(dropped) - left > config.most_dropped * len(dropped):
         return False
-    return not any(
-        audit_space(d.without(dropped).against(testing), config).failures for d in distances
-    )
+    return not any(audit_space(d.without(dropped), config).failures for d in distances)
 
 
 def _check(fake: ImageSet, train: ImageSet, held_out: ImageSet) -> None:
     for name, images in (("fake", fake), ("train", train), ("held_out", held_out)):
-        if len(images) < _FEWEST:
-            raise InputError(
-                f"`{name}` holds {len(images)} images; an audit needs {_FEWEST} or more"
-            )
+        least = _FEWEST_HELD_OUT if name == "held_out" else _FEWEST
+        if len(images) < least:
+            raise InputError(f"`{name}` holds {len(images)} images; an audit needs {least} or more")
     for name, images in (("train", train), ("held_out", held_out)):
         made = next((record for record in images if not record.is_real), None)
         if made is not None:
@@ -196,25 +147,14 @@ def _distances(
     config: AuditConfig,
     spaces: Sequence[FeatureSpace],
     *,
-    attacked: torch.Tensor,
-    independent: torch.Tensor,
+    roles: Roles,
     progress: Progress,
 ) -> tuple[Distances, ...]:
     """The distances in each space, at a side at which all three sets can be shown."""
     size = config.size or _common_size(tuple(sets.values()))
     pixels = [load_pixels(images, size) for images in sets.values()]
-    patients = [record.patient for record in sets["train"]]
-    same = torch.tensor([[a == b for b in patients] for a in patients])
     return tuple(
-        measure_distances(
-            space,
-            *pixels,
-            same_patient=same,
-            attacked=attacked,
-            independent=independent,
-            progress=progress,
-        )
-        for space in spaces
+        measure_distances(space, *pixels, roles=roles, progress=progress) for space in spaces
     )
 
 
@@ -239,18 +179,21 @@ def _attack(
     )
 
 
-def _near(distances: Sequence[Distances], config: AuditConfig) -> torch.Tensor:
-    """Which generated images are near in the pixels, or near in all networks: bool M."""
-    near = torch.stack(
-        [d.to_train.min(dim=1).values < nearness_in(d, config).threshold for d in distances]
-    )
-    # The last space is that of the pixels; a network alone also calls a mere look-alike near.
-    return near[-1] | (near[:-1].all(dim=0) if len(near) > 1 else near[0])
+def _leaning(distances: Sequence[Distances]) -> torch.Tensor:
+    """Which generated images lean on a patient in the pixels, or in all networks: bool M."""
+    high = torch.stack([d.leanings.high for d in distances])
+    # The last space is that of the pixels; a network alone also takes a mere look-alike for a copy.
+    return high[-1] | (high[:-1].all(dim=0) if len(high) > 1 else high[0])
 
 
-def _perceptual_copies(fake: ImageSet, train: ImageSet) -> torch.Tensor:
-    distances, _ = nearest_hash([r.phash for r in fake], [r.phash for r in train])
-    return torch.from_numpy(distances <= NEAR_DUPLICATE)
+def _perceptual_copies(fake: ImageSet, train: ImageSet, pixels: Distances) -> torch.Tensor:
+    """Images with the hash of a photograph, and nearer to one than photographs are to each other.
+
+    A hash alone also takes two plain pictures of skin for one.
+    """
+    found, _ = nearest_hash([r.phash for r in fake], [r.phash for r in train])
+    near = pixels.to_train.min(dim=1).values < pixels.train.min()
+    return torch.from_numpy(found <= NEAR_DUPLICATE) & near
 
 
 def _closest(

@@ -35,7 +35,9 @@ _TONES: Mapping[Verdict, Tone] = {"passes": "good", "unsure": "unsure", "fails":
 _TABLE_CAPTION = (
     "near: share of images below the threshold, with the exact probability that new photographs give "
     "as many; C_T: below -3 the images are nearer than new photographs; authentic: farther from a "
-    "training photograph than that is from its neighbour; membership: how well the images tell who was "
+    "training photograph than that is from its neighbour; leaning: on whose photographs the images lean, that "
+    "is, how much poorer an image is explained without this patient's; .5 where training and held-out "
+    "patients are leaned on alike, with the probability by exchanging them; membership: how well the images tell who was "
     "in the training set (AUC, .5 is chance; true positives at 1 % false ones); control: the same "
     "between two parts of the held-out photographs, of which nobody was in training, with what chance "
     "gives. The discriminator's row is "
@@ -90,8 +92,9 @@ def write_audit(
             alt="Two curves of distances to the nearest training photograph.",
         )
     page.section("Images to drop").text(
-        f"{len(result.dropped)} of {len(fake)} images are perceptual copies, near in the pixels or "
-        f"near in both feature spaces; `{DROP}` lists them for `hzsynth build-dataset --drop`."
+        f"{len(result.dropped)} of {len(fake)} images are perceptual copies, or lean on one training patient "
+        "more than photographs lean on another patient, in the pixels or in both feature spaces; "
+        f"`{DROP}` lists them for `hzsynth build-dataset --drop`."
     )
     atomic_write_text(out / FIGURES, json.dumps(result.to_json(), indent=2, ensure_ascii=False))
     atomic_write_text(out / DROP, "".join(f"{digest}\n" for digest in result.dropped))
@@ -107,6 +110,7 @@ def _row(audit: SpaceAudit) -> dict[str, str]:
         "near": f"{near.share:.0%} (p {near.p_near:.2g})",
         "C_T": f"{near.c_t:.1f}",
         "authentic": f"{near.authentic:.0%}",
+        "leaning": f"{audit.leaning.share:.2f} (p {audit.leaning.p:.2g})",
         **_membership_cells(audit.membership),
     }
 
@@ -122,6 +126,7 @@ def _discriminator_row(attack: DiscriminatorAttack | None) -> list[dict[str, str
             "near": "",
             "C_T": "",
             "authentic": "",
+            "leaning": "",
             **_membership_cells(attack.membership),
         }
     ]

@@ -7,6 +7,7 @@ from hzsynth.audit.config import AuditConfig
 from hzsynth.audit.copying import Nearness
 from hzsynth.audit.discriminator_attack import DiscriminatorAttack
 from hzsynth.audit.distances import Distances
+from hzsynth.audit.leaning import LeaningTest
 from hzsynth.audit.membership import Membership
 
 Verdict = Literal["passes", "unsure", "fails"]
@@ -20,12 +21,14 @@ class SpaceAudit:
         space: its name.
         nearness: distances to the training photographs.
         membership: who was in the training set.
+        leaning: whose photographs explain the images.
         failures: sentences why the gate fails; empty when it passes.
     """
 
     space: str
     nearness: Nearness
     membership: Membership
+    leaning: LeaningTest
     failures: tuple[str, ...]
 
 
@@ -54,10 +57,11 @@ class AuditResult:
         passed: whether the gate passes.
         spaces: what each space shows.
         perceptual_copies: generated images whose perceptual hash is that of a training photograph.
-        dropped: sha256 of images that should not be used: perceptual copies, near in pixels, or
-            near in both feature spaces.
-        passes_without_dropped: whether the gate passes without them, by held-out photographs that did
-            not choose them (None: it passes with them, none are dropped, or too few are left).
+        dropped: sha256 of images that should not be used: perceptual copies, and those that lean on a
+            patient in pixels or in both feature spaces more than photographs do; held-out
+            photographs have no say in it.
+        passes_without_dropped: whether the gate passes without them (None: it passes with them, none are
+            dropped, or too few are left).
         found_from: the smallest share of planted copies that nine of ten such audits find; None where
             not even copies alone would be found.
         pairs: the closest pairs, nearest first.
@@ -174,6 +178,7 @@ class AuditResult:
                 audit.space: {
                     **audit.nearness.to_json(),
                     "membership": audit.membership.to_json(),
+                    "leaning": audit.leaning.to_json(),
                     "failures": list(audit.failures),
                 }
                 for audit in self.spaces

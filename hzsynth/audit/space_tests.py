@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from hzsynth.audit.config import AuditConfig
 from hzsynth.audit.copying import Nearness, nearness
 from hzsynth.audit.distances import Distances
+from hzsynth.audit.leaning import LeaningTest, leaning_test
 from hzsynth.audit.membership import membership, membership_failures
 from hzsynth.audit.result import SpaceAudit
 from hzsynth.core.seeding import numpy_generator
@@ -13,15 +14,12 @@ from hzsynth.core.seeding import numpy_generator
 Floats = NDArray[np.float64]
 
 
-def audit_space(
-    distances: Distances, config: AuditConfig, control: NDArray[np.bool_] | None = None
-) -> SpaceAudit:
+def audit_space(distances: Distances, config: AuditConfig) -> SpaceAudit:
     """Copying and membership in one space.
 
     Args:
         distances: between the three sets.
         config: the settings.
-        control: bool K, held-out photographs that stand for members in the control.
 
     Returns:
         What the space shows, and why the gate fails there.
@@ -30,13 +28,15 @@ def audit_space(
     attack = membership(
         *attack_figures(distances),
         numpy_generator(config.seed, "audit", distances.space),
-        first=None if control is None else control[distances.independent.numpy()],
+        first=distances.roles.control[distances.roles.independent].numpy(),
     )
+    leaning = leaning_test(distances.leanings, distances.roles)
     failures = (
         *nearness_failures(near, config),
+        *leaning_failures(leaning, config),
         *membership_failures(attack, config.most_auc, config.lowest_c_t),
     )
-    return SpaceAudit(distances.space, near, attack, failures)
+    return SpaceAudit(distances.space, near, attack, leaning, failures)
 
 
 def nearness_in(distances: Distances, config: AuditConfig) -> Nearness:
@@ -44,13 +44,13 @@ def nearness_in(distances: Distances, config: AuditConfig) -> Nearness:
     nearest = distances.to_train.min(dim=1)
     return nearness(
         nearest.values.double().numpy(),
-        distances.held_out[distances.independent].double().numpy(),
+        distances.held_out[distances.roles.independent].double().numpy(),
         distances.train.double().numpy(),
         nearest.indices.numpy(),
         config.quantile,
         config.level,
         fake_cells=distances.fake_cells.numpy(),
-        held_out_cells=distances.held_out_cells[distances.independent].numpy(),
+        held_out_cells=distances.held_out_cells[distances.roles.independent].numpy(),
     )
 
 
@@ -67,8 +67,18 @@ def nearness_failures(near: Nearness, config: AuditConfig) -> tuple[str, ...]:
     return tuple(failures)
 
 
+def leaning_failures(leaning: LeaningTest, config: AuditConfig) -> tuple[str, ...]:
+    """Why the gate fails for leaning; empty where it passes."""
+    if leaning.share <= config.most_leaning or leaning.p >= config.level:
+        return ()
+    return (
+        f"{leaning.share:.0%} of the images' leaning on a training and a held-out patient is on the "
+        f"former (p = {leaning.p:.1g})",
+    )
+
+
 def attack_figures(distances: Distances) -> tuple[Floats, Floats]:
     """Distances to the nearest generated image, of members that are asked for and of held-out ones."""
-    members = distances.to_train[:, distances.attacked].min(dim=0).values
-    others = distances.to_held_out[:, distances.independent].min(dim=0).values
+    members = distances.to_train[:, distances.roles.attacked].min(dim=0).values
+    others = distances.to_held_out[:, distances.roles.independent].min(dim=0).values
     return members.double().numpy(), others.double().numpy()

@@ -21,7 +21,17 @@ from hzsynth.core.run import RunDir
 _NEARNESS = ("near", "count", "share", "p_near", "c_t", "z_c_t", "p_c_t", "noticeable", "authentic")
 _MEMBERSHIP = ("auc", "low", "high", "z", "tpr", "members", "others", "control", "control_spread")
 _SCORE = ("value", "spread", "floor", "floor_spread", "n_real", "n_fake", "size", "subset_size")
-_GATE = ("quantile", "most_near", "level", "lowest_c_t", "most_auc", "most_dropped", "least_found")
+_LEANING = ("share", "p", "high", "train", "held_out")
+_GATE = (
+    "quantile",
+    "most_near",
+    "level",
+    "most_leaning",
+    "lowest_c_t",
+    "most_auc",
+    "most_dropped",
+    "least_found",
+)
 _WORD = re.compile(r"[a-z0-9][a-z0-9_+-]{0,39}")
 
 
@@ -133,6 +143,7 @@ def _audit_figures(audit: Audit) -> dict[str, Any]:
             name: {
                 **_numbers(found, _NEARNESS),
                 "membership": _numbers(found["membership"], _MEMBERSHIP),
+                "leaning": _numbers(found["leaning"], _LEANING),
                 "passed": not found["failures"],
             }
             for name, found in values["spaces"].items()

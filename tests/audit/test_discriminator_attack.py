@@ -11,7 +11,7 @@ import torch
 from hzsynth.audit import gate
 from hzsynth.audit.config import AuditConfig
 from hzsynth.audit.discriminator_attack import Judge, discriminator_attack
-from hzsynth.audit.feature_spaces import FeatureSpace, pixel_vectors
+from hzsynth.audit.feature_spaces import pixel_space
 from hzsynth.audit.gate import audit_images
 from hzsynth.cli.main import run as hzsynth
 from hzsynth.core.devices import CPU_FP32
@@ -24,7 +24,7 @@ from hzsynth.gan.training import train_gan
 from tests.audit.greys import trained_on, write
 from tests.cli.starting import starts
 
-PIXELS = FeatureSpace("pixels", pixel_vectors)
+PIXELS = pixel_space()
 
 
 def mean_judge(images: ImageSet, sign: int = 1) -> Judge:

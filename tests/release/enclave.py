@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hzsynth.audit.config import AuditConfig
-from hzsynth.audit.feature_spaces import FeatureSpace, pixel_vectors
+from hzsynth.audit.feature_spaces import pixel_space
 from hzsynth.audit.gate import audit_images
 from hzsynth.audit.page import write_audit
 from hzsynth.core.config import Config
@@ -73,7 +73,7 @@ class Enclave:
         self.fake = writer.images
         self.audit = root / "audit"
         sets = (self.fake, self.train, self.held_out)
-        space = FeatureSpace("pixels", pixel_vectors)
+        space = pixel_space()
         result = audit_images(*sets, AuditConfig(), compute=CPU_FP32, spaces=[space])
         write_audit(result, *sets, self.audit)
         self.result = result

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from hzsynth.audit.config import AuditConfig
-from hzsynth.audit.feature_spaces import FeatureSpace, pixel_vectors
+from hzsynth.audit.feature_spaces import pixel_space
 from hzsynth.audit.gate import audit_images
 from hzsynth.audit.page import write_audit
 from hzsynth.cli.main import run as hzsynth
@@ -159,7 +159,7 @@ def test_edited_photographs_are_refused(tmp_path: Path, origin: str) -> None:
             writer.add(picture, label="zoster", origin=origin, parents=[parent], run="r")
         writer.add_lineage("r", [TrainingImage(r.sha256, r.phash, r.group) for r in train])
     sets = (writer.images, train, held_out)
-    space = FeatureSpace("pixels", pixel_vectors)
+    space = pixel_space()
     result = audit_images(*sets, AuditConfig(), compute=CPU_FP32, spaces=[space])
     write_audit(result, *sets, tmp_path / "audit")
     with pytest.raises(RefusedError, match="is augmented|or an edited one"):
