@@ -3,13 +3,17 @@
 Claims: the 95 % interval of `hierarchical_contrast` contains the true difference in average
 precision in at least 93 of 100 studies, off and near the ceiling; that a loss is smaller than it is
 is shown in at most 5 of 100 (non-inferiority at the margin itself); and where twelve arms have no
-effect at all, the verdict is "helps" in at most 2.5 of 100.
+effect at all, the verdict is "helps" in at most 2.5 of 100, and "hurts" likewise.
 
-The worlds: normal scores, shared in part between the arms and between the runs; *ordinary* (average
-precision about .6), *high* (.9) and *ceiling* (.99); in *lost* the first arm loses single patients
-altogether, one in ten, and every other one is perfect. The truth is the mean over further studies
-of the same size. Near the ceiling few patients tell two arms apart, and an interval that is valid
-there covers more than it says: every row of the CSV has its width beside it.
+The worlds of the first two: normal scores, shared in part between the arms and between the runs;
+*ordinary* (average precision about .6), *high* (.9) and *ceiling* (.99); in *lost* the first arm loses
+single patients altogether, one in ten, and every other one is perfect. The truth is the mean over
+further studies of the same size.
+
+Near the ceiling, and with five patients everywhere, the interval covers more than it says. It must: of
+n patients who show no loss, a share of 1 - .05^(1 / n) may lose everything without one of them being
+met in one study of twenty, on either side. An interval that knows nothing more of patients, and holds
+in *lost*, is at least twice that wide where no great loss was met (`least_width` in the CSV).
 
 Run: python benchmarks/ablate_coverage.py [--fast]
 """
@@ -166,6 +170,7 @@ def coverage(world: World, positives: int, studies: int) -> dict[str, object]:
         "true_difference": round(true, 4),
         "coverage": float(np.mean(covered)),
         "width": round(float(np.mean(widths)), 3),
+        "least_width": round(2 * (1 - 0.05 ** (1 / positives)), 3),
         "smaller_loss_shown": float(np.mean(shown)) if shown else "",
         "studies": studies,
     }
@@ -226,7 +231,7 @@ def empty_study(
 
 
 def table(studies: int) -> list[dict[str, object]]:
-    """All rows; each is printed as it is made."""
+    """All rows; each is printed as it is made. The further worlds without effect get fewer studies."""
     rows: list[dict[str, object]] = []
 
     def add(row: dict[str, object]) -> None:
@@ -235,7 +240,7 @@ def table(studies: int) -> list[dict[str, object]]:
 
     for empty in EMPTY_WORLDS:
         for positives in POSITIVES:
-            add(no_effect(empty, positives, studies))
+            add(no_effect(empty, positives, studies if empty == EMPTY_WORLDS[0] else studies // 2))
     for world in WORLDS:
         for positives in POSITIVES:
             add(coverage(world, positives, studies))
@@ -247,19 +252,20 @@ def _column(rows: Sequence[dict[str, object]], name: str) -> list[float]:
 
 
 def main() -> None:
-    studies = 40 if parse_fast(__doc__ or "") else 400
+    studies = 40 if parse_fast(__doc__ or "") else 1000
     rows = table(studies)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    write_rows("ablate_coverage", [{name: row.get(name, "") for name in names} for row in rows])
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    write_rows("ablate_coverage", [{name: row.get(name, "") for name in columns} for row in rows])
     shares = _column(rows, "coverage")
     print(
         json.dumps(
             {
-                "claim": "95 % intervals of an ablation cover in at least 93 % of studies, also near the ceiling",
+                "claim": "95 % intervals of an ablation cover in 93 % of studies or more, also near the ceiling",
                 "ratio": round(min(shares) / 0.95, 3),
                 "goal": 0.98,
                 "spread": [min(shares), max(shares)],
                 "worst_helps_without_effect": max(_column(rows, "helps")),
+                "worst_hurts_without_effect": max(_column(rows, "hurts")),
                 "worst_smaller_loss_shown": max(_column(rows, "smaller_loss_shown")),
                 "hardware": hardware(),
                 "versions": versions(),
