@@ -19,7 +19,7 @@ from scipy.stats import norm
 from hzsynth.statistics.answers import Answers
 from hzsynth.statistics.paired_metrics import COMPARED, paired_differences
 
-POSITIVES = {5: 1000, 15: 600, 60: 400}
+POSITIVES = {5: 400, 15: 250, 60: 150}
 """Photographs of the class -> pairs that are drawn."""
 
 LEVELS = (0.0, 0.5, 1.0)

@@ -6,7 +6,7 @@ class of every other arm (ratio 0).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import pandas as pd
 
@@ -16,12 +16,7 @@ from hzsynth.augment.mixture import ClassPlan, plan_target
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.statistics.metric_intervals import FEWEST_PATIENTS
-from hzsynth.statistics.power import (
-    PATIENT_SPREAD,
-    RUN_SPREAD,
-    contrast_power,
-    findable_gain,
-)
+from hzsynth.statistics.power import ASSUMED, Spreads, contrast_power, findable_gain
 
 AUGMENTED = "augmented"
 _POWER_PATIENTS = (15, 30, 60, 120, 240)
@@ -167,12 +162,7 @@ def target_plan(config: AblateConfig, images: ImageSet, arm: AblationArm) -> Cla
 
 
 def power_table(
-    positive_patients: int,
-    runs: int,
-    confidence: float,
-    *,
-    patient_spread: float = PATIENT_SPREAD,
-    run_spread: float = RUN_SPREAD,
+    positive_patients: int, runs: int, confidence: float, spreads: Spreads = ASSUMED
 ) -> pd.DataFrame:
     """What the contrast that decides can find, with this test set and with larger ones.
 
@@ -180,37 +170,47 @@ def power_table(
         positive_patients: test patients with the target class.
         runs: of each arm.
         confidence: of the interval.
-        patient_spread: see `power.contrast_power`.
-        run_spread: see `power.contrast_power`.
+        spreads: by how much the difference varies.
 
     Returns:
         Test patients with the class, the power to find each gain in average precision, and the
         gain that is found with a power of 80 %; one row for this test set and one each for usual
         sizes.
     """
-    spreads = {
-        "patient_spread": patient_spread,
-        "run_spread": run_spread,
-        "confidence": confidence,
-    }
     rows = []
     for patients in sorted({*_POWER_PATIENTS, positive_patients}):
         own = " (this test set)" * (patients == positive_patients)
         row: dict[str, object] = {"test patients of the class": f"{patients}{own}"}
         for gain in _POWER_GAINS:
-            power = contrast_power(gain, patients, runs, **spreads)
+            power = contrast_power(gain, patients, runs, spreads, confidence)
             row[f"power for +{gain:g}"] = f"{power:.0%}"
-        smallest = findable_gain(patients, runs, **spreads)
+        smallest = findable_gain(patients, runs, spreads, confidence)
         row["found with 80%"] = "none" if smallest is None else f"+{smallest:.2f}"
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def plan_text(config: AblateConfig, images: ImageSet, cells: list[Cell]) -> str:
-    """The design and its power in a few lines, printed before the first cell is run."""
+def plan_text(
+    config: AblateConfig, images: ImageSet, cells: list[Cell], pilot: Spreads | None = None
+) -> str:
+    """The design and its power in a few lines, printed before the first cell is run.
+
+    Args:
+        config: the ablation's settings.
+        images: photographs with train, val and test split.
+        cells: what `plan` listed.
+        pilot: spreads that an earlier ablation saw; None: those of `power.ASSUMED`.
+    """
     test = images.select("test", config.label)
     patients = len({record.patient for record in test})
     distinct = list(dict.fromkeys(cell.arm for cell in cells))
+    spreads = pilot or ASSUMED
+    whence = (
+        "as the pilot saw it"
+        if pilot
+        else "an assumption, nothing was measured: 'hzsynth ablate plan --pilot RUN' takes what a "
+        "smaller ablation saw"
+    )
     lines = [
         f"{len(cells)} cells: {len(distinct)} arms x {config.seeds} seeds "
         f"({', '.join(arm.title for arm in distinct)})",
@@ -218,9 +218,9 @@ def plan_text(config: AblateConfig, images: ImageSet, cells: list[Cell]) -> str:
         f"of '{config.label}' of {patients} patients ({len(images.select('test'))} test "
         "photographs in all)",
         f"power to find a gain in average precision over ratio 0 with {config.seeds} runs, if it "
-        f"varies by {PATIENT_SPREAD:g} from patient to patient and by {RUN_SPREAD:g} from run to "
-        "run (the report says by how much it does):",
-        power_table(patients, config.seeds, config.confidence).to_string(index=False),
+        f"varies by {spreads.patient:.2g} from patient to patient and by {spreads.run:.2g} from run "
+        f"to run ({whence}):",
+        power_table(patients, config.seeds, config.confidence, spreads).to_string(index=False),
     ]
     if patients < FEWEST_PATIENTS:
         lines.append(
@@ -228,3 +228,18 @@ def plan_text(config: AblateConfig, images: ImageSet, cells: list[Cell]) -> str:
             "this test set cannot give an answer."
         )
     return "\n".join(lines)
+
+
+def plan_values(
+    config: AblateConfig, images: ImageSet, cells: list[Cell], pilot: Spreads | None = None
+) -> dict[str, object]:
+    """The same as plain values: cells, spreads and where they come from, and the table of power."""
+    patients = len({record.patient for record in images.select("test", config.label)})
+    spreads = pilot or ASSUMED
+    table = power_table(patients, config.seeds, config.confidence, spreads)
+    return {
+        "cells": [cell.name for cell in cells],
+        "test_patients": patients,
+        "spreads": {**asdict(spreads), "source": "pilot" if pilot else "assumed"},
+        "power": table.to_dict("records"),
+    }

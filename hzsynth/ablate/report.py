@@ -1,6 +1,5 @@
 """The report of an ablation: tables (CSV, LaTeX), the ratio plot and one HTML page."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from hzsynth.report.page import HtmlPage, Section, Tone
 from hzsynth.report.plots import RatioSeries, precision_recall_plot, ratio_plot
 from hzsynth.report.style import save_figure
 from hzsynth.report.tables import table_csv, table_latex
-from hzsynth.statistics.power import PATIENT_SPREAD, RUN_SPREAD
+from hzsynth.statistics.power import ASSUMED, spreads_of
 
 _SHOWN = {
     METRIC: "average precision",
@@ -203,19 +202,14 @@ def add_ablation(page: HtmlPage, result: AblationResult) -> None:
 def _add_power(section: Section, result: AblationResult) -> None:
     test, contrast = result.test, result.analysis.decisive
     patients = test.count_patients(test.is_target)
-    spreads = {"patient_spread": PATIENT_SPREAD, "run_spread": RUN_SPREAD}
-    source = "assumed, as nothing was compared"
-    if contrast is not None and contrast.runs > 1:
-        spreads = {
-            "patient_spread": math.sqrt(contrast.patient_variance * patients),
-            "run_spread": math.sqrt(contrast.run_variance * contrast.runs),
-        }
-        source = "those of the contrast above"
+    seen = spreads_of(contrast) if contrast is not None else None
+    source = "those of the contrast above" if seen else "assumed, as too little was compared"
+    spreads = seen or ASSUMED
     section.table(
-        power_table(patients, result.config.seeds, result.config.confidence, **spreads),
+        power_table(patients, result.config.seeds, result.config.confidence, spreads),
         caption=f"Power of the contrast that decides to find a gain in average precision with "
         f"{result.config.seeds} runs. Standard deviations of the difference ({source}): "
-        f"{spreads['patient_spread']:.2f} a patient, {spreads['run_spread']:.2f} a run.",
+        f"{spreads.patient:.2f} a patient, {spreads.run:.2f} a run.",
     )
 
 

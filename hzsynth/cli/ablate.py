@@ -18,6 +18,15 @@ Generators = Annotated[
     list[str] | None,
     typer.Option("--generator", metavar="NAME=SET", help="A synthetic set; may be repeated."),
 ]
+Pilot = Annotated[
+    Path | None,
+    typer.Option(
+        "--pilot",
+        metavar="RUN",
+        help="A smaller ablation that is finished: by how much its figures varied.",
+        show_default="assumed spreads",
+    ),
+]
 _USUAL = ("label", "ratios", "seeds", "model", "steps", "size")
 # The training images have the size of the classifier's input; generators are those that are given.
 _WITHOUT = ("size", "generators")
@@ -36,16 +45,21 @@ def _synthetic(generators: list[str] | None) -> "dict[str, ImageSet]":
 
 
 @command("plan", AblateConfig, usual=_USUAL, without=_WITHOUT)
-def plan(session: Session, images: SetPath, generator: Generators = None) -> None:
+def plan(
+    session: Session, images: SetPath, generator: Generators = None, pilot: Pilot = None
+) -> None:
     """Lists the cells and the power of the test set; trains nothing."""
     from hzsynth.ablate import design
+    from hzsynth.core.run import RunDir
+    from hzsynth.stages.ablate import pilot_spreads
 
     config, photographs = session.resolve(AblateConfig), open_set(images)
     cells = design.plan(config, photographs, _synthetic(generator))
+    spreads = None if pilot is None else pilot_spreads(RunDir.load(pilot, "ablate"), config.label)
     if session.json:
-        session.show({"cells": [cell.name for cell in cells]})
+        session.show(design.plan_values(config, photographs, cells, spreads))
     elif not session.quiet:
-        print(design.plan_text(config, photographs, cells))
+        print(design.plan_text(config, photographs, cells, spreads))
 
 
 @command("run", AblateConfig, usual=_USUAL, without=_WITHOUT)

@@ -9,11 +9,14 @@ from hzsynth.ablate.config import AblateConfig
 from hzsynth.ablate.design import plan, plan_text
 from hzsynth.ablate.report import ablation_plot, arms_table, write_ablation_report
 from hzsynth.core.devices import Compute
+from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.stages.places import Place
 from hzsynth.stages.showing import notebook_html
+from hzsynth.statistics.metric_intervals import FEWEST_PATIENTS
+from hzsynth.statistics.power import Spreads, spreads_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,3 +100,31 @@ def report_ablation(run: RunDir, folder: Path | None = None) -> Ablation:
     """
     result = runner.load_ablation(run)
     return Ablation(run, result, write_ablation_report(run, result, folder))
+
+
+def pilot_spreads(run: RunDir, label: str) -> Spreads:
+    """By how much the figures of a finished ablation varied, to plan a larger one by.
+
+    Args:
+        run: of the ablation.
+        label: the target class of the study that is planned.
+
+    Returns:
+        The spreads of the contrast that decided.
+
+    Raises:
+        InputError: it is of another class, compared nothing, or had a single run or too few patients.
+    """
+    result = runner.load_ablation(run)
+    if result.config.label != label:
+        raise InputError(
+            f"`pilot` '{run.path}' is an ablation of '{result.config.label}', not of '{label}'"
+        )
+    contrast = result.analysis.decisive
+    spreads = None if contrast is None else spreads_of(contrast)
+    if spreads is None:
+        raise InputError(
+            f"`pilot` '{run.path}' needs a synthetic arm, two runs of each arm and {FEWEST_PATIENTS} "
+            "test patients of the class to say how much a difference varies"
+        )
+    return spreads

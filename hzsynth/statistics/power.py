@@ -1,25 +1,62 @@
 """What an ablation can find: the power of the contrast that decides, and the gain it needs."""
 
+from dataclasses import dataclass
+from functools import partial
+
 import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
-from hzsynth.statistics.contrast import patient_freedom, satterthwaite, smallest_variance
+from hzsynth.statistics.contrast import (
+    Contrast,
+    patient_freedom,
+    satterthwaite,
+    smallest_variance,
+)
 from hzsynth.statistics.metric_intervals import FEWEST_PATIENTS
 
-PATIENT_SPREAD, RUN_SPREAD = 0.25, 0.04
-"""Standard deviations of a paired difference in average precision from one patient of the target
-class, and from training once more, where nothing better is known: as of arms with an average
-precision of .6 to .9 whose scores agree in large part."""
+
+@dataclass(frozen=True)
+class Spreads:
+    """Standard deviations of a paired difference in average precision.
+
+    Attributes:
+        patient: from one patient of the target class to another.
+        run: from one training to another.
+    """
+
+    patient: float
+    run: float
+
+
+ASSUMED = Spreads(patient=0.25, run=0.04)
+"""Where nothing was measured: as of arms with an average precision of .6 to .9 whose scores agree in
+large part."""
+
+
+def spreads_of(contrast: Contrast) -> Spreads | None:
+    """The spreads that a contrast saw, to plan a larger study by.
+
+    Args:
+        contrast: of a finished study. Where its few patients showed less than they can exclude, it is what
+            they cannot exclude.
+
+    Returns:
+        The spreads; None from a single run or from too few patients, which say nothing of others.
+    """
+    if not contrast.identifiable or contrast.runs < 2:
+        return None
+    return Spreads(
+        patient=float(np.sqrt(contrast.patient_variance * contrast.positive_patients)),
+        run=float(np.sqrt(contrast.run_variance * contrast.runs)),
+    )
 
 
 def contrast_power(
     gain: float,
     positive_patients: int,
     runs: int,
-    *,
-    patient_spread: float = PATIENT_SPREAD,
-    run_spread: float = RUN_SPREAD,
+    spreads: Spreads = ASSUMED,
     confidence: float = 0.95,
 ) -> float:
     """Chance that the interval of `contrast.hierarchical_contrast` lies above 0.
@@ -31,8 +68,7 @@ def contrast_power(
         gain: true difference in average precision, in [0, 1].
         positive_patients: test patients of the target class.
         runs: of each arm, at least 1.
-        patient_spread: standard deviation of the difference from one patient.
-        run_spread: standard deviation of the difference from one run.
+        spreads: of the difference.
         confidence: of the interval.
 
     Returns:
@@ -40,9 +76,9 @@ def contrast_power(
     """
     if positive_patients < FEWEST_PATIENTS:
         return 0.0
-    seen = patient_spread**2 / positive_patients
+    seen = spreads.patient**2 / positive_patients
     of_patients = max(seen, smallest_variance(positive_patients))
-    of_runs = run_spread**2 / runs
+    of_runs = spreads.run**2 / runs
     freedom = satterthwaite(
         (of_patients, patient_freedom(positive_patients)), (of_runs, max(1, runs - 1))
     )
@@ -53,29 +89,22 @@ def contrast_power(
 def findable_gain(
     positive_patients: int,
     runs: int,
-    power: float = 0.8,
-    *,
-    patient_spread: float = PATIENT_SPREAD,
-    run_spread: float = RUN_SPREAD,
+    spreads: Spreads = ASSUMED,
     confidence: float = 0.95,
+    power: float = 0.8,
 ) -> float | None:
     """The smallest gain in average precision found with this power (see `contrast_power`).
 
     Returns:
         The gain, or None where not even a gain of 1 is found.
     """
-
-    def lacking(gain: float) -> float:
-        found = contrast_power(
-            gain,
-            positive_patients,
-            runs,
-            patient_spread=patient_spread,
-            run_spread=run_spread,
-            confidence=confidence,
-        )
-        return found - power
-
-    if lacking(1.0) < 0:
+    found = partial(
+        contrast_power,
+        positive_patients=positive_patients,
+        runs=runs,
+        spreads=spreads,
+        confidence=confidence,
+    )
+    if found(1.0) < power:
         return None
-    return float(brentq(lacking, 0.0, 1.0, xtol=1e-4))
+    return float(brentq(lambda gain: found(gain) - power, 0.0, 1.0, xtol=1e-4))

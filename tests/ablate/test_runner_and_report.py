@@ -17,9 +17,11 @@ from hzsynth.augment.mixture import ClassPlan
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_record import ImageRecord, metadata_csv
 from hzsynth.core.image_set import ImageSet
+from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.run import RunDir
 from hzsynth.core.seeding import numpy_generator
 from hzsynth.statistics.answers import Answers
+from tests.commands import hzsynth
 
 Gain = Callable[[AblationArm], float]
 
@@ -342,6 +344,36 @@ def test_the_report_states_verdict_n_seeds_and_spread(tmp_path: Path) -> None:
     assert elsewhere == tmp_path / "elsewhere" / "report.html"
     assert elsewhere.read_bytes() == page.read_bytes()
     assert (tmp_path / "elsewhere" / "tables" / "arms.csv").is_file()
+
+
+def test_a_plan_takes_its_spreads_from_a_pilot(tmp_path: Path) -> None:
+    pilot, result = _run(tmp_path, PlantedTraining(_synthetic(0.5)), SMALL)
+    contrast = result.analysis.decisive
+    assert contrast is not None
+    pixels = np.random.default_rng(0).integers(0, 255, (9, 16, 16, 3), dtype=np.uint8)
+    with ImageSetWriter(tmp_path / "set") as writer:
+        for number, picture in enumerate(pixels):
+            split = ("train", "val", "test")[number % 3]
+            writer.add(
+                picture,
+                label=("hz", "eczema")[number % 2],
+                split=split,
+                group=str(number),
+                origin="real",
+            )
+    command = ("ablate", "plan", tmp_path / "set", "--label", "hz", "--ratios", "0")
+    assumed = hzsynth(*command, "--json").result
+    assert assumed["spreads"] == {"patient": 0.25, "run": 0.04, "source": "assumed"}
+    said = " ".join(hzsynth(*command).out.split())
+    assert "from patient to patient and by 0.04 from run to run (an assumption" in said
+    piloted = hzsynth(*command, "--pilot", pilot.path, "--json").result
+    assert piloted["spreads"]["source"] == "pilot"
+    assert piloted["spreads"]["run"] == pytest.approx(np.std(contrast.by_run, ddof=1), rel=0.5)
+    assert piloted["power"] != assumed["power"]
+    assert "as the pilot saw it" in " ".join(hzsynth(*command, "--pilot", pilot.path).out.split())
+    other = hzsynth(*command[:4], "eczema", *command[5:], "--pilot", pilot.path)
+    assert other.code == 2
+    assert "is an ablation of 'hz', not of 'eczema'" in " ".join(other.err.split())
 
 
 def test_controls_alone_are_reported_without_an_answer(tmp_path: Path) -> None:
