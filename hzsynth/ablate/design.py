@@ -15,6 +15,7 @@ from hzsynth.augment.config import Arm
 from hzsynth.augment.mixture import ClassPlan, plan_target
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
+from hzsynth.core.lineage import check_lineage
 from hzsynth.statistics.metric_intervals import FEWEST_PATIENTS
 from hzsynth.statistics.power import ASSUMED, Spreads, contrast_power, findable_gain
 
@@ -133,6 +134,7 @@ def plan(config: AblateConfig, images: ImageSet, synthetic: Mapping[str, ImageSe
     Raises:
         InputError: the class or a split is missing, a ratio does not fit the multiplier,
             a generator is unknown or holds too few images.
+        RefusedError: an image to learn from touches a held-out photograph.
     """
     _check_held_out(config, images)
     generators = chosen_generators(config, synthetic)
@@ -151,6 +153,8 @@ def plan(config: AblateConfig, images: ImageSet, synthetic: Mapping[str, ImageSe
                 f"ratio {config.ratios[-1]:g} needs {needed} synthetic images of "
                 f"'{config.label}', but '{name}' holds {held}"
             )
+    pools = [pool.select(label=config.label) for pool in generators.values()]
+    check_lineage([images.training_part(), *pools], [images.held_out_part()])
     listed = arms(config, generators)
     return [Cell(arm, seed) for seed in range(config.seeds) for arm in listed]
 

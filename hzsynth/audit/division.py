@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hzsynth.core.errors import InputError, RefusedError
-from hzsynth.core.image_record import ImageRecord, TrainingImage
+from hzsynth.core.image_record import TrainingImage
 from hzsynth.core.image_set import ImageSet
-from hzsynth.core.phash import NEAR_DUPLICATE, nearest_hash
+from hzsynth.core.lineage import check_as_far_as_known, check_learned
 
 _HELD_OUT = ("val", "test")
 
@@ -63,7 +63,11 @@ def divide_photographs(
     unseen = _held_out(fake, photographs, held_out)
     learned = {i.sha256 for images in lists.values() for i in images if i.role != "watched"}
     runs = {record.run for record in fake if record.run}
-    remarks = list(_checked_lists(lists, photographs, unseen.records, runs, complete))
+    for run, images in lists.items():
+        check_learned(run, images, [unseen], [photographs])
+    fake = ImageSet(fake.root, fake.records, lists, fake.copy_evidence, fake.ancestors)
+    lost = check_as_far_as_known([fake], [unseen])
+    remarks = list(_missing(fake, photographs, runs, complete))
     unlisted = sorted(runs - set(lists))
     if unlisted or not runs:
         named = f"the run {', '.join(unlisted)}" if unlisted else "their generator"
@@ -73,6 +77,8 @@ def divide_photographs(
         )
         taken = photographs.training_part()
         learned |= {r.sha256 for r in taken if r.label in fake.labels}
+    elif lost:
+        remarks.append(lost[0])
     members = photographs.replace_records(r for r in photographs if r.sha256 in learned)
     return Division(members, unseen, (*remarks, *_mixture(fake, unseen)))
 
@@ -92,18 +98,14 @@ def _held_out(fake: ImageSet, photographs: ImageSet, held_out: ImageSet | None) 
     return unseen.replace_records(r for r in unseen if r.label in fake.labels)
 
 
-def _checked_lists(
-    lists: TrainingLists,
-    photographs: ImageSet,
-    held_out: Sequence[ImageRecord],
-    runs: set[str],
-    complete: Sequence[str],
+def _missing(
+    fake: ImageSet, photographs: ImageSet, runs: set[str], complete: Sequence[str]
 ) -> tuple[str, ...]:
-    """Refuses lists that do not fit the sets; gives remarks about what is merely missing."""
+    """Refuses lists whose photographs are not at hand; gives remarks where some are missing."""
     known = {record.sha256 for record in photographs}
+    known |= {row.sha256 for row in fake.ancestors if not row.is_real}
     remarks = []
-    for run, images in lists.items():
-        _refuse_seen(run, images, held_out)
+    for run, images in fake.lineage.items():
         # What stands behind them is no picture that the run has seen.
         images = tuple(image for image in images if image.role in ("learned", "inherited"))
         outside = sum(image.sha256 not in known for image in images)
@@ -116,28 +118,6 @@ def _checked_lists(
             )
         remarks.append(f"{found}: copies of them are not looked for")
     return tuple(remarks)
-
-
-def _refuse_seen(
-    run: str, images: Sequence[TrainingImage], held_out: Sequence[ImageRecord]
-) -> None:
-    files = {image.sha256 for image in images}
-    patients = {image.group for image in images if image.group}
-    distances, _ = nearest_hash(
-        [record.phash for record in held_out], [image.phash for image in images]
-    )
-    for record, distance in zip(held_out, distances, strict=True):
-        if record.sha256 in files:
-            how = "was in"
-        elif record.group and record.group in patients:
-            how = "shows a patient of"
-        elif distance <= NEAR_DUPLICATE:
-            how = "is a near-duplicate of a photograph in"
-        else:
-            continue
-        raise RefusedError(
-            f"'{record.file_name}' of `held_out` {how} the training of {run}: it is no new photograph"
-        )
 
 
 _APART = 0.2

@@ -12,6 +12,9 @@ from hzsynth.audit.membership import Membership
 
 Verdict = Literal["passes", "unsure", "fails"]
 
+DROPPED_BY, BY_TRAINING_PHOTOGRAPHS = "dropped_by", "training photographs"
+"""Where an audit's file says which photographs chose the images to drop."""
+
 
 @dataclass(frozen=True)
 class SpaceAudit:
@@ -173,6 +176,7 @@ class AuditResult:
             "digests": self.digests,
             "perceptual_copies": self.perceptual_copies,
             "dropped": list(self.dropped),
+            DROPPED_BY: BY_TRAINING_PHOTOGRAPHS,
             "passes_without_dropped": self.passes_without_dropped,
             "spaces": {
                 audit.space: {

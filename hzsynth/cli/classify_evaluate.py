@@ -150,7 +150,12 @@ def explain_run(
     most: Most = 24,
 ) -> None:
     """Shows where a classifier looks; with lesion masks, how much of it is the lesion."""
-    from hzsynth.classify.explain.explanation import explain, photographs_from, photographs_of
+    from hzsynth.classify.explain.explanation import (
+        explain,
+        part_to_explain,
+        photographs_from,
+        photographs_of,
+    )
     from hzsynth.classify.explain.explanation_page import summary, write_explanation
     from hzsynth.classify.models import load_classifier
     from hzsynth.core.run import RunDir
@@ -158,9 +163,8 @@ def explain_run(
     out, started = session.output, RunDir.load(run)
     classifier = load_classifier(started)
     if len(photographs) == 1 and photographs[0].is_dir():
-        images = open_set(photographs[0])
-        images = images.select(split=split) if images.has_splits else images
-        shown = photographs_of(images, classifier.size, most)
+        part = part_to_explain(started, open_set(photographs[0]), split)
+        shown = photographs_of(part, classifier.size, most)
     else:
         shown = photographs_from(photographs, classifier.size)
     methods = parts(method)

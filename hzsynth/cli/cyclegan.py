@@ -173,7 +173,7 @@ def compare_methods(
 ) -> None:
     """Compares a trained model with tone transfers and the transplant; one recommendation.
 
-    Photographs that the model did not see are used where there are eight of them.
+    Photographs that the model did not see are used where there are eight of them, none of a test split.
     """
     from hzsynth.core.image_set_writer import refuse_existing
     from hzsynth.core.run import RunDir

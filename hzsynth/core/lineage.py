@@ -56,6 +56,29 @@ class Families:
             walk.follow()
         return walk.end()
 
+    def edits_a_photograph(self, record: ImageRecord) -> bool:
+        """Whether an image is a photograph or was made from one by editing, in whatever many steps.
+
+        Raises:
+            RefusedError: a parent is known to nobody.
+        """
+        listed = {image.sha256 for images in self.lists.values() for image in images}
+        if record.sha256 in {image.sha256 for image in self.lists.get(record.run, ())}:
+            return True  # no generator makes what it learns from
+        waiting, seen = [record.sha256], {""}
+        while waiting:
+            sha256 = waiting.pop()
+            if sha256 in seen:
+                continue
+            seen.add(sha256)
+            rows = self.rows.get(sha256, {})
+            if any(row.is_real for row in rows) or (not rows and sha256 in listed):
+                return True
+            if not rows:
+                raise RefusedError(_cannot_be_proven(record, _unknown_parent(sha256)))
+            waiting += [parent for row in rows for parent in row.parents]
+        return False
+
     def behind_list(self, name: str, learned: Iterable[TrainingImage]) -> Behind:
         """Everything behind what a run learned from; its list is complete.
 
@@ -147,12 +170,15 @@ class _Walk:
         """What was found; a parent is lost that neither a row nor a list knows."""
         for sha256, start in self._unknown.items():
             if sha256 not in self._proven:
-                self._lose(
-                    start,
-                    f"descends from the image {sha256[:12]}, of which neither its set nor a list of "
-                    "training images knows anything",
-                )
+                self._lose(start, _unknown_parent(sha256))
         return Behind(self._found, self._lost)
+
+
+def _unknown_parent(sha256: str) -> str:
+    return (
+        f"descends from the image {sha256[:12]}, of which neither its set nor a list of training images "
+        "knows anything"
+    )
 
 
 def learned_from(
@@ -206,7 +232,27 @@ def check_lineage(train: Sequence[ImageSet], held_out: Sequence[ImageSet]) -> No
     """
     families = Families([*train, *held_out])
     learned = families.behind(record for images in train for record in images)
+    _refuse_lost(learned)
     _compare(learned, _held_out(families, held_out))
+
+
+def check_as_far_as_known(train: Sequence[ImageSet], held_out: Sequence[ImageSet]) -> list[str]:
+    """Refuses as `check_lineage`, but names what cannot be followed instead of refusing it.
+
+    Args:
+        train: the images to learn from, of any origin.
+        held_out: the validation and test images.
+
+    Returns:
+        A sentence for every image that cannot be followed to photographs.
+
+    Raises:
+        RefusedError: an image to learn from touches a held-out photograph.
+    """
+    families = Families([*train, *held_out])
+    learned = families.behind(record for images in train for record in images)
+    _compare(learned, _held_out(families, held_out))
+    return [_cannot_be_proven(record, reason) for record, reason in learned.lost]
 
 
 def check_learned(
@@ -227,7 +273,35 @@ def check_learned(
         RefusedError: as `check_lineage`.
     """
     families = Families([*held_out, *known])
-    _compare(families.behind_list(name, learned), _held_out(families, held_out))
+    seen = families.behind_list(name, learned)
+    _refuse_lost(seen)
+    _compare(seen, _held_out(families, held_out))
+
+
+def untouched(images: ImageSet, learned: Iterable[TrainingImage]) -> tuple[ImageRecord, ...]:
+    """The images of a set that have nothing to do with what a run learned from.
+
+    Args:
+        images: any images.
+        learned: the run's list.
+
+    Returns:
+        Those behind which there is no file, no near-duplicate and no patient that is behind the list.
+    """
+    families = Families([images])
+    seen = families.behind_list("", learned).images
+    files = {image.sha256 for image in seen}
+    patients = {patient for image in seen for patient in image.patients}
+    hashes = [image.phash for image in seen if image.phash]
+    kept = []
+    for record in images:
+        own = families.behind([record]).images
+        if any(image.sha256 in files or image.patients & patients for image in own):
+            continue
+        distances, _ = nearest_hash([image.phash for image in own], hashes)
+        if (distances > NEAR_DUPLICATE).all():
+            kept.append(record)
+    return tuple(kept)
 
 
 def _held_out(families: Families, sets: Sequence[ImageSet]) -> Behind:
@@ -248,13 +322,16 @@ def _names(records: Sequence[ImageRecord]) -> str:
 
 def _refuse_lost(behind: Behind) -> None:
     for record, reason in behind.lost:
-        name = f"'{record.file_name}'" if record.file_name else f"the run {record.run}"
-        raise RefusedError(f"{name} {reason}: its lineage cannot be proven")
+        raise RefusedError(_cannot_be_proven(record, reason))
+
+
+def _cannot_be_proven(record: ImageRecord, reason: str) -> str:
+    name = f"'{record.file_name}'" if record.file_name else f"the run {record.run}"
+    return f"{name} {reason}: its lineage cannot be proven"
 
 
 def _compare(learned: Behind, held_out: Behind) -> None:
     """Compares what is behind both by file, patient and perceptual hash."""
-    _refuse_lost(learned)
     _refuse_lost(held_out)
     files: dict[str, ImageRecord] = {}
     patients: dict[str, ImageRecord] = {}

@@ -14,6 +14,7 @@ from hzsynth.core.devices import Compute
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_record import ImageRecord, TrainingImage
 from hzsynth.core.image_set import ImageSet
+from hzsynth.core.lineage import untouched
 from hzsynth.core.photos import square
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.seeding import numpy_generator
@@ -100,8 +101,8 @@ def compare(
 
     Args:
         translate: the model.
-        seen: what it learned from: photographs that it did not see are compared where there are
-            at least eight.
+        seen: what it learned from: photographs that have nothing to do with it are compared where there
+            are at least eight, none of them of a test split.
         source: photographs with lesions; masks are taken from the set or found by redness.
         target: photographs of healthy skin of the target domain.
         config: the settings; `size` must not be 0.
@@ -119,7 +120,7 @@ def compare(
         InputError: a set has fewer than eight photographs, or an image cannot be read.
     """
     remarks: list[str] = []
-    photographs = _photographs(source, target, {i.sha256 for i in seen}, config, remarks)
+    photographs = _photographs(source, target, seen, config, remarks)
     judge = judge or _trained_judge(photographs, config.seed, compute)
     methods = _Methods(
         translate, harmonise or translate, of_tone_map, _tone_map(source, target, config)
@@ -230,12 +231,12 @@ class _Photographs:
 def _photographs(
     source: ImageSet,
     target: ImageSet,
-    known: set[str],
+    seen: Sequence[TrainingImage],
     config: ComparisonConfig,
     remarks: list[str],
 ) -> _Photographs:
-    used = _used(source, "SOURCE", known, config, remarks)
-    references = _used(target, "TARGET", known, config, remarks)
+    used = _used(source, "SOURCE", seen, config, remarks)
+    references = _used(target, "TARGET", seen, config, remarks)
     learned = _limited(target.training_part().records, config)
     if {r.sha256 for r in learned} & {r.sha256 for r in references}:
         remarks.append(
@@ -269,12 +270,22 @@ def _limited(records: Sequence[ImageRecord], config: ComparisonConfig) -> list[I
 
 
 def _used(
-    images: ImageSet, name: str, known: set[str], config: ComparisonConfig, remarks: list[str]
+    images: ImageSet,
+    name: str,
+    seen: Sequence[TrainingImage],
+    config: ComparisonConfig,
+    remarks: list[str],
 ) -> list[ImageRecord]:
-    """The photographs that the model did not see; all of them where those are too few."""
+    """The photographs that the model did not see; all of them where those are too few.
+
+    Test photographs are left out: what is chosen here makes images that are learned from.
+    """
+    images = images.replace_records(record for record in images if record.split != "test")
     if len(images) < FEWEST:
-        raise InputError(f"{name} has {len(images)} photographs, a comparison needs {FEWEST}")
-    unseen = [record for record in images if record.sha256 not in known]
+        raise InputError(
+            f"{name} has {len(images)} photographs outside its test split, a comparison needs {FEWEST}"
+        )
+    unseen = untouched(images, seen)
     if len(unseen) >= FEWEST:
         return _limited(unseen, config)
     remarks.append(

@@ -19,6 +19,7 @@ from hzsynth.core.image_files import encode_png, write_below
 from hzsynth.core.image_record import METADATA, ImageRecord, metadata_csv
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import refuse_existing
+from hzsynth.core.lineage import Families
 from hzsynth.core.partial import PartialFolder
 from hzsynth.core.phash import perceptual_hash
 from hzsynth.core.photos import decode_image
@@ -128,13 +129,13 @@ def _texts(facts: Facts, rows: Sequence[ImageRecord]) -> dict[str, str]:
 
 
 def _check_generated(accepted: Sequence[ImageRecord], fake: ImageSet) -> None:
-    photographs = {image.sha256 for images in fake.lineage.values() for image in images}
+    families = Families([fake])
     for record in accepted:
         if record.origin not in _GENERATED:
             raise RefusedError(
                 f"'{record.file_name}' is {record.origin}: only generated images are released"
             )
-        if photographs.intersection((record.sha256, *record.parents)):
+        if families.edits_a_photograph(record):
             raise RefusedError(
                 f"'{record.file_name}' is a training photograph or an edited one, not a new image"
             )

@@ -6,10 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
+from hzsynth.audit.page import DROP, FIGURES
+from hzsynth.audit.result import BY_TRAINING_PHOTOGRAPHS, DROPPED_BY
 from hzsynth.augment.build import build_dataset as build
 from hzsynth.augment.config import BuildConfig
 from hzsynth.core.devices import Compute
-from hzsynth.core.errors import InputError
+from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_files import encode_png
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT, Progress
@@ -27,12 +29,29 @@ def read_drop_list(path: Path) -> frozenset[str]:
 
     Raises:
         InputError: the file cannot be read.
+        RefusedError: it is of an audit in which held-out photographs chose what is dropped.
     """
+    _refuse_chosen_by_held_out(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read `drop` '{path}': {error}") from error
     return frozenset(line.strip() for line in lines if line.strip())
+
+
+def _refuse_chosen_by_held_out(path: Path) -> None:
+    figures = path.parent / FIGURES
+    if path.name != DROP or not figures.is_file():
+        return
+    try:
+        chosen_by = json.loads(figures.read_text(encoding="utf-8")).get(DROPPED_BY)
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"'{figures}' beside `drop` is not an audit: {error}") from error
+    if chosen_by != BY_TRAINING_PHOTOGRAPHS:
+        raise RefusedError(
+            f"held-out photographs chose what `drop` '{path}' lists, and would choose what is learned from: "
+            "repeat `hzsynth audit` with this version, which asks the training photographs"
+        )
 
 
 def mixture_sentence(built: ImageSet) -> str:

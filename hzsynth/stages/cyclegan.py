@@ -5,6 +5,7 @@ from functools import partial
 
 from hzsynth.core.devices import Compute
 from hzsynth.core.image_set import ImageSet
+from hzsynth.core.lineage import check_learned
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.cyclegan import comparison, training
@@ -103,7 +104,11 @@ def compare_cyclegan(
 
     Raises:
         InputError: see `cyclegan.comparison.compare`; the classifier does not know the class.
+        RefusedError: the classifier learned from what touches a held-out photograph.
     """
+    if classifier is not None:
+        held_out = [source.held_out_part(), target.held_out_part()]
+        check_learned(classifier.id, classifier.training_images(), held_out, [source, target])
     generator, trained = training.load_generator(run, compute)
     translated = partial(translate_pixels, generator, size=trained.resolution, compute=compute)
     return comparison.compare(

@@ -6,8 +6,8 @@ import pytest
 from hzsynth.ablate.config import AblateConfig
 from hzsynth.ablate.design import AblationArm, plan, plan_text, power_table
 from hzsynth.ablate.verdict import answer_of, judge, needed_for
-from hzsynth.core.errors import InputError
-from hzsynth.core.image_record import ImageRecord
+from hzsynth.core.errors import InputError, RefusedError
+from hzsynth.core.image_record import ImageRecord, TrainingImage
 from hzsynth.core.image_set import ImageSet
 from hzsynth.statistics.contrast import Contrast
 from hzsynth.statistics.paired import t_difference
@@ -99,6 +99,19 @@ def test_synthetic_ratios_without_a_set_are_refused(photographs: ImageSet) -> No
     with pytest.raises(InputError, match="need a synthetic set"):
         plan(_config(), photographs, {})
     assert len(plan(_config(ratios=(0,), controls=()), photographs, {})) == 3
+
+
+def test_a_plan_refuses_what_hours_later_a_cell_would(
+    photographs: ImageSet, tmp_path: Path
+) -> None:
+    made = [
+        ImageRecord(f"{i}.png", "hz", origin="stylegan2", sha256=f"m{i}", run="gan")
+        for i in range(16)
+    ]
+    seen = {"gan": (TrainingImage(photographs.select("test").records[0].sha256, "", ""),)}
+    assert plan(_config(), photographs, {"gan": ImageSet(tmp_path, made, {"gan": ()})})
+    with pytest.raises(RefusedError, match="the same file as the test photograph"):
+        plan(_config(), photographs, {"gan": ImageSet(tmp_path, made, seen)})
 
 
 def test_the_power_table_is_that_of_the_contrast_which_decides(

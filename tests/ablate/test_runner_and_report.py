@@ -15,7 +15,7 @@ from hzsynth.ablate.report import write_ablation_report
 from hzsynth.ablate.runner import AblationResult, load_ablation, run_ablation
 from hzsynth.augment.mixture import ClassPlan
 from hzsynth.core.errors import InputError
-from hzsynth.core.image_record import ImageRecord, metadata_csv
+from hzsynth.core.image_record import ImageRecord, TrainingImage, metadata_csv
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.core.run import RunDir
@@ -43,9 +43,11 @@ def _photographs(tmp_path: Path) -> ImageSet:
 
 
 def _generated(tmp_path: Path) -> ImageSet:
-    return ImageSet(
-        tmp_path, [ImageRecord(f"{i}.png", "hz", origin="stylegan2") for i in range(40)]
-    )
+    made = [
+        ImageRecord(f"{i}.png", "hz", origin="stylegan2", sha256=f"made-{i}", run="gan")
+        for i in range(40)
+    ]
+    return ImageSet(tmp_path, made, {"gan": (TrainingImage("elsewhere", "", ""),)})
 
 
 class PlantedTraining:

@@ -187,6 +187,6 @@ def test_lists_that_do_not_fit_are_refused_in_a_sentence(
     words = ("--train", scene.root / "split", "--device", "cpu", "--out", tmp_path / "audit")
     assert command("audit", wrong, *words) == 3
     said = capsys.readouterr().err
-    assert "was in the training of gan-1" in said
+    assert "the run gan-1 has seen the same file as the test photograph" in said
     assert len(said.strip().splitlines()) == 1
     assert not (tmp_path / "audit").exists()

@@ -92,9 +92,9 @@ def test_a_run_must_fit_the_sets(tmp_path: Path) -> None:
     assert "not looked for" in remark
     stranger = held_out.records[0]
     for image, how in (
-        (TrainingImage(stranger.sha256, "", ""), "was in"),
-        (TrainingImage("0" * 64, "", stranger.group), "shows a patient"),
-        (TrainingImage("0" * 64, stranger.phash, ""), "near-duplicate"),
+        (TrainingImage(stranger.sha256, "", ""), "has seen the same file"),
+        (TrainingImage("0" * 64, "", stranger.group), "has seen a photograph of the same patient"),
+        (TrainingImage("0" * 64, stranger.phash, ""), "has seen a near-duplicate"),
     ):
         with pytest.raises(RefusedError, match=how):
             divided(train, {"r": (image,)})

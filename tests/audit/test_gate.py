@@ -101,6 +101,19 @@ def test_a_few_copies_are_left_out_and_the_rest_passes(
     assert "it passes" in few.sentence()
 
 
+def test_held_out_photographs_do_not_choose_what_is_dropped(
+    planted: tuple[ImageSet, ImageSet, dict[str, ImageSet]],
+) -> None:
+    """The list goes into a training set, so it may not know them."""
+    train, held_out, generators = planted
+    fake = generators["few"].replace_records(generators["few"].records[:20])
+    dropped = [
+        audit_images(fake, train, unseen, AuditConfig(), compute=CPU_FP32, spaces=[PIXELS]).dropped
+        for unseen in (held_out[:10], held_out[10:])
+    ]
+    assert dropped[0] == dropped[1] != ()
+
+
 def test_a_gate_that_could_not_have_seen_copies_is_not_green(
     planted: tuple[ImageSet, ImageSet, dict[str, ImageSet]],
 ) -> None:

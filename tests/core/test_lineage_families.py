@@ -20,7 +20,7 @@ from hzsynth.core.copy_evidence import CopyEvidence
 from hzsynth.core.errors import RefusedError
 from hzsynth.core.image_record import ImageRecord, TrainingImage, named_patient
 from hzsynth.core.image_set import ImageSet
-from hzsynth.core.lineage import check_learned, check_lineage, learned_from
+from hzsynth.core.lineage import check_learned, check_lineage, in_role, learned_from
 
 FAMILIES = int(os.environ.get("HZSYNTH_FAMILIES", "400"))
 HOSPITALS = ("A", "B")
@@ -105,6 +105,11 @@ class Family:
         )
         return run
 
+    def watch(self, run: str, images: ImageSet) -> None:
+        """Images that say when the run stops."""
+        self.lists[run] = (*self.lists[run], *in_role(learned_from([images]), "watched"))
+        self.learned[run] |= self.truth(images)
+
 
 def photographs(family: Family) -> None:
     """One hospital's photographs, its patients numbered as everywhere; or two hospitals merged."""
@@ -175,9 +180,11 @@ def copy_and_deduplicate(family: Family) -> None:
 
 
 def generate(family: Family) -> None:
-    images = family.part(family.some())
+    images = family.some()
     before = [family.draw.choice(list(family.lists))] if family.lists else []
-    run = family.train([images], before if family.draw.random() < 0.3 else [])
+    run = family.train([family.part(images)], before if family.draw.random() < 0.3 else [])
+    if family.draw.random() < 0.3:
+        family.watch(run, family.part(images))
     made = [family.child([], run, origin="stylegan2") for _ in range(3)]
     family.add(made, [], run)
 

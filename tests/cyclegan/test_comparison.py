@@ -15,6 +15,7 @@ from skimage.metrics import structural_similarity
 
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.errors import InputError
+from hzsynth.core.image_record import TrainingImage
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.cyclegan.baselines import TONE, tone_transfer
@@ -433,13 +434,20 @@ def test_photographs_that_the_model_did_not_see_are_preferred(
     source = sets[0]
     config = ComparisonConfig(size=64)
     remarks: list[str] = []
-    known = {record.sha256 for record in source.records[:2]}
+    seen = [TrainingImage(r.sha256, r.phash, r.group) for r in source.records[:2]]
     extended = source.replace_records([*source.records, *sets[1].records[:2]])
-    assert [r.sha256 for r in _used(extended, "SOURCE", known, config, remarks)] == [
+    assert [r.sha256 for r in _used(extended, "SOURCE", seen, config, remarks)] == [
         r.sha256 for r in extended.records[2:]
     ]
     assert not remarks
-    assert len(_used(source, "SOURCE", known, config, remarks)) == len(source)
+    assert len(_used(source, "SOURCE", seen, config, remarks)) == len(source)
     assert "only 6 photographs of SOURCE" in remarks[0]
     with pytest.raises(InputError, match="SOURCE has 5 photographs"):
-        _used(source.replace_records(source.records[:5]), "SOURCE", known, config, remarks)
+        _used(source.replace_records(source.records[:5]), "SOURCE", seen, config, remarks)
+
+
+def test_test_photographs_choose_no_method(sets: tuple[ImageSet, ImageSet]) -> None:
+    records = [replace(r, split="test" if i % 4 == 0 else "val") for i, r in enumerate(sets[0])]
+    records += [replace(r, split="val") for r in sets[1]]
+    used = _used(sets[0].replace_records(records), "SOURCE", [], ComparisonConfig(size=64), [])
+    assert [r.sha256 for r in used] == [r.sha256 for r in records if r.split == "val"]

@@ -14,6 +14,7 @@ from hzsynth.audit.feature_spaces import pixel_space
 from hzsynth.audit.gate import audit_images
 from hzsynth.audit.page import write_audit
 from hzsynth.cli.main import run as hzsynth
+from hzsynth.core.ancestors import Ancestor
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_record import TrainingImage
@@ -150,12 +151,16 @@ def test_what_was_not_audited_is_refused(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir() if "out" in p.name] == []
 
 
-@pytest.mark.parametrize("origin", ["augmented", "cyclegan"])
-def test_edited_photographs_are_refused(tmp_path: Path, origin: str) -> None:
+@pytest.mark.parametrize(("origin", "steps"), [("augmented", 1), ("cyclegan", 1), ("cyclegan", 2)])
+def test_edited_photographs_are_refused(tmp_path: Path, origin: str, steps: int) -> None:
     train, held_out = photographs(tmp_path / "train", 1), photographs(tmp_path / "new", 2)
     with ImageSetWriter(tmp_path / "fake") as writer:
         for picture in pictures(3, 9):
             parent = train.records[0].sha256
+            if steps == 2:
+                # The image in between does not travel, its row does.
+                writer.add_known([Ancestor("between", origin=origin, parents=(parent,), run="r")])
+                parent = "between"
             writer.add(picture, label="zoster", origin=origin, parents=[parent], run="r")
         writer.add_lineage("r", [TrainingImage(r.sha256, r.phash, r.group) for r in train])
     sets = (writer.images, train, held_out)

@@ -22,8 +22,10 @@ from hzsynth.classify.models import Classifier
 from hzsynth.classify.single_photographs import network_input, read_photograph
 from hzsynth.core.errors import InputError
 from hzsynth.core.image_set import ImageSet
+from hzsynth.core.lineage import check_learned
 from hzsynth.core.photos import square
 from hzsynth.core.progress import SILENT, Progress
+from hzsynth.core.run import RunDir
 from hzsynth.core.seeding import derive_seed
 
 METHODS: dict[str, HeatMap] = {"grad-cam": grad_cam, "score-cam": score_cam}
@@ -79,6 +81,24 @@ class Explanation:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
+
+
+def part_to_explain(run: RunDir, images: ImageSet, split: str) -> ImageSet:
+    """The images of a split, or all of a set without splits.
+
+    Args:
+        run: of the classifier; it knows what was learned from.
+        images: the set.
+        split: which part; the train split may be what was learned from, and no other.
+
+    Raises:
+        RefusedError: the classifier learned from what touches a photograph of the part.
+    """
+    part = images.select(split=split) if images.has_splits else images
+    if not images.has_splits or split != "train":
+        real = part.replace_records(record for record in part if record.is_real)
+        check_learned(run.id, run.training_images(), [real], [images])
+    return part
 
 
 def photographs_of(images: ImageSet, size: int, most: int) -> list[Shown]:
