@@ -86,7 +86,7 @@ def audit_images(
         perceptual_copies=int(copies.sum()),
         dropped=tuple(r.sha256 for r in _rows(fake, dropped)),
         passes_without_dropped=without,
-        found_from=smallest_share_found(distances, config),
+        found_from=_found_from(distances, dropped, passed or without, config),
         pairs=_closest(distances, audits, config.pairs),
         counts={name: len(images) for name, images in sets.items()}
         | {"held_out_patients": int(roles.independent.sum())},
@@ -116,6 +116,15 @@ def _passes_without(
     if len(dropped) - left > config.most_dropped * len(dropped):
         return False
     return not any(audit_space(d.without(dropped), config).failures for d in distances)
+
+
+def _found_from(
+    distances: Sequence[Distances], dropped: torch.Tensor, passed: bool | None, config: AuditConfig
+) -> float | None:
+    """The power of the test that the released images passed; None where there was none."""
+    if not passed:
+        return None
+    return smallest_share_found([d.without(dropped) for d in distances], config)
 
 
 def _check(fake: ImageSet, train: ImageSet, held_out: ImageSet) -> None:

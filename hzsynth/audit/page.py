@@ -32,15 +32,17 @@ from hzsynth.report.style import (
 PAGE, FIGURES, DROP = "report.html", "audit.json", "drop.txt"
 _SIDE, _COLUMNS = 96, 12
 _TONES: Mapping[Verdict, Tone] = {"passes": "good", "unsure": "unsure", "fails": "bad"}
-_TABLE_CAPTION = (
+_COPYING_CAPTION = (
     "near: share of images below the threshold, with the exact probability that new photographs give "
     "as many; C_T: below -3 the images are nearer than new photographs; authentic: farther from a "
     "training photograph than that is from its neighbour; leaning: on whose photographs the images lean, that "
     "is, how much poorer an image is explained without this patient's; .5 where training and held-out "
-    "patients are leaned on alike, with the probability by exchanging them; membership: how well the images tell who was "
-    "in the training set (AUC, .5 is chance; true positives at 1 % false ones); control: the same "
-    "between two parts of the held-out photographs, of which nobody was in training, with what chance "
-    "gives. The discriminator's row is "
+    "patients are leaned on alike, with the probability by exchanging them."
+)
+_MEMBERSHIP_CAPTION = (
+    "How well the images tell who was in the training set: AUC (.5 is chance) with its 95 % interval, true "
+    "positives at 1 % false ones; control: the same between two parts of the held-out photographs, of which "
+    "nobody was in training, with the spread that chance gives. The discriminator's row is "
     "the attack of somebody who holds the network."
 )
 
@@ -76,9 +78,17 @@ def write_audit(
         "nearer than new photographs come by chance.",
         alt="Rows of generated images with their nearest photographs.",
     )
-    page.section("What each comparison says").table(
-        pd.DataFrame([*map(_row, result.spaces), *_discriminator_row(result.discriminator)]),
-        caption=_TABLE_CAPTION,
+    page.section("Are they copies?").table(
+        pd.DataFrame([*map(_copying_row, result.spaces)]), caption=_COPYING_CAPTION
+    )
+    page.section("Can it be told who was in training?").table(
+        pd.DataFrame(
+            [
+                *({"compared by": a.space, **_attack_cells(a.membership)} for a in result.spaces),
+                *_discriminator_row(result.discriminator),
+            ]
+        ),
+        caption=_MEMBERSHIP_CAPTION,
     )
     if result.discriminator is not None:
         page.section("The discriminator").text(result.discriminator.sentence())
@@ -102,7 +112,7 @@ def write_audit(
     return out / PAGE
 
 
-def _row(audit: SpaceAudit) -> dict[str, str]:
+def _copying_row(audit: SpaceAudit) -> dict[str, str]:
     near = audit.nearness
     return {
         "compared by": audit.space,
@@ -111,7 +121,6 @@ def _row(audit: SpaceAudit) -> dict[str, str]:
         "C_T": f"{near.c_t:.1f}",
         "authentic": f"{near.authentic:.0%}",
         "leaning": f"{audit.leaning.share:.2f} (p {audit.leaning.p:.2g})",
-        **_membership_cells(audit.membership),
     }
 
 
@@ -119,20 +128,11 @@ def _discriminator_row(attack: DiscriminatorAttack | None) -> list[dict[str, str
     if attack is None:
         return []
     verdict = "fails" if attack.failures else "passes"
-    return [
-        {
-            "compared by": "discriminator",
-            "gate": verdict if attack.gates else f"informs ({verdict})",
-            "near": "",
-            "C_T": "",
-            "authentic": "",
-            "leaning": "",
-            **_membership_cells(attack.membership),
-        }
-    ]
+    gate = verdict if attack.gates else f"informs: {verdict}"
+    return [{"compared by": f"discriminator ({gate})", **_attack_cells(attack.membership)}]
 
 
-def _membership_cells(attack: Membership) -> dict[str, str]:
+def _attack_cells(attack: Membership) -> dict[str, str]:
     return {
         "member AUC": f"{attack.auc:.2f} ({attack.low:.2f} to {attack.high:.2f})",
         "TPR at 1 %": f"{attack.tpr:.2f}",

@@ -65,8 +65,8 @@ class AuditResult:
             photographs have no say in it.
         passes_without_dropped: whether the gate passes without them (None: it passes with them, none are
             dropped, or too few are left).
-        found_from: the smallest share of planted copies that nine of ten such audits find; None where
-            not even copies alone would be found.
+        found_from: the smallest share of planted copies that nine of ten such audits of what is left find;
+            None where not even copies alone would be found, or where the gate fails for good.
         pairs: the closest pairs, nearest first.
         counts: fake, train and held-out images.
         digests: of the same three sets, as they were audited.
@@ -105,7 +105,8 @@ class AuditResult:
         """What this audit could not have seen: with any, a gate that passes is amber and not green."""
         found = list(self.remarks)
         least = self.config.least_found
-        if self.found_from is None or self.found_from > least:
+        accepted = self.passed or self.passes_without_dropped
+        if accepted and (self.found_from is None or self.found_from > least):
             found.append(f"{self._power()}, and it should find {least:.0%}")
         for audit in self.spaces:
             attack = audit.membership

@@ -72,8 +72,8 @@ def leaning_failures(leaning: LeaningTest, config: AuditConfig) -> tuple[str, ..
     if leaning.share <= config.most_leaning or leaning.p >= config.level:
         return ()
     return (
-        f"{leaning.share:.0%} of the images' leaning on a training and a held-out patient is on the "
-        f"former (p = {leaning.p:.1g})",
+        f"the images lean on training patients: {leaning.share:.0%} of the leaning, where half is chance "
+        f"(p = {leaning.p:.1g})",
     )
 
 

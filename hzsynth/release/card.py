@@ -43,7 +43,8 @@ no weights, no masks and no lineage: digests of photographs and ids of patients 
 {_audit_table(audit, "en")}
 
 near: share of images nearer to a training photograph than 5 % of new photographs are (about .05 is
-expected); C_T: below -3 is too near; AUC: how well the images tell who was in training (.5 is chance);
+expected); C_T: below -3 is too near; leaning: whether training patients' photographs explain the images better than
+other patients' do (.5 is chance); AUC: how well the images tell who was in training (.5 is chance);
 control: the same between two parts of the photographs that the generator did not see. {_power(audit, "en")}
 
 {_score_part(facts, "en")}
@@ -94,7 +95,7 @@ def _korean(facts: Facts) -> str:
 {_audit_table(audit, "ko")}
 
 근접 비율: 미학습 사진의 5 %보다 학습용 사진에 더 가까운 이미지의 비율(복제가 없으면 약 .05). C_T: -3보다 작으면 지나치게
-가까움을 뜻한다. AUC: 합성 이미지로 학습 참여 여부를 추론할 수 있는 정도(.5는 무작위 수준). 대조: 미학습 사진을 둘로 나누어
+가까움을 뜻한다. 의존도: 이미지가 미학습 환자보다 학습 환자의 사진으로 더 잘 설명되는 정도(.5는 무작위 수준). AUC: 합성 이미지로 학습 참여 여부를 추론할 수 있는 정도(.5는 무작위 수준). 대조: 미학습 사진을 둘로 나누어
 같은 방법으로 구한 값. {_power(audit, "ko")}
 
 {_score_part(facts, "ko")}
@@ -153,17 +154,29 @@ def _generators(facts: Facts, language: str) -> str:
 
 
 def _verdict(audit: dict[str, Any], language: str) -> str:
+    """The light, what it means, and what the gate said."""
+    green = audit["light"] == "green"
+    least = f"{audit['gate']['least_found']:.0%}"
+    lights = {
+        "en": f"Verdict: **{'green' if green else 'amber'}**. Green: the gate passes with all images and could have found "
+        f"{least} of copies among them; amber: it passes and could not have seen everything, or only without the images "
+        "left out; red, a gate that fails, is never released.",
+        "ko": f"판정: **{'녹색' if green else '황색'}**. 녹색은 전체 이미지가 기준을 통과하고 {least} 이상의 복제를 발견할 수 있었음을, 황색은 "
+        "기준을 통과하였으나 확인할 수 없는 사항이 있거나 제외 대상을 뺀 나머지만 통과하였음을 뜻한다. 적색(기준 미통과)은 반출하지 않는다.",
+    }
     if audit["passed"]:
-        return {
+        said = {
             "en": "The gate passed with all audited images.",
             "ko": "검증 대상 이미지 전체가 기준을 통과하였다.",
-        }[language]
-    return {
-        "en": "The gate failed with all audited images and passed without those left out, by photographs "
-        "that did not choose them.",
-        "ko": "전체 이미지로는 기준을 통과하지 못하였으나, 제외 대상을 뺀 나머지는 (제외 대상 선정에 쓰이지 않은 사진으로 다시 "
-        "검증하여) 기준을 통과하였다.",
-    }[language]
+        }
+    else:
+        said = {
+            "en": "The gate failed with all audited images and passed without those left out, which training "
+            "photographs alone had chosen.",
+            "ko": "전체 이미지로는 기준을 통과하지 못하였으나, 제외 대상(학습용 사진만으로 선정)을 뺀 나머지는 미학습 사진으로 다시 "
+            "검증하여 기준을 통과하였다.",
+        }
+    return f"{lights[language]} {said[language]}"
 
 
 def _power(audit: dict[str, Any], language: str) -> str:
@@ -188,16 +201,17 @@ def _power(audit: dict[str, Any], language: str) -> str:
 
 def _audit_table(audit: dict[str, Any], language: str) -> str:
     heads = {
-        "en": "| compared by | near | C_T | AUC (95 %) | TPR at 1 % | control |",
-        "ko": "| 비교 기준 | 근접 비율 | C_T | AUC (95 %) | TPR (FPR 1 %) | 대조 |",
+        "en": "| compared by | near | C_T | leaning | AUC (95 %) | TPR at 1 % | control |",
+        "ko": "| 비교 기준 | 근접 비율 | C_T | 의존도 | AUC (95 %) | TPR (FPR 1 %) | 대조 |",
     }
-    rows = [heads[language], "|---|---|---|---|---|---|"]
+    rows = [heads[language], "|---|---|---|---|---|---|---|"]
     for name, found in audit["spaces"].items():
         attack = _attack_cells(found["membership"])
-        rows.append(f"| {name} | {found['share']:.3f} | {found['c_t']:.2f} | {attack} |")
+        near = f"{found['share']:.3f} | {found['c_t']:.2f} | {found['leaning']['share']:.2f}"
+        rows.append(f"| {name} | {near} | {attack} |")
     if "discriminator" in audit:
         name = {"en": "discriminator (not released)", "ko": "판별자(반출하지 않음)"}[language]
-        rows.append(f"| {name} | | | {_attack_cells(audit['discriminator']['membership'])} |")
+        rows.append(f"| {name} | | | | {_attack_cells(audit['discriminator']['membership'])} |")
     return "\n".join(rows)
 
 

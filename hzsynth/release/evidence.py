@@ -132,6 +132,7 @@ def _audit_figures(audit: Audit) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "passed": bool(values["passed"]),
         "passes_without_dropped": bool(values["passed"]) or bool(values["passes_without_dropped"]),
+        "light": _light(values),
         "counts": _numbers(values["counts"], ("fake", "train", "held_out", "held_out_patients")),
         "found_from": _numbers(values, ("found_from",)).get("found_from"),
         "doubts": len(values["doubts"]),
@@ -157,6 +158,11 @@ def _audit_figures(audit: Audit) -> dict[str, Any]:
             "membership": _numbers(attack["membership"], _MEMBERSHIP),
         }
     return figures
+
+
+def _light(values: Mapping[str, Any]) -> str:
+    """Green where the gate passes with all images and without doubts; else amber: red is not released."""
+    return "green" if values["passed"] and not values["doubts"] else "amber"
 
 
 def _scores(path: Path, fake: ImageSet) -> tuple[dict[str, Any], ...]:

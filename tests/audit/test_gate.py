@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,34 @@ def test_copies_fail_half_copies_fail_and_fresh_images_pass(
     assert "mends nothing" in half.sentence()
 
 
+@pytest.mark.slow
+def test_half_copies_never_pass_without_their_list(
+    planted: tuple[ImageSet, ImageSet, dict[str, ImageSet]],
+) -> None:
+    train, held_out, generators = planted
+    copies, fresh = (generators[name].records for name in ("copies", "fresh"))
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        chosen = [pool[row] for pool in (copies, fresh) for row in rng.permutation(60)[:20]]
+        # Both lie side by side: a set of both is one of their common folder.
+        parent = train.root.parent
+        records = [
+            replace(r, file_name=f"{'copies' if n < 20 else 'fresh'}/{r.file_name}")
+            for n, r in enumerate(chosen)
+        ]
+        result = audit_images(
+            ImageSet(parent, records),
+            train,
+            held_out,
+            AuditConfig(seed=seed),
+            compute=CPU_FP32,
+            spaces=[PIXELS],
+        )
+        assert not result.passed
+        assert not result.passes_without_dropped
+        assert "mends nothing" in result.sentence()
+
+
 def test_a_few_copies_are_left_out_and_the_rest_passes(
     planted: tuple[ImageSet, ImageSet, dict[str, ImageSet]],
 ) -> None:
@@ -143,9 +172,12 @@ def test_what_is_written_is_what_was_found(
     train, held_out, generators = planted
     result = _audit(planted, "half")
     page = write_audit(result, generators["half"], train, held_out, tmp_path / "audit")
-    assert "The gate fails" in page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert "The gate fails" in text
+    assert "What this audit could not see" not in text
     stored = json.loads((tmp_path / "audit" / "audit.json").read_text(encoding="utf-8"))
     assert stored["passed"] is False
+    assert stored["found_from"] is None
     assert (tmp_path / "audit" / "drop.txt").read_text().split() == list(result.dropped)
 
 

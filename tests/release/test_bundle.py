@@ -66,6 +66,10 @@ def test_the_bundle_holds_what_it_should(enclave: Enclave, bundle: Path) -> None
     assert [p.tobytes() for p in before] != [p.tobytes() for p in after]
     metrics = json.loads(found["metrics.json"])
     assert metrics["audit"]["passed"] is True
+    light = "amber" if enclave.result.doubts else "green"
+    assert metrics["audit"]["light"] == light
+    assert f"Verdict: **{light}**" in found["README.md"].decode()
+    assert metrics["audit"]["spaces"]["pixels"]["leaning"]["held_out"] == 24
     assert metrics["scores"][0]["value"] == 0.01
     assert metrics["generators"][0]["training_photographs"] == 24
     assert metrics["generators"][0]["settings"] == {"resolution": 24}
@@ -113,7 +117,10 @@ def test_dropped_images_stay_and_a_failed_gate_refuses(tmp_path: Path) -> None:
     released = ImageSet.load(tmp_path / "bundle")
     pixels = {np.asarray(Image.open(released.path(r))).tobytes() for r in released}
     assert not copies & pixels
-    assert "without those left out" in (tmp_path / "bundle" / "README.md").read_text("utf-8")
+    card = (tmp_path / "bundle" / "README.md").read_text("utf-8")
+    assert "without those left out" in card
+    assert "Verdict: **amber**" in card
+    assert "판정: **황색**" in card
     path = enclave.audit / "audit.json"
     values = json.loads(path.read_text(encoding="utf-8"))
     for outcome in (False, None):
