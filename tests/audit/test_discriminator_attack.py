@@ -141,7 +141,10 @@ def test_runs_that_cannot_be_asked_are_refused(
         ([stranger, "--train", train, "--holdout", held_out, "--run", run], "was made by the run"),
         ([fake, "--train", train, "--holdout", held_out, "--run", copy], "no discriminator any"),
         ([fake, "--train", held_out, "--holdout", held_out, "--run", run], "outside --train"),
-        ([fake, "--train", train, "--holdout", train, "--run", run], "was in the training"),
+        (
+            [fake, "--train", train, "--holdout", train, "--run", run],
+            "has seen the same file as the held-out photograph",
+        ),
         ([fake, "--train", train, "--holdout", held_out, "--gate-discriminator"], "needs --run"),
     ):
         with pytest.raises(SystemExit) as ended:
