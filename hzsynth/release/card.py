@@ -224,14 +224,17 @@ def _score_part(facts: Facts, language: str) -> str:
     if not facts.metrics["scores"]:
         return ""
     heads = {
-        "en": "## Figures of likeness\n\n| figure, of all audited images | value | between photographs | better |",
-        "ko": "## 유용성 지표\n\n| 지표(검증 대상 이미지 전체 기준) | 값 | 실제 사진 간 값 | 좋은 방향 |",
+        "en": "## Figures of likeness\n\n| figure, of all audited images | value | at as many images as photographs | "
+        "between photographs | against training photographs | better |",
+        "ko": "## 유용성 지표\n\n| 지표(검증 대상 이미지 전체 기준) | 값 | 사진과 같은 수의 이미지 기준 값 | "
+        "실제 사진 간 값 | 학습 사진 대비 값 | 좋은 방향 |",
     }
     better = {"en": {}, "ko": {"lower": "낮을수록", "higher": "높을수록"}}[language]
-    rows = [heads[language], "|---|---|---|---|"]
+    rows = [heads[language], "|---|---|---|---|---|---|"]
     for score in facts.metrics["scores"]:
-        floor = "" if score["floor"] is None else f"{score['floor']:.4g}"
         direction = score.get("better", "")
-        cells = (score.get("metric", ""), f"{score['value']:.4g}", floor)
-        rows.append(f"| {' | '.join(cells)} | {better.get(direction, direction)} |")
+        shown = (score[name] for name in ("value", "at_floor", "floor", "against_training"))
+        cells = ("" if value is None else f"{value:.4g}" for value in shown)
+        names = score.get("metric", ""), better.get(direction, direction)
+        rows.append(f"| {names[0]} | {' | '.join(cells)} | {names[1]} |")
     return "\n".join(rows) + "\n\n"

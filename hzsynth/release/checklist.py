@@ -5,6 +5,7 @@ using synthetic data (「합성데이터 생성·활용 안내서」, 19 Decembe
 is filled in with figures; the rest is for people.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -277,10 +278,15 @@ def _discriminator(audit: dict[str, Any]) -> tuple[Item, ...]:
     )
 
 
+def _between(score: Mapping[str, Any]) -> str:
+    # At the floor's number of images, where it is known: most figures move with that number.
+    at_floor = "" if score["at_floor"] is None else f"{score['at_floor']:.4g} / "
+    return f" ({at_floor}{score['floor']:.4g})"
+
+
 def _utility(facts: Facts) -> tuple[Item, ...]:
     found = "; ".join(
-        f"{s.get('metric', '')} {s['value']:.4g}"
-        + ("" if s["floor"] is None else f" ({s['floor']:.4g})")
+        f"{s.get('metric', '')} {s['value']:.4g}" + ("" if s["floor"] is None else _between(s))
         for s in facts.metrics["scores"]
     )
     return (
@@ -291,8 +297,8 @@ def _utility(facts: Facts) -> tuple[Item, ...]:
                 "실제 사진과의 유사성 등 유용성 지표를 측정하였다.",
             ),
             (
-                f"{found} (in brackets: between photographs).",
-                f"{found} (괄호 안은 실제 사진 간의 값).",
+                f"{found} (in brackets: at as many images as photographs / between photographs).",
+                f"{found} (괄호 안은 사진과 같은 수의 이미지 기준 값 / 실제 사진 간의 값).",
             )
             if found
             else None,

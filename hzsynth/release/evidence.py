@@ -20,7 +20,10 @@ from hzsynth.core.run import RunDir
 
 _NEARNESS = ("near", "count", "share", "p_near", "c_t", "z_c_t", "p_c_t", "noticeable", "authentic")
 _MEMBERSHIP = ("auc", "low", "high", "z", "tpr", "members", "others", "control", "control_spread")
-_SCORE = ("value", "spread", "floor", "floor_spread", "n_real", "n_fake", "size", "subset_size")
+_SCORE = (
+    *("value", "spread", "floor", "floor_spread", "at_floor", "against_training", "p_adjusted"),
+    *("n_real", "n_fake", "n_training", "n_floor", "size", "subset_size"),
+)
 _LEANING = ("share", "p", "high", "train", "held_out")
 _GATE = (
     "quantile",

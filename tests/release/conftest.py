@@ -16,7 +16,8 @@ def enclave(tmp_path_factory: pytest.TempPathFactory) -> Enclave:
 @pytest.fixture(scope="module")
 def bundle(enclave: Enclave) -> Path:
     score = enclave.root / "score.json"
-    figure = {"metric": "kid", "value": 0.01, "floor": 0.0, "fake_digest": enclave.fake.digest}
+    figure = {"metric": "kid", "value": 0.01, "floor": 0.0, "at_floor": 0.012}
+    figure |= {"against_training": -0.002, "fake_digest": enclave.fake.digest}
     group = {"value": PATIENT, "scores": []}
     words = {"extractor": PATIENT, "better": "lower", "real_digest": enclave.train.digest}
     score.write_text(json.dumps({"scores": [{**figure, **words}], "groups": [group]}))

@@ -70,7 +70,9 @@ def test_the_bundle_holds_what_it_should(enclave: Enclave, bundle: Path) -> None
     assert metrics["audit"]["light"] == light
     assert f"Verdict: **{light}**" in found["README.md"].decode()
     assert metrics["audit"]["spaces"]["pixels"]["leaning"]["held_out"] == 24
-    assert metrics["scores"][0]["value"] == 0.01
+    kid = metrics["scores"][0]
+    assert (kid["value"], kid["at_floor"], kid["against_training"]) == (0.01, 0.012, -0.002)
+    assert "| kid | 0.01 | 0.012 | 0 | -0.002 | lower |" in found["README.md"].decode()
     assert metrics["generators"][0]["training_photographs"] == 24
     assert metrics["generators"][0]["settings"] == {"resolution": 24}
     audit_file = (enclave.audit / "audit.json").read_bytes()

@@ -30,15 +30,17 @@ def patients(
     return np.array(rows), groups
 
 
-def described(features: np.ndarray, groups: list[str], name: str) -> Described:
-    """A set without files; its tone is the first feature."""
+def described(
+    features: np.ndarray, groups: list[str], name: str, tones: np.ndarray | None = None
+) -> Described:
+    """A set without files; without tones the first feature is its tone."""
     records = [
         ImageRecord(f"{name}-{i}.png", "zoster", group=f"{name}-{group}", sha256=f"{name}-{i}")
         for i, group in enumerate(groups)
     ]
     measured = {
         "features": torch.from_numpy(features).float(),
-        "tones": torch.from_numpy(40 + 8 * features[:, 0]),
+        "tones": torch.from_numpy(40 + 8 * features[:, 0] if tones is None else tones),
     }
     return Described(ImageSet(Path(), records), measured)  # type: ignore[arg-type]
 
@@ -68,10 +70,23 @@ def scene(
         shift, spread = {"shifted": (0.6, 1.0), "collapsed": (0.0, 0.5)}.get(kind, (0.0, 1.0))
         made, _ = patients(rng, 80, 1, shift, spread)
     fake = described(made, [str(i) for i in range(len(made))], "fake")
+    return report_of(training, held_out, fake, seed, metrics, relabellings)
+
+
+def report_of(
+    training: Described,
+    held_out: Described,
+    fake: Described,
+    seed: int,
+    metrics: tuple[MetricName, ...] = METRICS,
+    relabellings: int = 399,
+) -> ScoreReport:
+    """The report of described sets, as the stage gives it."""
     units = independent_units(held_out.images)
     sets = Compared(held_out, fake, training, training, held_out, units)
     draws = Draws(seed, None, 50, 10, relabellings, 4)
-    conditions = Conditions(0, 0, "", "", draws, "scene", "none", dim=DIMENSIONS)
+    dimensions = fake.measured["features"].shape[1]
+    conditions = Conditions(0, 0, "", "", draws, "scene", "none", dim=dimensions)
     return figures_of(sets, [load_metric(name) for name in metrics], conditions)
 
 
