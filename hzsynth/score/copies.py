@@ -33,6 +33,7 @@ class Memorisation:
         p: the exact chance of as many near ones without copying; None without held-out photographs.
         noticeable: the smallest share that would be noticed at these numbers; above 1: none would.
         threshold: the 5 % quantile of the reference distances.
+        rank: which of them it is, from the smallest and from 1.
         reference: ``held-out`` photographs, or ``training`` (each to the others) without any.
         n_fake: generated images.
         n_train: training photographs.
@@ -43,6 +44,7 @@ class Memorisation:
 
     share: float
     threshold: float
+    rank: int
     reference: str
     n_fake: int
     n_train: int
@@ -52,6 +54,11 @@ class Memorisation:
     p: float | None = None
     noticeable: float = 0.0
     p_adjusted: float | None = None
+
+    @property
+    def expected(self) -> float:
+        """The mean share without copying, in a random order of generated images and references."""
+        return self.rank / (self.n_reference + 1)
 
     @property
     def beyond_chance(self) -> bool | None:
@@ -66,6 +73,7 @@ class Memorisation:
     def sentence(self) -> str:
         """What the figure says at this number of images."""
         verdict = self._verdict()
+        but = "any" if self.rank == 1 else f"all but {self.rank - 1}"
         few = (
             f". The threshold rests on one or two of only {self.n_reference} photographs"
             if self.n_reference < 2 / QUANTILE
@@ -78,14 +86,17 @@ class Memorisation:
         )
         return (
             f"{self.share:.0%} of {self.n_fake} generated images lie nearer to a training photograph "
-            f"than {QUANTILE:.0%} of the {self.n_reference} {self.reference} photographs do "
-            f"(about {QUANTILE:.0%} is expected without copying): {verdict}{few}{stand_in}. It is no proof of privacy."
+            f"than {but} of the {self.n_reference} {self.reference} photographs do "
+            f"(about {self.expected:.0%} is expected without copying): {verdict}{few}{stand_in}. It is no proof "
+            "of privacy."
         )
 
     def _verdict(self) -> str:
         if self.p is None:
             return (
-                "look at the closest pairs" if self.share > 2 * QUANTILE else "no sign of copying"
+                "look at the closest pairs"
+                if self.share > 2 * self.expected
+                else "no sign of copying"
             )
         if self.beyond_chance:
             return (

@@ -25,7 +25,7 @@ Prepare = Callable[[torch.Tensor], Formula]
 Floor = tuple[float, float]
 """Mean and standard deviation."""
 
-_LARGEST_PART = 1000
+_LARGEST_PART = 500
 _LARGEST_TESTED = 300
 
 
@@ -78,8 +78,8 @@ def compare(
 
     Args:
         prepare: makes the formula from pooled values.
-        real: N x D values of photographs (or N); of more than 2,000 as many are drawn.
-        fake: M x D of generated images; of more than 1,000 as many are drawn.
+        real: N x D values of photographs (or N); of more than 1,000 as many are drawn.
+        fake: M x D of generated images; of more than 500 as many are drawn.
         units: N numbers: photographs of one patient, and copies, share one.
         asked: what the formula gives.
         repeats: random divisions for the floor.

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 
 from hzsynth.core.devices import Compute
-from hzsynth.core.errors import InputError
+from hzsynth.core.errors import InputError, RefusedError
 from hzsynth.core.image_set import ImageSet
+from hzsynth.core.lineage import check_lineage
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.score.catalogue import METRICS, load_metric
 from hzsynth.score.config import ScoreConfig
-from hzsynth.score.copies import Memorisation
+from hzsynth.score.copies import FALSE_ALARMS, Memorisation
 from hzsynth.score.extractors import FeatureExtractor, class_scores, create_extractor
 from hzsynth.score.feature_cache import FeatureCache
 from hzsynth.score.features import extract_features, open_cache
@@ -32,6 +33,7 @@ from hzsynth.score.metric import (
 from hzsynth.score.metrics.tone import skin_angles
 from hzsynth.score.results import Group, Score, ScoreReport, Unavailable
 from hzsynth.score.sides import Sides, choose_sides
+from hzsynth.statistics.orders import noticeable_share
 from hzsynth.statistics.paired import holm
 
 _LARGEST_SIDE = 256
@@ -70,7 +72,7 @@ def score_images(
     needs: set[Need] = {metric.needs for metric in metrics}
     conditions = _conditions(real, fake, config)
     described = [Described(real, {}), Described(fake, {})]
-    remarks = [*sides.remarks, *_other_classes(real, fake)]
+    remarks = [*sides.remarks, *_seen(real, fake, sides), *_other_classes(real, fake)]
     if needs & {"features", "class scores"}:
         weights = config.dinov2_weights if config.features == "dinov2" else config.inception_weights
         extractor = create_extractor(config.features, weights=weights, compute=compute)
@@ -108,6 +110,18 @@ def _check(real: ImageSet, fake: ImageSet, config: ScoreConfig, metrics: Sequenc
             )
     if config.by is not None:
         check_column(config.by, real, fake)
+
+
+def _seen(real: ImageSet, fake: ImageSet, sides: Sides) -> tuple[str, ...]:
+    """That the lineage of the generated images touches the photographs that count as held out."""
+    if not fake.lineage or not sides.held_out.any():
+        return ()
+    rows = np.flatnonzero(sides.held_out)
+    try:
+        check_lineage([fake], [real.replace_records([real.records[row] for row in rows])])
+    except RefusedError as error:
+        return (f"the generator may have seen the held-out photographs: {error}",)
+    return ()
 
 
 def _other_classes(real: ImageSet, fake: ImageSet) -> tuple[str, ...]:
@@ -232,7 +246,11 @@ def _adjusted(
     adjusted = iter(holm([p for p in asked if p is not None]))
     together = [None if p is None else next(adjusted) for p in asked]
     if memorisation is not None:
-        memorisation = replace(memorisation, p_adjusted=together[-1])
+        held = memorisation.n_fake, memorisation.rank, memorisation.n_reference
+        level = FALSE_ALARMS / max(1, sum(p is not None for p in asked))
+        memorisation = replace(
+            memorisation, p_adjusted=together[-1], noticeable=noticeable_share(*held, level)
+        )
     judged = (replace(score, p_adjusted=p) for score, p in zip(scores, together[:-1], strict=True))
     return ScoreReport(tuple(judged), memorisation, unavailable)
 

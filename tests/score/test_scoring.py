@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from hzsynth.cli.main import app
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.errors import InputError
+from hzsynth.core.image_record import TrainingImage
 from hzsynth.core.image_set_writer import ImageSetWriter
 from hzsynth.data.skin_tone import TONE_BINS, UNCLEAR
 from hzsynth.score import scoring
@@ -123,6 +124,19 @@ def test_test_photographs_alone_get_every_figure_but_copies(tmp_path: Path, extr
     assert report.compared_with == "held-out"
     assert {score.kind for score in report.scores} >= {"kid", "precision", "tone-distance"}
     assert [missing.metric for missing in report.unavailable] == ["memorisation"]
+
+
+def test_a_generator_that_saw_held_out_photographs_is_named(tmp_path: Path, extractor: Any) -> None:
+    real = make_set(tmp_path / "real", splits=("train", "test"))
+    for name, split, remarks in (("honest", "train", 0), ("leaking", "test", 1)):
+        with ImageSetWriter(tmp_path / name) as writer:
+            rng = np.random.default_rng(9)
+            for _ in range(12):
+                writer.add(skin(rng, 1.0), label="zoster", origin="light", run="r")
+            seen = [TrainingImage(r.sha256, r.phash, r.group) for r in real.select(split=split)]
+            writer.add_lineage("r", seen)
+        report = score_images(real, writer.images, ScoreConfig(), compute=CPU_FP32)
+        assert sum("may have seen" in remark for remark in report.remarks) == remarks
 
 
 def test_a_copier_is_seen_beside_the_held_out_figure(tmp_path: Path, extractor: Any) -> None:

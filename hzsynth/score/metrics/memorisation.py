@@ -70,6 +70,7 @@ def nearest_neighbour_memorisation(
         p=near_probability(near, len(fake), rank, len(between)) if against_new else None,
         noticeable=noticeable_share(len(fake), rank, len(between), FALSE_ALARMS),
         threshold=threshold,
+        rank=rank,
         reference=reference,
         n_fake=len(fake),
         n_train=len(train),

@@ -34,6 +34,26 @@ def test_fresh_samples_stay_at_the_quantile() -> None:
     assert "no sign of copying" in found.sentence()
 
 
+def test_the_share_without_copying_is_the_expected_one_however_few_are_held_out() -> None:
+    train = cloud(8, 30)
+    for count in (1, 6, 30):
+        found = [
+            nearest_neighbour_memorisation(
+                cloud(100 + seed, 40), train, cloud(1000 + seed, count), extractor="cloud"
+            )
+            for seed in range(150)
+        ]
+        mean = np.mean([one.share for one in found])
+        assert mean == pytest.approx(found[0].expected, abs=0.07 if count == 1 else 0.03)
+    assert (
+        "than any of the 6 held-out"
+        in nearest_neighbour_memorisation(
+            cloud(2, 9), train, cloud(3, 6), extractor="cloud"
+        ).sentence()
+    )
+    assert "than all but 1 of the 30 held-out" in found[0].sentence()
+
+
 def test_without_held_out_photographs_the_training_set_is_its_own_reference() -> None:
     train = cloud(5, 50)
     found = nearest_neighbour_memorisation(train.clone(), train, None, extractor="cloud")
