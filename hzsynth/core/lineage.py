@@ -334,17 +334,18 @@ def _compare(learned: Behind, held_out: Behind) -> None:
     """Compares what is behind both by file, patient and perceptual hash."""
     _refuse_lost(held_out)
     files: dict[str, ImageRecord] = {}
-    patients: dict[str, ImageRecord] = {}
+    patients: dict[str, tuple[ImageRecord, str]] = {}
     for image, record in held_out.images.items():
         files.setdefault(image.sha256, record)
         for patient in image.patients:
-            patients.setdefault(patient, record)
+            patients.setdefault(patient, (record, image.source))
     for image, record in learned.images.items():
         if image.sha256 and image.sha256 in files:
             raise _refusal(image, record, "the same file as", files[image.sha256])
         for patient in image.patients & patients.keys():
             how = f"a photograph of the same patient ({patient}) as"
-            raise _refusal(image, record, how, patients[patient])
+            other, source = patients[patient]
+            raise _refusal(image, record, how, other, _two_sources(image.source, source))
     ours = {image.phash: image for image in learned.images if image.phash}
     theirs = {image.phash: record for image, record in held_out.images.items() if image.phash}
     distances, nearest = nearest_hash(list(ours), list(theirs))
@@ -354,8 +355,18 @@ def _compare(learned: Behind, held_out: Behind) -> None:
             raise _refusal(image, learned.images[image], "a near-duplicate of", record)
 
 
+def _two_sources(first: str, second: str) -> str:
+    """What may be the matter where one name of a patient comes from two data sets."""
+    if not first or not second or first.partition("/")[0] == second.partition("/")[0]:
+        return ""
+    return (
+        f" (where {first} and {second} number different patients alike, `hzsynth data merge` puts them "
+        "into one set that tells them apart)"
+    )
+
+
 def _refusal(
-    image: TrainingImage, record: ImageRecord, how: str, held_out: ImageRecord
+    image: TrainingImage, record: ImageRecord, how: str, held_out: ImageRecord, more: str = ""
 ) -> RefusedError:
     """A sentence about an image, or about a run with its list where the record has no file."""
     verb = "is" if record.sha256 == image.sha256 else "descends from"
@@ -364,5 +375,5 @@ def _refusal(
         found = f"the run {record.run} has seen"
     return RefusedError(
         f"{found} {how} the {held_out.split or 'held-out'} photograph '{held_out.file_name}'; a "
-        "generator, classifier or mixture may only see the train split"
+        f"generator, classifier or mixture may only see the train split{more}"
     )

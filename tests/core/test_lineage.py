@@ -156,6 +156,17 @@ def test_a_patient_is_known_by_every_name_that_its_photographs_have() -> None:
         check_learned("gan-1", [nameless], [ImageSet("merged", [replace(x, sha256="x")])])
 
 
+def test_patients_numbered_alike_in_two_data_sets_are_told_apart_by_a_merge() -> None:
+    """Nobody can know whether they are the same before; the sentence says what to do."""
+    ours = ImageRecord("a", "x", "train", group="7", source="A", sha256="a")
+    theirs = ImageRecord("b", "x", "test", group="7", source="B/phone", sha256="b")
+    with pytest.raises(RefusedError, match=r"patient \(7\) .* A and B/phone number .*data merge"):
+        _check([ours], [theirs])
+    _check([replace(ours, group="A/7")], [replace(theirs, group="B/7")])
+    with pytest.raises(RefusedError, match="train split$"):
+        _check([ours], [replace(theirs, source="A/phone")])
+
+
 def test_a_list_holds_what_stands_behind_its_images() -> None:
     fake = _made("fake", run="gan-1")
     photo = _photo("p", "train", group="1", parents=("raw",))
