@@ -39,6 +39,7 @@ from hzsynth.cli.main import run as hzsynth
 from hzsynth.core.devices import CPU_FP32
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import ImageSetWriter
+from hzsynth.core.lineage import learned_from
 from hzsynth.core.run import RunDir
 from hzsynth.gan.config import GanConfig
 from hzsynth.gan.training import train_gan
@@ -153,7 +154,7 @@ def hand_made_run(path: Path, template: Path, train: ImageSet) -> RunDir:
     header = json.loads((path / "run.json").read_text(encoding="utf-8"))
     (path / "run.json").write_text(json.dumps({**header, "id": f"gan-{path.parent.name}"}))
     run = RunDir.load(path, "gan")
-    run.record_training(train)
+    run.record_training(learned_from([train]))
     return run
 
 
