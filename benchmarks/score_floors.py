@@ -4,7 +4,8 @@ Every scene has the photographs of 40 training and 25 held-out patients, one or 
 images. They are phantoms, drawn anew for every scene from a pool of patients, in the features that `score`
 takes by default, of a loose class and of a tight one. A perfect generator draws fresh patients of the same
 program. Wrong ones draw another class, another population's skin, a few patients only, or blurred images.
-Copiers hand out training photographs, as they are or slightly changed (mirrored, cropped, re-encoded).
+Copiers hand out training photographs, as they are or slightly changed (mirrored, cropped, re-encoded): nothing
+is claimed of the latter, which `audit` looks for in eight orientations.
 """
 
 import gc
@@ -41,6 +42,12 @@ _MOST, _LEAST = 0.07, 0.9
 _OTHERS = {"herpes_zoster": "cellulitis", "normal": "eczema"}
 _WRONG = ("another class", "another skin", "few patients", "blurred")
 _COPIES = ("copies", "changed copies")
+_ASKED: dict[str, tuple[tuple[str, ...], str]] = {
+    "perfect": (("perfect",), "flagged"),
+    "wrong": (_WRONG, "flagged"),
+    **{name: ((name,), "copies") for name in _COPIES},
+}
+"""Kinds of scenes that are counted together, and the flag that is counted."""
 _FEWER = {"perfect": 1, "copies": 2, "changed copies": 2}
 """As many scenes of each class as there are of perfect generators, divided by this; else a quarter."""
 
@@ -157,28 +164,18 @@ def main() -> None:
                 rows.append({"class": label, "kind": kind, "seed": 1000 + number, **flags})
             print(f"{label}, {kind}: {_share(rows, label, (kind,))}", file=sys.stderr, flush=True)
     write_rows("score_floors", rows)
-    summary = {
-        label: {
-            "perfect": _share(rows, label, ("perfect",)),
-            "wrong": _share(rows, label, _WRONG),
-            "copiers": _share(rows, label, _COPIES, "copies"),
-        }
+    words = "perfect generators are flagged in at most 7 % of scenes, wrong ones and copies in 90 %"
+    shares = {
+        label: {name: _share(rows, label, *asked) for name, asked in _ASKED.items()}
         for label in _OTHERS
     }
-    words = (
-        "perfect generators are flagged in at most 7 % of scenes, wrong ones and copiers in 90 %"
-    )
     facts = {"hardware": hardware(), "versions": versions()}
-    print(json.dumps({"claim": words, "flagged": summary, "scenes": len(rows), **facts}))
+    print(json.dumps({"claim": words, "flagged": shares, "scenes": len(rows), **facts}))
     missed = [
-        f"{label} {kind}"
+        f"{label} {name}"
         for label in _OTHERS
-        for kind, kinds, flag in (
-            ("perfect", ("perfect",), "flagged"),
-            ("wrong", _WRONG, "flagged"),
-            ("copiers", _COPIES, "copies"),
-        )
-        if _missed(rows, label, kinds, flag)
+        for name, asked in _ASKED.items()
+        if _missed(name, *proportion_interval(*_counts(rows, label, *asked)))
     ]
     if missed:
         raise SystemExit(f"flagged too often or too seldom: {', '.join(missed)}")
@@ -199,10 +196,11 @@ def _share(
     return f"{found} of {count} = {found / count:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def _missed(rows: Sequence[dict[str, object]], label: str, kinds: Sequence[str], flag: str) -> bool:
+def _missed(name: str, low: float, high: float) -> bool:
     """Whether the interval lies on the wrong side of what is claimed."""
-    low, high = proportion_interval(*_counts(rows, label, kinds, flag))
-    return low > _MOST if kinds == ("perfect",) else high < _LEAST
+    if name == "changed copies":
+        return False
+    return low > _MOST if name == "perfect" else high < _LEAST
 
 
 if __name__ == "__main__":
