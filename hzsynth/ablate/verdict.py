@@ -125,6 +125,10 @@ def judge(
             f"about others. With {what}, average precision changed by "
             f"{contrast.difference.estimate:+.3f} on these."
         )
+        detail += (
+            " What would help: a larger test share ('hzsynth data split --ratios 50/20/30'), or more "
+            "patients of the class; 'hzsynth ablate plan' says what a test set can find."
+        )
         return Verdict(answer, sentence, detail)
     against = f"real ×{config.multiplier} augmented"
     interval = _interval(contrast, config.confidence)

@@ -63,7 +63,7 @@ def compare_runs(
     ] = False,
 ) -> None:
     """Puts classifiers beside one another on the same photographs: table, paired tests, page."""
-    from hzsynth.classify.evaluate.comparison import compare, reference_table
+    from hzsynth.classify.evaluate.comparison import compare, reference_table, verdict_of
     from hzsynth.classify.evaluate.comparison_page import write_comparison
     from hzsynth.core.run import RunDir
 
@@ -80,11 +80,13 @@ def compare_runs(
     if session.json:
         session.show({"page": str(page), **comparison.to_json()})
         return
+    verdict, _ = verdict_of(comparison)
     rows = {
         str(row.pop("model")): ", ".join(f"{key} {value:.4g}" for key, value in row.items())
         for row in reference_table(comparison).to_dict("records")
     }
-    session.show({"page": str(page), **rows}, "classify compare")
+    said = {"verdict": verdict} if verdict else {}
+    session.show({"page": str(page), **said, **rows}, "classify compare")
 
 
 @command("robustness")

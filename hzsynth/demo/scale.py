@@ -12,6 +12,7 @@ class Scale:
         patients: patients a class in the Western cohort, which holds all classes.
         korean_patients: patients with normal skin in the Korean cohort, the target of translation.
         duplicates: disguised copies that dedup has to find.
+        split: shares of train, val and test: a verdict needs patients that no training met.
         gan_resolution: side of generated images, pixels.
         gan_kimg: thousands of images shown to the discriminator.
         generated: images drawn from it.
@@ -31,6 +32,7 @@ class Scale:
     patients: dict[str, int]
     korean_patients: int
     duplicates: int
+    split: tuple[float, float, float]
     gan_resolution: int
     gan_kimg: float
     generated: int
@@ -52,12 +54,13 @@ FULL = Scale(
         "cellulitis": 24,
         "contact_dermatitis": 26,
         "eczema": 26,
-        "herpes_zoster": 20,
+        "herpes_zoster": 30,
         "insect_bite": 24,
         "normal": 20,
     },
     korean_patients=24,
     duplicates=12,
+    split=(50, 20, 30),
     gan_resolution=64,
     gan_kimg=4.32,
     generated=200,
@@ -75,9 +78,10 @@ FULL = Scale(
 
 FAST = Scale(
     photograph=64,
-    patients={"eczema": 9, "herpes_zoster": 9, "insect_bite": 9, "normal": 6},
+    patients={"eczema": 9, "herpes_zoster": 14, "insect_bite": 9, "normal": 6},
     korean_patients=6,
     duplicates=4,
+    split=(50, 20, 30),
     gan_resolution=32,
     gan_kimg=0.96,
     generated=110,

@@ -152,7 +152,7 @@ def _photographs(walk: Walk) -> tuple[ImageSet, ImageSet, dict[str, Any]]:
         return images
 
     unique = walk.image_set("02-distinct", distinct)
-    split = walk.image_set("03-split", lambda out: split_images(unique, out, seed=seed))
+    split = walk.image_set("03-split", lambda out: split_images(unique, out, scale.split, seed))
     korean_config = PhantomConfig(
         seed=seed + 1,
         size=scale.photograph,

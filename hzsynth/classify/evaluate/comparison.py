@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -14,7 +14,12 @@ from hzsynth.core.image_set import ImageSet
 from hzsynth.core.progress import SILENT, Progress
 from hzsynth.core.run import RunDir
 from hzsynth.statistics.paired import holm
-from hzsynth.statistics.paired_metrics import COMPARED, PairedDifference, paired_differences
+from hzsynth.statistics.paired_metrics import (
+    COMPARED,
+    LEVEL,
+    PairedDifference,
+    paired_differences,
+)
 
 SCORES = {
     "ACC": "accuracy",
@@ -28,6 +33,11 @@ SCORES = {
 """Columns of the reference table -> metrics; F1, precision, recall, AUROC are means of classes."""
 
 REMARK = "this evaluation"
+
+DECISIVE = "f1_target"
+"""The metric that a comparison's verdict rests on, named before anything is compared."""
+
+Verdict = Literal["better", "worse", "alike"]
 
 
 @dataclass(frozen=True)
@@ -172,6 +182,38 @@ def _differences(entries: Sequence[Compared], seed: int, bootstrap: int) -> tupl
         for row, (entry, pairs) in enumerate(zip(entries[1:], found, strict=True))
         for place, pair in enumerate(pairs)
     )
+
+
+def verdict_of(comparison: Comparison) -> tuple[str, Verdict]:
+    """Which classifiers differ from the first in F1 of the target class, the metric named beforehand.
+
+    Args:
+        comparison: the classifiers.
+
+    Returns:
+        A sentence, empty for a single classifier; and whether one is better, only worse ones differ, or
+        none can be told apart at 5 % after Holm's correction.
+    """
+    decisive = [d for d in comparison.differences if d.paired.metric == DECISIVE]
+    if not decisive:
+        return "", "alike"
+    first = comparison.entries[0].evaluation.answers
+    told = sorted((d for d in decisive if d.p_holm < LEVEL), key=lambda d: -d.paired.value)
+    if not told:
+        return (
+            f"No difference in F1 of {first.label} from {decisive[0].against} is shown with "
+            f"{int(first.is_target.sum())} photographs of {first.count_patients(first.is_target)} "
+            f"patients (smallest p after Holm {min(d.p_holm for d in decisive):.2g})."
+        ), "alike"
+    each = ", ".join(f"{d.name} {_difference_text(d)}" for d in told)
+    kind: Verdict = "better" if told[0].paired.value > 0 else "worse"
+    return f"F1 of {first.label} differs from that of {told[0].against}: {each}.", kind
+
+
+def _difference_text(difference: Difference) -> str:
+    paired = difference.paired
+    ends = "" if paired.low is None else f"{paired.low:+.2f} to {paired.high:+.2f}, "
+    return f"{paired.value:+.2f} ({ends}p after Holm {difference.p_holm:.2g})"
 
 
 def reference_table(comparison: Comparison, *, published: bool = False) -> pd.DataFrame:

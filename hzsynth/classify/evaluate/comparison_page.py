@@ -4,19 +4,22 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from hzsynth.classify.evaluate.comparison import (
+    SCORES,
     Comparison,
     difference_table,
     long_table,
     reference_table,
+    verdict_of,
 )
 from hzsynth.classify.evaluate.comparison_published import published_rows
 from hzsynth.classify.evaluate.evaluation_page import interval_text, metric_name
 from hzsynth.core.files import atomic_write_text
-from hzsynth.report.page import HtmlPage
+from hzsynth.report.page import HtmlPage, Tone
 from hzsynth.report.style import (
     MARKERS,
     PALETTE,
@@ -30,6 +33,7 @@ from hzsynth.report.tables import table_csv, table_latex, table_markdown
 
 PAGE = "comparison.html"
 _APART, _AROUND = 1.08, 3.0
+_TONES: dict[str, Tone] = {"better": "good", "worse": "bad", "alike": "neutral"}
 
 
 def cost_plot(comparison: Comparison) -> Figure:
@@ -69,6 +73,27 @@ def cost_plot(comparison: Comparison) -> Figure:
     return use_fonts(figure)
 
 
+def shown_table(comparison: Comparison, *, published: bool = False) -> pd.DataFrame:
+    """The reference table for people: every score with its interval, a star at the highest.
+
+    Args:
+        comparison: the classifiers.
+        published: append the published rows, marked as not comparable.
+
+    Returns:
+        The columns of `reference_table`; scores are texts such as ``0.67 (0.39–0.86) *``.
+    """
+    table = reference_table(comparison, published=published).astype(dict.fromkeys(SCORES, object))
+    for column, name in SCORES.items():
+        metrics = [entry.evaluation.metrics[name] for entry in comparison.entries]
+        highest = max(metric.value for metric in metrics)
+        for row, metric in enumerate(metrics):
+            star = " *" if len(metrics) > 1 and metric.value == highest else ""
+            text = f"{metric.value:.2f} ({metric.low:.2f}–{metric.high:.2f}){star}"
+            table.loc[row, column] = text
+    return table
+
+
 def write_comparison(comparison: Comparison, folder: Path, *, published: bool = False) -> Path:
     """Writes the tables, the figure and the page.
 
@@ -90,12 +115,14 @@ def write_comparison(comparison: Comparison, folder: Path, *, published: bool = 
     table, first = reference_table(comparison, published=published), comparison.entries[0]
     caption = (
         f"Classifiers on the same {first.evaluation.n} real photographs; F1, PR, RE and AUROC are "
-        f"means of the classes, HZ is {first.evaluation.label}."
+        f"means of the classes, HZ is {first.evaluation.label}. 95 % intervals; * the highest, which need "
+        "not differ from the others."
     )
+    shown = shown_table(comparison, published=published)
     texts = {
         "comparison.csv": table_csv(table),
-        "comparison.md": table_markdown(table),
-        "comparison.tex": table_latex(table, caption=caption, label="tab:comparison"),
+        "comparison.md": table_markdown(shown),
+        "comparison.tex": table_latex(shown, caption=caption, label="tab:comparison"),
         "comparison_long.csv": table_csv(long_table(comparison)),
         "differences.csv": table_csv(difference_table(comparison)),
         "comparison.json": json.dumps(comparison.to_json(), indent=2, ensure_ascii=False),
@@ -115,8 +142,15 @@ def _page(comparison: Comparison, figure: Figure, caption: str, published: bool)
         "Classifiers compared",
         f"{first.evaluation.n} real photographs of {first.evaluation.patients} patients",
     )
+    sentence, kind = verdict_of(comparison)
+    if sentence:
+        page.verdict(
+            sentence,
+            _TONES[kind],
+            "Named beforehand is F1 of the target class; the other metrics are under the differences.",
+        )
     section = page.section("Reference table", caption)
-    section.table(reference_table(comparison))
+    section.table(shown_table(comparison))
     section.note(f"Multiply-accumulates: {first.evaluation.efficiency.macs_tool}.")
     if published:
         page.section("Published, not comparable").table(

@@ -19,6 +19,7 @@ from hzsynth.core.run import RunDir
 from hzsynth.report.page import HtmlPage, Section
 from hzsynth.report.plots import confusion_matrix_plot
 from hzsynth.report.style import save_figure
+from hzsynth.report.tables import format_value
 from hzsynth.statistics.metric_intervals import NOT_IDENTIFIABLE, Metric
 
 PAGE = "evaluation.html"
@@ -117,7 +118,7 @@ def levels_table(evaluation: Evaluation) -> pd.DataFrame:
         {
             "metric": metric_name(row.metric, evaluation.label),
             "recommended": row.level,
-            "reached": row.value,
+            "reached": format_value(row.value, 1 if row.low is None else 3),
             "interval begins at": row.low,
             "verdict": row.passes,
         }
@@ -228,16 +229,22 @@ def _curves(section: Section, figures: Mapping[str, Figure], n: str) -> None:
 
 
 def _verdict(page: HtmlPage, evaluation: Evaluation) -> None:
-    verdicts = [row.passes for row in evaluation.levels]
+    # Speed and size have no interval; three of ten levels reached would hide that all of quality fail.
+    verdicts = [row.passes for row in evaluation.levels if row.low is not None]
+    costs = [row.passes for row in evaluation.levels if row.low is None]
     short, proven = verdicts.count("falls short"), verdicts.count("passes")
     sentence = (
-        f"{len(verdicts) - short} of {len(verdicts)} recommended levels are reached, "
-        f"{proven} of them beyond doubt."
+        f"{len(verdicts) - short} of {len(verdicts)} recommended levels of quality are reached, "
+        f"{proven} of them beyond doubt; of speed and size {costs.count('passes')} of {len(costs)}."
     )
     f1 = evaluation.metrics["f1_target"]
     page.verdict(
         sentence,
-        "bad" if short else "good" if proven == len(verdicts) else "neutral",
+        "bad"
+        if short or "falls short" in costs
+        else "good"
+        if proven == len(verdicts)
+        else "neutral",
         f"F1 of {evaluation.label}: {interval_text(f1)}.",
     )
 
