@@ -1,14 +1,16 @@
 """Can the texture of what a classifier sees tell the class that was filled, in any arm of a study?
 
 Claim: figures of texture that know no lesion tell the filled class from another one with an AUROC of
-at most .55 on average, in every arm and however the images are varied. In the scene the other class
-holds the very pictures that the arm gives the filled one, so that handling alone can tell them apart;
-the probe (logistic regression, four folds) meets no picture twice. Pictures stand for generated ones,
-too: what a generator leaves in its images is another question (`build-dataset` asks it of every
-mixture). Ways: *vary* (default) and *flip* while training; *written*: the same of a set with varied
-files, of which a training takes the pictures and their number; *files*: these files as another tool
-reads them, written for every class (`balance` none); and, as proof that the probe sees what there is to
-see, *files, target only*, which the README warns of.
+at most .55 on average in every arm of a study that hzsynth trains (`augment` *vary*, the default, and
+*flip*). In the scene the other class holds the very pictures that the arm gives the filled one, so that
+handling alone can tell them apart; the probe (a forest of 100 trees, four folds) meets no picture twice.
+Pictures stand for generated ones, too: what a generator leaves in its images is another question, and
+`build-dataset` asks it of every mixture.
+
+Beside it, without a claim, varied files as another tool reads them (`write_augmented`), from which a
+training of hzsynth takes the pictures and varies them anew: *files*, written for every class
+(`balance` none), where only the share of files that are not varied differs, and *files, target only*,
+which the README warns of. They also prove that the probe sees what there is to see.
 
 Pictures: phantoms, or with ``--data DIR`` photographs (a set, or a folder of class folders).
 """
@@ -24,11 +26,9 @@ from pathlib import Path
 import numpy as np
 from common import hardware, versions, write_rows
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from hzsynth.augment.build import build_dataset
 from hzsynth.augment.config import BuildConfig
@@ -51,15 +51,16 @@ ARMS = (
     ("mixture", 4.0),
     ("synthetic-only", 0.0),
 )
-WAYS = ("vary", "flip", "written", "files", "files, target only")
-CONTROL, GOAL = "files, target only", 0.55
-WRITTEN = WAYS[2:]
+CLAIMED, FILES, GOAL = ("vary", "flip"), ("files", "files, target only"), 0.55
 
 
 def texture(pixels: Pixels) -> NDArray[np.float64]:
     """Figures of N pictures 3 x H x W: spectrum, noise, single-coloured area, range, borders."""
     grey = pixels.astype(np.float64).mean(1)
-    power = np.abs(np.fft.fftshift(np.fft.fft2(grey - grey.mean((1, 2), keepdims=True)))) ** 2
+    power = (
+        np.abs(np.fft.fftshift(np.fft.fft2(grey - grey.mean((1, 2), keepdims=True)), axes=(1, 2)))
+        ** 2
+    )
     side = grey.shape[1]
     distance = np.hypot(*(np.indices((side, side)) - side // 2))
     band = np.minimum((distance * 2 * BANDS / side).astype(int), BANDS - 1)
@@ -81,7 +82,7 @@ def texture(pixels: Pixels) -> NDArray[np.float64]:
 
 def told_apart(pixels: Pixels, filled: NDArray[np.bool_], pictures: list[str]) -> float:
     """AUROC by which texture tells the filled class in views of pictures that the probe never met."""
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    model = ExtraTreesClassifier(100, min_samples_leaf=5, random_state=0)
     folds = StratifiedGroupKFold(4, shuffle=True, random_state=0)
     chances = cross_val_predict(
         model, texture(pixels), filled, groups=pictures, cv=folds, method="predict_proba"
@@ -122,7 +123,7 @@ def built(root: Path, pictures: list[Pixels], arm: str, ratio: float, way: str) 
             made.add(picture, label="filled", origin="stylegan2", run="gan-1")
         made.add_lineage("gan-1", [])
     choices = {"label": "filled", "ratio": ratio, "multiplier": MULTIPLIER, "arm": arm}
-    if way in WRITTEN:
+    if way in FILES:
         balance = "none" if way == "files" else "target"
         choices |= {"write_augmented": True, "balance": balance, "size": SIDE}
     config = BuildConfig.from_sources(None, choices)
@@ -133,13 +134,13 @@ def seen(
     images: ImageSet, way: str, seed: int, steps: int
 ) -> tuple[Pixels, NDArray[np.bool_], list[str]]:
     """What is learned from: pixels, which are of the filled class, and of which picture each is."""
-    if way.startswith("files"):
+    if way in FILES:
         records = list(images.select("train"))
         pixels = np.stack([images.read_pixels(record) for record in records]).transpose(0, 3, 1, 2)
     else:
         data = load_training_data(images, SIDE, "filled")
         choices = {"label": "filled", "size": SIDE, "batch": BATCH, "balanced_sampler": True}
-        choices |= {"augment": "vary" if way == "written" else way, "seed": seed}
+        choices |= {"augment": way, "seed": seed}
         batches = make_batches(data, ClassifyConfig.from_sources(None, choices))
         shown = [batches[step] for step in range(steps)]
         records = [data.records[place] for batch in shown for place in batch.indices.tolist()]
@@ -153,8 +154,8 @@ def measured(data: Path | None, seeds: int, steps: int) -> list[dict[str, object
     """One row an arm, way and seed."""
     rows: list[dict[str, object]] = []
     for arm, ratio in ARMS:
-        for way in WAYS:
-            if arm == "real" and way in WRITTEN:
+        for way in (*CLAIMED, *FILES):
+            if arm == "real" and way in FILES:
                 continue  # nothing is written for photographs that are seen once
             found = []
             for seed in range(seeds):
@@ -196,20 +197,17 @@ def main() -> None:
     for row in rows:
         key = (row["arm"], row["ratio"], row["way"])
         means.setdefault(key, []).append(float(str(row["auroc"])))
-    worst = max(statistics.mean(v) for (*_, way), v in means.items() if way != CONTROL)
-    control = [statistics.mean(v) for (*_, way), v in means.items() if way == CONTROL]
+    claimed = [statistics.mean(v) for (*_, way), v in means.items() if way in CLAIMED]
+    files = [statistics.mean(v) for (*_, way), v in means.items() if way in FILES]
     write_rows(f"texture_shortcuts-{rows[0]['pictures']}", rows)
     print(
         json.dumps(
             {
                 "claim": "texture tells the filled class with an AUROC of at most .55 in every arm",
-                "ratio": round(GOAL / worst, 3),
+                "ratio": round(GOAL / max(claimed), 3),
                 "goal": 1.0,
-                "spread": [
-                    round(min(statistics.mean(v) for v in means.values()), 3),
-                    round(worst, 3),
-                ],
-                "files_written_for_the_target_only": [round(value, 3) for value in control],
+                "spread": [round(min(claimed), 3), round(max(claimed), 3)],
+                "files_for_other_tools": [round(min(files), 3), round(max(files), 3)],
                 "hardware": hardware(),
                 "versions": versions(),
             }
