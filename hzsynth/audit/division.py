@@ -61,7 +61,12 @@ def divide_photographs(
             the photographs that were learned from are not at hand.
     """
     unseen = _held_out(fake, photographs, held_out)
-    learned = {i.sha256 for images in lists.values() for i in images if i.role != "watched"}
+    learned = {
+        i.sha256
+        for images in lists.values()
+        for i in images
+        if i.role not in ("watched", "validated")
+    }
     runs = {record.run for record in fake if record.run}
     for run, images in lists.items():
         check_learned(run, images, [unseen], [photographs])

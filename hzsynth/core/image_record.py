@@ -100,9 +100,10 @@ class ImageRecord:
 COLUMNS = tuple(f.name for f in fields(ImageRecord) if f.name != "extra")
 
 
-Role = Literal["learned", "watched", "ancestor", "inherited"]
-"""What an image was to a run: learned from; only watched (it told when to stop); behind one of these; or learned
-from by another run whose weights or answers this one starts from."""
+Role = Literal["learned", "watched", "validated", "ancestor", "inherited"]
+"""What an image was to a run: learned from; only watched (a part of train that told when to stop); a validation
+photograph, which told what to keep; behind what was learned from; or learned from by another run whose weights or
+answers this one starts from."""
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hzsynth.core.errors import RefusedError
+from hzsynth.core.families import Families
 from hzsynth.core.files import explain_os_error
 from hzsynth.core.image_files import encode_png, write_below
 from hzsynth.core.image_record import METADATA, ImageRecord, metadata_csv
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.image_set_writer import refuse_existing
-from hzsynth.core.lineage import Families
 from hzsynth.core.partial import PartialFolder
 from hzsynth.core.phash import perceptual_hash
 from hzsynth.core.photos import decode_image

@@ -167,6 +167,29 @@ def test_patients_numbered_alike_in_two_data_sets_are_told_apart_by_a_merge() ->
         _check([ours], [replace(theirs, source="A/phone")])
 
 
+def test_validation_photographs_validate_again_and_test_nothing() -> None:
+    seen = [TrainingImage("l", "", "1"), TrainingImage("v", "", "2", "validated")]
+    again = [ImageRecord(n, "x", "val", group="2", sha256=n) for n in ("v", "w")]
+    check_learned("classifier", seen, [ImageSet("set", again)])
+    fake = [_made("fake", run="translator")]
+    translator = ImageSet("made", fake, {"translator": learned_from([], seen)})
+    check_lineage([translator], [ImageSet("set", again)])
+    for record in again:
+        tested = [ImageSet("set", [replace(record, split="test")])]
+        with pytest.raises(RefusedError, match="the test photograph"):
+            check_learned("classifier", seen, tested)
+        with pytest.raises(RefusedError, match="the test photograph"):
+            check_lineage([translator], tested)
+    with pytest.raises(RefusedError, match="the val photograph"):
+        check_learned("classifier", seen, [ImageSet("set", [replace(again[0], group="1")])])
+    listed = learned_from([translator])
+    assert {image.sha256: image.role for image in listed} == {
+        "fake": "learned",
+        "l": "ancestor",
+        "v": "validated",
+    }
+
+
 def test_a_list_holds_what_stands_behind_its_images() -> None:
     fake = _made("fake", run="gan-1")
     photo = _photo("p", "train", group="1", parents=("raw",))

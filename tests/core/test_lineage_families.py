@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hzsynth.core.ancestors import Ancestor, needed
 from hzsynth.core.copy_evidence import CopyEvidence
 from hzsynth.core.errors import RefusedError
-from hzsynth.core.image_record import ImageRecord, TrainingImage, named_patient
+from hzsynth.core.image_record import ImageRecord, Role, TrainingImage, named_patient
 from hzsynth.core.image_set import ImageSet
 from hzsynth.core.lineage import check_learned, check_lineage, in_role, learned_from
 
@@ -106,8 +106,9 @@ class Family:
         return run
 
     def watch(self, run: str, images: ImageSet) -> None:
-        """Images that say when the run stops."""
-        self.lists[run] = (*self.lists[run], *in_role(learned_from([images]), "watched"))
+        """Images that say when the run stops; whatever is held out here has no split, so it is tested on."""
+        role: Role = self.draw.choice(("watched", "validated"))
+        self.lists[run] = (*self.lists[run], *in_role(learned_from([images]), role))
         self.learned[run] |= self.truth(images)
 
 

@@ -250,6 +250,19 @@ def test_a_classifier_that_takes_part_in_a_translation(
     told(built(world / "split", tmp_path / "translated", tmp_path / "set"), code)
 
 
+@BOTH
+def test_photographs_that_validated_a_classifier(
+    world: World, tmp_path: Path, classifiers: dict[str, Path], name: str, code: int
+) -> None:
+    """They validate it again, and test nothing."""
+    tested = VAL if name == "leaking" else TEST
+    images = divided(ImageSet.load(world / "all"), tmp_path / "set", {"val": VAL, "test": tested})
+    evaluate = ("classify", "evaluate", classifiers["clean"], images.root, "--quiet")
+    told(hzsynth(*evaluate), code)
+    if code == 0:
+        told(hzsynth(*evaluate, "--split", "val"), 0)
+
+
 def test_a_judge_of_translations_has_not_seen_what_it_judges(
     world: World, tmp_path: Path, classifiers: dict[str, Path]
 ) -> None:

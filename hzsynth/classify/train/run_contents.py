@@ -7,7 +7,7 @@ from typing import Any
 from hzsynth.classify.models import MODEL, Classifier, is_run
 from hzsynth.classify.train.loading import TrainingData
 from hzsynth.core.image_record import TrainingImage
-from hzsynth.core.lineage import check_learned, learned_from
+from hzsynth.core.lineage import check_learned, in_role, learned_from
 from hzsynth.core.processes import Processes
 from hzsynth.core.run import RunDir
 
@@ -41,7 +41,9 @@ def record_images(run: RunDir, data: TrainingData, pretrained: str, processes: P
     """
     inherited = inherited_images(pretrained, data)
     if processes.is_main:
-        run.record_training(learned_from(data.learned_from, inherited))
+        validation = learned_from([images.select(split="val") for images in data.sources])
+        learned = learned_from(data.learned_from, inherited)
+        run.record_training((*learned, *in_role(validation, "validated")))
 
 
 def finish_run(

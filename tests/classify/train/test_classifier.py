@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,8 @@ def test_it_learns_what_can_be_seen_and_reports_the_saved_networks_scores(
     truth = torch.tensor([classifier.labels.index(r.label) for r in part])
     assert result.validation == pytest.approx(validation_scores(logits, truth, 1), abs=1e-5)
     assert result.run.result["validation"] == result.validation
-    assert len(result.run.training_images()) == 16
+    roles = Counter(image.role for image in result.run.training_images())
+    assert roles == {"learned": 16, "validated": 6}
 
 
 def test_linear_probing_changes_the_head_only_and_nears_the_best_linear_classifier(

@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def test_the_whole_path_trains_orders_and_teaches(
     answers = student.probabilities(load_pixels(photographs.select(split="test"), 32))
     np.testing.assert_allclose(answers.sum(1), 1, atol=1e-5)
     assert result.run.result == json.loads(json.dumps(result.to_json()))
-    assert len(result.run.training_images()) == 16
+    roles = Counter(image.role for image in result.run.training_images())
+    assert roles == {"learned": 16, "validated": 6}
 
 
 @pytest.mark.parametrize(
