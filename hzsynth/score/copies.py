@@ -99,9 +99,10 @@ class Memorisation:
                 else "no sign of copying"
             )
         if self.beyond_chance:
+            # Blurred images lie near to all photographs: a few references do not tell them from copies.
             return (
                 "the generator mostly copies its training photographs"
-                if self.share > 0.5
+                if self.share > 0.5 and self.n_reference >= 2 / QUANTILE
                 else "more than chance explains: look at the closest pairs"
             ) + f" (p = {self.p:.1g})"
         reach = (

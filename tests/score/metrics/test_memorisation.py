@@ -26,6 +26,13 @@ def test_copies_are_found_and_paired() -> None:
     assert "mostly copies" in found.sentence()
 
 
+def test_few_references_do_not_say_that_it_copies() -> None:
+    train = cloud(0, 40)
+    found = nearest_neighbour_memorisation(train + 1e-4, train, cloud(1, 6), extractor="cloud")
+    assert found.beyond_chance
+    assert "more than chance explains: look at the closest pairs" in found.sentence()
+
+
 def test_fresh_samples_stay_at_the_quantile() -> None:
     found = nearest_neighbour_memorisation(
         cloud(2, 2000), cloud(3, 200), cloud(4, 2000), extractor="cloud"
