@@ -5,7 +5,10 @@ patients with replacement (those with the target class and the others separately
 and takes the difference of the mean average precision. Levels are drawn with n - 1 draws
 from n (Rao and Wu 1988), which makes the variance of the replicates unbiased for small n.
 The interval is that of a t distribution whose degrees of freedom follow Satterthwaite (1946)
-from the two levels, since a handful of runs cannot carry a normal quantile.
+from the two levels, since a handful of runs cannot carry a normal quantile. Where the patients' variance
+is a third of the runs', the estimated degrees of freedom are too many: one side then errs in 3.7 % instead
+of 2.5 % of studies with three runs, in 3.0 % with five (20,000 simulated); an arm chosen run by run in
+2.8 and 1.5 % (see `choice`).
 
 Near the ceiling the few patients who would tell the arms apart may by chance be missing, and a
 bootstrap cannot draw what was not seen. So the standard error from patients is never taken below
