@@ -38,7 +38,7 @@ FIGURES = ("average_precision", "macro_f1")
 def measured(way: str, images: ImageSet, config: ClassifyConfig, root: Path) -> dict[str, object]:
     """One training's figures on test; read back when it was done before."""
     place = root / f"{way.replace(' ', '-')}-{config.seed}"
-    file = place.with_suffix(".json")
+    file = root / f"{place.name}.json"
     if file.is_file():
         kept: dict[str, object] = json.loads(file.read_text("utf-8"))
         return kept
