@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from hzsynth.statistics.orders import near_probability, noticeable_share, quantile_rank
+from hzsynth.statistics.orders import near_probabilities, quantile_rank
 
 Floats = NDArray[np.float64]
 
@@ -26,7 +26,7 @@ class Nearness:
 
     Attributes:
         quantile: of the held-out distances that the threshold stands for.
-        threshold: distance below which an image counts as near.
+        thresholds: class -> distance below which an image of it counts as near.
         near: generated images below the threshold.
         count: generated images.
         share: near / count; about `quantile` is expected of new photographs.
@@ -42,7 +42,7 @@ class Nearness:
     """
 
     quantile: float
-    threshold: float
+    thresholds: dict[int, float]
     near: int
     count: int
     share: float
@@ -69,8 +69,9 @@ def nearness(
     *,
     fake_cells: NDArray[np.int64] | None = None,
     held_out_cells: NDArray[np.int64] | None = None,
+    classes: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
 ) -> Nearness:
-    """Compares distances to the nearest training photograph.
+    """Compares distances to the nearest training photograph, within each class.
 
     Args:
         fake: M distances of the generated images.
@@ -81,44 +82,82 @@ def nearness(
         level: of the test, for what would be noticed.
         fake_cells: M cells of the generated images; by default one cell holds all.
         held_out_cells: K cells of the held-out photographs.
+        classes: M and K numbers; each of the first is among the second. By default all are of one class.
 
     Returns:
         The comparison.
     """
-    # The r-th smallest held-out distance: r - 1 held-out photographs are nearer.
-    rank = quantile_rank(quantile, len(held_out))
-    threshold = float(np.sort(held_out)[rank - 1])
-    near = int((fake < threshold).sum())
+    fake_classes, held_out_classes = classes or (
+        np.zeros_like(x, np.int64) for x in (fake, held_out)
+    )
+    thresholds, strata, near = {}, [], 0
+    for number in np.unique(fake_classes).tolist():
+        own, others = fake[fake_classes == number], held_out[held_out_classes == number]
+        # The r-th smallest held-out distance: r - 1 held-out photographs are nearer.
+        rank = quantile_rank(quantile, len(others))
+        thresholds[number] = float(np.sort(others)[rank - 1])
+        near += int((own < thresholds[number]).sum())
+        strata.append((len(own), rank, len(others)))
+    if len(strata) > 1:
+        # The classes are the cells: regions within them would hold too few held-out photographs.
+        fake_cells, held_out_cells = fake_classes, held_out_classes
+    chances = near_probabilities(tuple(strata))
+    enough = np.flatnonzero(chances < level)
     found = c_t(fake, held_out, fake_cells, held_out_cells)
     return Nearness(
         quantile=quantile,
-        threshold=threshold,
+        thresholds=thresholds,
         near=near,
         count=len(fake),
         share=near / len(fake),
-        p_near=near_probability(near, len(fake), rank, len(held_out)),
+        p_near=float(chances[near]),
         c_t=found.value,
         z_c_t=found.z,
         p_c_t=float(stats.norm.cdf(found.z)),
         cells=found.cells,
-        noticeable=noticeable_share(len(fake), rank, len(held_out), level),
+        noticeable=float(enough[0] / len(fake)) if len(enough) else float("inf"),
         authentic=float((fake > train[nearest]).mean()),
     )
 
 
-def mann_whitney(first: Floats, second: Floats) -> tuple[float, float]:
-    """The z score of the Mann-Whitney U test with ties, and the one-sided p of first < second."""
+def mann_whitney(
+    first: Floats,
+    second: Floats,
+    first_classes: NDArray[np.int64] | None = None,
+    second_classes: NDArray[np.int64] | None = None,
+) -> tuple[float, float]:
+    """The z score of the Mann-Whitney U test with ties, and the one-sided p of first < second.
+
+    Args:
+        first: M figures.
+        second: N figures.
+        first_classes: M numbers; with them figures are compared within a class, and U and its variance are
+            summed over the classes.
+        second_classes: N numbers.
+    """
+    if first_classes is None or second_classes is None:
+        found = [_rank_sum(first, second)]
+    else:
+        found = [
+            _rank_sum(first[first_classes == number], second[second_classes == number])
+            for number in np.intersect1d(first_classes, second_classes)
+        ]
+    above, variance = np.sum(found, axis=0)
+    if variance <= 0:
+        return 0.0, 1.0
+    z = above / np.sqrt(variance)
+    return float(z), float(stats.norm.cdf(z))
+
+
+def _rank_sum(first: Floats, second: Floats) -> tuple[float, float]:
+    """How far U is above what is expected, and its variance."""
     m, n = len(first), len(second)
     ranks = stats.rankdata(np.concatenate([first, second]))
     u = ranks[:m].sum() - m * (m + 1) / 2
     _, ties = np.unique(ranks, return_counts=True)
     total = m + n
     tied = float((ties**3 - ties).sum()) / (total * (total - 1))
-    variance = m * n / 12 * (total + 1 - tied)
-    if variance <= 0:
-        return 0.0, 1.0
-    z = (u - m * n / 2) / np.sqrt(variance)
-    return float(z), float(stats.norm.cdf(z))
+    return float(u - m * n / 2), m * n / 12 * (total + 1 - tied)
 
 
 @dataclass(frozen=True)

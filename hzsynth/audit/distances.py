@@ -55,6 +55,7 @@ class Distances:
         copy_to_held_out: N x K, what it would be from each held-out photograph.
         fake_cells: M, the cell of the space in which each generated image lies (see `copying.c_t`).
         held_out_cells: K.
+        fake_classes: int64 M, in the numbers of `roles`.
         train_cells: N.
         roles: whose the photographs are, and which are asked about.
         leanings: which patients' photographs the generated images need to be explained.
@@ -69,6 +70,7 @@ class Distances:
     copy_to_held_out: torch.Tensor
     fake_cells: torch.Tensor
     held_out_cells: torch.Tensor
+    fake_classes: torch.Tensor
     train_cells: torch.Tensor
     roles: Roles
     leanings: Leanings
@@ -81,6 +83,7 @@ class Distances:
             to_train=self.to_train[kept],
             to_held_out=self.to_held_out[kept],
             fake_cells=self.fake_cells[kept],
+            fake_classes=self.fake_classes[kept],
             leanings=self.leanings.without(dropped),
         )
 
@@ -94,17 +97,20 @@ class Distances:
         Returns:
             The distances of a set that is leaky on purpose.
         """
-        to_train, to_held_out, cells = (
-            values.clone() for values in (self.to_train, self.to_held_out, self.fake_cells)
+        to_train, to_held_out, cells, classes = (
+            values.clone()
+            for values in (self.to_train, self.to_held_out, self.fake_cells, self.fake_classes)
         )
         to_train[places] = self.copy_to_train[copied]
         to_held_out[places] = self.copy_to_held_out[copied]
         cells[places] = self.train_cells[copied]
+        classes[places] = self.roles.classes[self.roles.train[copied]]
         return replace(
             self,
             to_train=to_train,
             to_held_out=to_held_out,
             fake_cells=cells,
+            fake_classes=classes,
             leanings=self.leanings.with_copies(places, self.roles.train[copied]),
         )
 
@@ -116,6 +122,7 @@ def measure_distances(
     held_out: Pixels,
     *,
     roles: Roles | None = None,
+    fake_classes: torch.Tensor | None = None,
     progress: Progress = SILENT,
 ) -> Distances:
     """Distances between the three sets in one space.
@@ -125,7 +132,8 @@ def measure_distances(
         fake: generated images, uint8 M x 3 x S x S.
         train: training photographs, uint8 N x 3 x S x S.
         held_out: photographs that the generator did not see, uint8 K x 3 x S x S.
-        roles: whose the photographs are; by default each is of another patient.
+        roles: whose the photographs are; by default each is of another patient, and all are of one class.
+        fake_classes: int64 M, the classes of the generated images, in the numbers of `roles`.
         progress: where progress is shown.
 
     Returns:
@@ -159,6 +167,9 @@ def measure_distances(
         copy_to_held_out=_over_views(train_views[0], held_out_views),
         fake_cells=_cells(fakes, centres),
         held_out_cells=_cells(held_out_views[0], centres),
+        fake_classes=(
+            torch.zeros(len(fake), dtype=torch.int64) if fake_classes is None else fake_classes
+        ),
         train_cells=_cells(train_views[0], centres),
         roles=roles,
         leanings=(

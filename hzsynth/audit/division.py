@@ -85,7 +85,7 @@ def divide_photographs(
     elif lost:
         remarks.append(lost[0])
     members = photographs.replace_records(r for r in photographs if r.sha256 in learned)
-    return Division(members, unseen, (*remarks, *_mixture(fake, unseen)))
+    return Division(members, unseen, tuple(remarks))
 
 
 def _held_out(fake: ImageSet, photographs: ImageSet, held_out: ImageSet | None) -> ImageSet:
@@ -123,21 +123,3 @@ def _missing(
             )
         remarks.append(f"{found}: copies of them are not looked for")
     return tuple(remarks)
-
-
-_APART = 0.2
-
-
-def _mixture(fake: ImageSet, held_out: ImageSet) -> tuple[str, ...]:
-    """A remark where several classes are mixed otherwise than among the held-out photographs."""
-
-    def share(images: ImageSet, label: str) -> float:
-        return sum(record.label == label for record in images) / len(images)
-
-    apart = sum(abs(share(fake, label) - share(held_out, label)) for label in fake.labels) / 2
-    if len(fake.labels) < 2 or apart <= _APART:
-        return ()
-    return (
-        f"the classes {', '.join(fake.labels)} are mixed otherwise than among the held-out photographs, "
-        "so that a class that is alike in itself may look copied or hide copies: audit each alone with `label`",
-    )

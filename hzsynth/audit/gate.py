@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from hzsynth.audit.config import AuditConfig
+from hzsynth.audit.copying import Nearness
 from hzsynth.audit.discriminator_attack import DiscriminatorAttack, Judge, discriminator_attack
 from hzsynth.audit.distances import Distances, measure_distances
 from hzsynth.audit.feature_spaces import FeatureSpace, default_feature_spaces
@@ -162,8 +163,10 @@ def _distances(
     """The distances in each space, at a side at which all three sets can be shown."""
     size = config.size or _common_size(tuple(sets.values()))
     pixels = [load_pixels(images, size) for images in sets.values()]
+    classes = torch.tensor([roles.labels.index(record.label) for record in sets["fake"]])
     return tuple(
-        measure_distances(space, *pixels, roles=roles, progress=progress) for space in spaces
+        measure_distances(space, *pixels, roles=roles, fake_classes=classes, progress=progress)
+        for space in spaces
     )
 
 
@@ -205,13 +208,18 @@ def _perceptual_copies(fake: ImageSet, train: ImageSet, pixels: Distances) -> to
     return torch.from_numpy(found <= NEAR_DUPLICATE) & near
 
 
+def _thresholds(distances: Distances, near: Nearness) -> torch.Tensor:
+    """Float M: the distance below which each image counts as near."""
+    return torch.tensor([near.thresholds[number] for number in distances.fake_classes.tolist()])
+
+
 def _closest(
     distances: Sequence[Distances], audits: Sequence[SpaceAudit], count: int
 ) -> tuple[Pair, ...]:
     """The generated images that are nearest in any space, relative to its threshold."""
     relative = torch.stack(
         [
-            d.to_train.min(dim=1).values / max(a.nearness.threshold, 1e-12)
+            d.to_train.min(dim=1).values / _thresholds(d, a.nearness).clamp(min=1e-12)
             for d, a in zip(distances, audits, strict=True)
         ]
     )

@@ -64,6 +64,7 @@ def membership(
     replicates: int = 1000,
     *,
     first: NDArray[np.bool_] | None = None,
+    classes: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
 ) -> Membership:
     """Membership inference by any figure that is smaller for members.
 
@@ -75,34 +76,53 @@ def membership(
         replicates: of the bootstrap.
         first: bool K, held-out photographs that stand for members in the control; by default a
             random half.
+        classes: N and K numbers: photographs are compared within a class. By default all are of one.
 
     Returns:
         The attack's success, and that of the same attack where nobody is a member.
     """
     n, k = len(members), len(others)
-    wins = _wins(members, others)
+    of_members, of_others = classes or (np.zeros(n, np.int64), np.zeros(k, np.int64))
+    pairs = (of_members[:, None] == of_others).astype(np.float64)
+    wins = _wins(members, others) * pairs
     drawn_members = rng.multinomial(n, np.full(n, 1 / n), replicates)
     drawn_others = rng.multinomial(k, np.full(k, 1 / k), replicates)
     # A resampled AUC is the same table of wins under other weights.
-    areas = ((drawn_members.astype(np.float64) @ wins) * drawn_others).sum(axis=1) / (n * k)
+    weights = drawn_members.astype(np.float64)
+    compared = ((weights @ pairs) * drawn_others).sum(axis=1)
+    areas = ((weights @ wins) * drawn_others).sum(axis=1)[compared > 0] / compared[compared > 0]
     if first is None:
         first = rng.permutation(k) < k // 2
-    a, b = int(first.sum()), int((~first).sum())
+    control, spread = _control(others, of_others, first)
     truth = np.r_[np.ones(n), np.zeros(k)]
     # Every threshold: by default collinear points are left out, and with them the best at 1 %.
     false, true, _ = roc_curve(truth, -np.r_[members, others], drop_intermediate=False)
     low, high = np.quantile(areas, (0.025, 0.975))
     return Membership(
-        auc=float(wins.mean()),
+        auc=float(wins.sum() / pairs.sum()),
         low=float(low),
         high=float(high),
-        z=mann_whitney(members, others)[0],
+        z=mann_whitney(members, others, of_members, of_others)[0],
         tpr=float(true[false <= _FALSE_POSITIVES].max()),
         members=n,
         others=k,
-        control=float(_wins(others[first], others[~first]).mean()) if a and b else 0.5,
-        control_spread=float(np.sqrt((k + 1) / (12 * a * b))) if a and b else 0.5,
+        control=control,
+        control_spread=spread,
     )
+
+
+def _control(
+    others: Floats, classes: NDArray[np.int64], first: NDArray[np.bool_]
+) -> tuple[float, float]:
+    """The AUC between two parts of the held-out photographs, and its spread under chance."""
+    wins, pairs, variance = 0.0, 0, 0.0
+    for number in np.unique(classes):
+        one, other = others[first & (classes == number)], others[~first & (classes == number)]
+        count = len(one) * len(other)
+        wins += float(_wins(one, other).sum())
+        pairs += count
+        variance += count * (len(one) + len(other) + 1) / 12
+    return (wins / pairs, float(np.sqrt(variance) / pairs)) if pairs else (0.5, 0.5)
 
 
 def _wins(members: Floats, others: Floats) -> Floats:

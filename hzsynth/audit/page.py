@@ -171,7 +171,9 @@ def distance_plot(distances: Distances, audit: SpaceAudit) -> Figure:
         ordered = np.sort(values.numpy())
         share = np.arange(1, len(ordered) + 1) / len(ordered)
         axes.step(ordered, share, where="post", color=color, linewidth=1.9, label=name)
-    axes.axvline(audit.nearness.threshold, color=MUTED, linestyle="--", linewidth=1.2, label="near")
+    for number, threshold in enumerate(audit.nearness.thresholds.values()):
+        label = "" if number else "near"
+        axes.axvline(threshold, color=MUTED, linestyle="--", linewidth=1.2, label=label)
     axes.set(ylim=(-0.01, 1.02))
     title = f"{audit.space}\nC_T {audit.nearness.c_t:.1f}, near {audit.nearness.share:.0%}"
     label_axes(axes, title, "distance to the nearest training photograph", "share of the images")

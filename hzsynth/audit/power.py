@@ -17,6 +17,7 @@ from hzsynth.audit.distances import Distances
 from hzsynth.audit.leaning import exchange_roles, leaning_test
 from hzsynth.audit.membership import membership, membership_failures
 from hzsynth.audit.space_tests import (
+    attack_classes,
     attack_figures,
     leaning_failures,
     nearness_failures,
@@ -55,10 +56,11 @@ def _planted(
     distances: Sequence[Distances], share: float, rng: np.random.Generator
 ) -> list[Distances]:
     """The same copies in every space."""
-    images, photographs = distances[0].to_train.shape
+    images, roles = len(distances[0].to_train), distances[0].roles
+    own = np.flatnonzero(roles.asked[roles.train].numpy())
     count = max(1, round(share * images))
     places = torch.from_numpy(rng.permutation(images)[:count])
-    copied = torch.from_numpy(rng.integers(photographs, size=count))
+    copied = torch.from_numpy(rng.choice(own, size=count))
     return [d.with_copies(places, copied) for d in distances]
 
 
@@ -79,7 +81,8 @@ def _found(
 def _told(distances: Distances, config: AuditConfig, rng: np.random.Generator) -> bool:
     figures = attack_figures(distances)
     # The quick half of the test first: most sets need no bootstrap.
-    if mann_whitney(*figures)[0] >= config.lowest_c_t:
+    classes = attack_classes(distances)
+    if mann_whitney(*figures, *classes)[0] >= config.lowest_c_t:
         return False
-    attack = membership(*figures, rng, _REPLICATES)
+    attack = membership(*figures, rng, _REPLICATES, classes=classes)
     return bool(membership_failures(attack, config.most_auc, config.lowest_c_t))

@@ -27,6 +27,7 @@ class Roles:
         attacked: bool N, training photographs whose membership is asked for: one a patient who is asked.
         independent: bool K, held-out photographs that are tested: one a patient.
         control: bool K, held-out photographs that stand for members in the control.
+        labels: names of the classes.
     """
 
     train: torch.Tensor
@@ -36,6 +37,17 @@ class Roles:
     attacked: torch.Tensor
     independent: torch.Tensor
     control: torch.Tensor
+    labels: tuple[str, ...] = ()
+
+    @property
+    def train_classes(self) -> torch.Tensor:
+        """Int64 N, the class of each training photograph."""
+        return self.classes[self.train]
+
+    @property
+    def held_out_classes(self) -> torch.Tensor:
+        """Int64 K, the class of each held-out photograph."""
+        return self.classes[self.held_out]
 
     @property
     def trained(self) -> torch.Tensor:
@@ -75,7 +87,8 @@ def find_roles(fake: ImageSet, train: ImageSet, held_out: ImageSet, seed: int) -
         The roles.
 
     Raises:
-        InputError: a side shows fewer than two patients of the generated classes.
+        InputError: a side shows fewer than two patients of the generated classes, or no held-out one of
+            a generated class.
     """
     labels = sorted({record.label for record in (*train, *held_out)})
     known, unseen = independent_units(train), independent_units(held_out)
@@ -96,8 +109,19 @@ def find_roles(fake: ImageSet, train: ImageSet, held_out: ImageSet, seed: int) -
                 f"`{name}` shows {chosen.sum()} patients of {', '.join(fake.labels)} (copies of one "
                 f"photograph count once); an audit needs {_FEWEST_PATIENTS} or more"
             )
-    arrays = (known, unseen + number, classes, asked, attacked, independent)
-    return Roles(*map(torch.from_numpy, (*arrays, _control(held_out, unseen, seed))))
+    missing = [x for x in fake.labels if x not in held_out.labels]
+    if missing:
+        raise InputError(f"`held_out` shows nobody of {', '.join(missing)}")
+    return Roles(
+        train=torch.from_numpy(known),
+        held_out=torch.from_numpy(unseen + number),
+        classes=torch.from_numpy(classes),
+        asked=torch.from_numpy(asked),
+        attacked=torch.from_numpy(attacked),
+        independent=torch.from_numpy(independent),
+        control=torch.from_numpy(_control(held_out, unseen, seed)),
+        labels=tuple(labels),
+    )
 
 
 def _control(held_out: ImageSet, units: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:

@@ -29,6 +29,7 @@ def audit_space(distances: Distances, config: AuditConfig) -> SpaceAudit:
         *attack_figures(distances),
         numpy_generator(config.seed, "audit", distances.space),
         first=distances.roles.control[distances.roles.independent].numpy(),
+        classes=attack_classes(distances),
     )
     leaning = leaning_test(distances.leanings, distances.roles)
     failures = (
@@ -51,6 +52,7 @@ def nearness_in(distances: Distances, config: AuditConfig) -> Nearness:
         config.level,
         fake_cells=distances.fake_cells.numpy(),
         held_out_cells=distances.held_out_cells[distances.roles.independent].numpy(),
+        classes=(distances.fake_classes.numpy(), attack_classes(distances)[1]),
     )
 
 
@@ -78,7 +80,20 @@ def leaning_failures(leaning: LeaningTest, config: AuditConfig) -> tuple[str, ..
 
 
 def attack_figures(distances: Distances) -> tuple[Floats, Floats]:
-    """Distances to the nearest generated image, of members that are asked for and of held-out ones."""
-    members = distances.to_train[:, distances.roles.attacked].min(dim=0).values
-    others = distances.to_held_out[:, distances.roles.independent].min(dim=0).values
-    return members.double().numpy(), others.double().numpy()
+    """Distances to the nearest generated image of their class, of members that are asked for and of held-out ones."""
+    roles = distances.roles
+    found = []
+    for values, classes in (
+        (distances.to_train[:, roles.attacked], roles.train_classes[roles.attacked]),
+        (distances.to_held_out[:, roles.independent], roles.held_out_classes[roles.independent]),
+    ):
+        own = distances.fake_classes[:, None] == classes
+        found.append(values.masked_fill(~own, float("inf")).min(dim=0).values.double().numpy())
+    return found[0], found[1]
+
+
+def attack_classes(distances: Distances) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The classes of the same photographs."""
+    roles = distances.roles
+    members = roles.train_classes[roles.attacked]
+    return members.numpy(), roles.held_out_classes[roles.independent].numpy()

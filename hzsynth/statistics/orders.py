@@ -58,3 +58,27 @@ def noticeable_share(fakes: int, rank: int, held_out: int, level: float) -> floa
     """
     enough = np.flatnonzero(_at_least(np.arange(1, fakes + 1), fakes, rank, held_out) < level)
     return float((enough[0] + 1) / fakes) if len(enough) else float("inf")
+
+
+Stratum = tuple[int, int, int]
+"""Generated images, the rank of the threshold from 1, and held-out photographs of a class."""
+
+
+@lru_cache(maxsize=256)
+def near_probabilities(strata: tuple[Stratum, ...]) -> Floats:
+    """The same over classes, each with its own threshold.
+
+    Args:
+        strata: one a class.
+
+    Returns:
+        P(at least x of the generated images come before the thresholds of their classes), for x from 0 to
+        all of them.
+    """
+    chances = np.ones(1)
+    for fakes, rank, held_out in strata:
+        tail = _at_least(np.arange(1, fakes + 1), fakes, rank, held_out)
+        # The numbers of two classes are independent: their sum's chances are the convolution.
+        chances = np.convolve(chances, -np.diff(np.concatenate([[1.0], tail, [0.0]])))
+    found: Floats = np.minimum(1.0, chances[::-1].cumsum()[::-1])
+    return found

@@ -127,6 +127,21 @@ def test_leaky_generators_fail_and_a_faultless_one_passes(
     assert (leaning["p"] < 0.005 and leaning["share"] > 0.67) == leaks
 
 
+def test_two_classes_that_are_mixed_otherwise_pass(scene: Scene, tmp_path: Path) -> None:
+    skin = [render_phantom("normal", "western", 700 + n, 0, SIDE)[0] for n in range(12)]
+    learned = scene.photographs().select("train")
+    with ImageSetWriter(tmp_path / "fake") as writer:
+        for label, pictures in (("herpes_zoster", scene.fresh[:48]), ("normal", skin)):
+            for picture in pictures:
+                writer.add(picture, label=label, origin="light", run="gan-1", seed=0)
+        writer.add_lineage("gan-1", [TrainingImage(r.sha256, r.phash, r.group) for r in learned])
+    code, found = audited(tmp_path / "audit", tmp_path / "fake", scene.root / "split")
+    assert code == 0, found["sentence"]
+    assert found["counts"]["held_out_patients"] == 12
+    assert found["remarks"] == []
+    assert len(found["spaces"]["pixels"]["thresholds"]) == 2
+
+
 def test_twenty_copies_are_listed_and_the_generator_is_refused(
     scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -72,3 +72,27 @@ def test_the_control_varies_as_chance_says_and_fails_where_the_halves_differ() -
     first = np.arange(24) < 12
     told = membership(rng.normal(size=24), rng.normal(size=24) + 3 * first, rng, 2, first=first)
     assert told.control_fails
+
+
+def test_photographs_are_compared_within_their_class() -> None:
+    rng = np.random.default_rng(8)
+    members, others = rng.normal(size=40), rng.normal(size=30)
+    classes = np.arange(40) % 2, np.repeat([0, 1], [20, 10])
+    found = membership(members, others, rng, 400, classes=classes)
+    areas, pairs = [], []
+    for number in (0, 1):
+        one, other = members[classes[0] == number], others[classes[1] == number]
+        truth = np.r_[np.ones(len(one)), np.zeros(len(other))]
+        areas.append(roc_auc_score(truth, -np.r_[one, other]))
+        pairs.append(len(one) * len(other))
+    assert found.auc == pytest.approx(np.average(areas, weights=pairs))
+    assert found.low < found.auc < found.high
+    # A class that lies elsewhere changes nothing.
+    apart = membership(members + 9 * classes[0], others + 9 * classes[1], rng, 2, classes=classes)
+    assert (apart.auc, apart.z) == pytest.approx((found.auc, found.z))
+    scaled = []
+    for _ in range(300):
+        figures = rng.normal(size=30) + 9 * classes[1]
+        one = membership(members, figures, rng, 2, classes=classes)
+        scaled.append((one.control - 0.5) / one.control_spread)
+    assert np.std(scaled) == pytest.approx(1, abs=0.13)
