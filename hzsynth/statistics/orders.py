@@ -75,10 +75,14 @@ def near_probabilities(strata: tuple[Stratum, ...]) -> Floats:
         P(at least x of the generated images come before the thresholds of their classes), for x from 0 to
         all of them.
     """
-    chances = np.ones(1)
-    for fakes, rank, held_out in strata:
-        tail = _at_least(np.arange(1, fakes + 1), fakes, rank, held_out)
+    tails = [
+        np.concatenate([[1.0], _at_least(np.arange(1, fakes + 1), fakes, rank, held_out)])
+        for fakes, rank, held_out in strata
+    ]
+    found: Floats = tails[0]
+    for tail in tails[1:]:
         # The numbers of two classes are independent: their sum's chances are the convolution.
-        chances = np.convolve(chances, -np.diff(np.concatenate([[1.0], tail, [0.0]])))
-    found: Floats = np.minimum(1.0, chances[::-1].cumsum()[::-1])
+        before, own = (-np.diff(np.append(each, 0.0)) for each in (found, tail))
+        chances = np.convolve(before, own)
+        found = np.minimum(1.0, chances[::-1].cumsum()[::-1])
     return found

@@ -66,6 +66,6 @@ def test_the_audit_and_score_call_the_same_images_near() -> None:
         held_out_cells=np.zeros(len(held_out), dtype=np.int64),
     )
     assert (share.share, share.p) == (audited.share, audited.p_near)
-    assert share.threshold == audited.threshold
+    assert share.threshold == audited.thresholds[0]
     assert share.noticeable == audited.noticeable
     assert share.beyond_chance
